@@ -1,0 +1,1 @@
+//! rmlx: multimodal language models on the device, over Apple MLX.
