@@ -1,0 +1,118 @@
+//! The one error type of the crate: a code, a sentence for people, and named details for programs.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// What kind of thing went wrong. The numbers are the C ABI's `rmlx_status` and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Code {
+    /// An argument is NULL, out of range, of an unknown enum value, or not valid UTF-8.
+    InvalidArgument = 1,
+    /// A file or folder that was named does not exist.
+    NotFound = 2,
+    /// The snapshot folder is incomplete, corrupt or contradicts itself.
+    InvalidSnapshot = 3,
+    /// Valid, but not something this build can do (an unknown architecture, a model that cannot hear).
+    Unsupported = 4,
+    /// Memory ran out, or a limit that the host set would be passed.
+    OutOfMemory = 5,
+    /// The prompt and its media need more positions than the context has.
+    ContextFull = 6,
+    /// The host cancelled the operation.
+    Cancelled = 7,
+    /// The library is suspended (`rmlx_suspend`).
+    Suspended = 8,
+    /// Another operation is running on this session.
+    Busy = 9,
+    /// MLX reported a failure.
+    Backend = 10,
+    /// An earlier panic went through this session; only reset and release are left.
+    Poisoned = 11,
+    /// A bug in rmlx was caught at the boundary.
+    Panic = 12,
+    /// Image or audio data cannot be decoded, or is not usable as such.
+    InvalidMedia = 13,
+    /// The conversation cannot be rendered: the template raised, looped, or lacks a place for a medium.
+    InvalidPrompt = 14,
+}
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was wrong, where, and what would be right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    code: Code,
+    message: String,
+    details: Map<String, Value>,
+}
+
+impl Error {
+    /// An error whose message is a full sentence without a final full stop.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: Map::new() }
+    }
+
+    /// Adds a named detail (`"file"`, `"tensor"`, `"message_index"`, `"byte"`, …).
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Puts where it happened before the message: `context: message`.
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.details
+    }
+
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, message)
+    }
+
+    pub fn snapshot(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidSnapshot, message)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(Code::Unsupported, message)
+    }
+
+    pub fn media(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidMedia, message)
+    }
+
+    pub fn prompt(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidPrompt, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<mlx_rs::error::Exception> for Error {
+    #[track_caller]
+    fn from(e: mlx_rs::error::Exception) -> Self {
+        let code = if e.what().contains("alloc") { Code::OutOfMemory } else { Code::Backend };
+        let at = std::panic::Location::caller();
+        Self::new(code, e.what().to_owned()).with("at", format!("{}:{}", at.file(), at.line()))
+    }
+}
