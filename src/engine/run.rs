@@ -18,7 +18,7 @@ use super::queue::Queue;
 use crate::error::{Code, Error, Result};
 use crate::media::MediaKind;
 use crate::models::{Chunk, LanguageModel, SoftTokens};
-use crate::nn::cache::{Cache, Checkpoint};
+use crate::nn::cache::Cache;
 use crate::prompt::{Formatter, Placed};
 use crate::sampling::Sampler;
 
@@ -73,7 +73,8 @@ pub(crate) struct SessionState {
     queue: Arc<Queue>,
     cache: Cache,
     held: Held,
-    checkpoint: Option<Checkpoint>,
+    /// The cache as it was where the model's turn began, once a window has wrapped since.
+    checkpoint: Option<Cache>,
     run: Option<Run>,
     rows: VecDeque<(u64, Array)>,
     next_row: u64,
@@ -177,10 +178,10 @@ impl SessionState {
         let mut keep = self.held.common_prefix(prompt);
         if keep < self.held.len() && !self.cache.trim_to(keep) {
             keep = self.checkpoint.as_ref().map_or(0, |c| if c.offset() <= keep { c.offset() } else { 0 });
-            match self.checkpoint.as_ref().filter(|_| keep > 0) {
-                Some(checkpoint) => self.cache.restore(checkpoint),
-                None => self.cache = self.model.new_cache(),
-            }
+            self.cache = match &self.checkpoint {
+                Some(checkpoint) if keep > 0 => checkpoint.clone(),
+                _ => self.model.new_cache(),
+            };
         }
         self.held.truncate(keep);
         if self.checkpoint.as_ref().is_some_and(|c| c.offset() > keep) {
@@ -210,12 +211,12 @@ impl SessionState {
             run.encoded_ms += millis(began);
             return Ok(Phase::Encode { next: i + 1 });
         }
-        let images: Vec<_> = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
-        let whole: Vec<_> = images.into_iter().map(|m| m.tokens.clone()).collect();
+        let images = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
+        let whole: Vec<_> = images.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..run.job.prompt.ids.len();
         // A window that wraps cannot be trimmed back to the turn, so its state there is kept.
-        let keep_turn = self.cache.wraps_within(run.job.prompt.ids.len() + run.job.max_tokens.min(run.job.context_length));
-        let stop_at = run.job.turn_start.filter(|_| keep_turn);
+        let end = run.job.prompt.ids.len().saturating_add(run.job.max_tokens).min(run.job.context_length);
+        let stop_at = run.job.turn_start.filter(|_| self.cache.window().is_some_and(|window| end > window));
         Ok(Phase::Prefill { chunks: plan::chunks(todo, run.job.prefill_chunk, &whole, stop_at).into() })
     }
 
@@ -233,7 +234,7 @@ impl SessionState {
         } else {
             eval(self.cache.arrays())?;
         }
-        if run.job.turn_start == Some(chunk.end) && !last {
+        if run.job.turn_start == Some(chunk.end) && !last && self.cache.window().is_some() {
             self.checkpoint = Some(self.cache.checkpoint());
         }
         self.queue.update_stats(|s| s.prefill_ms += millis(began));
@@ -273,7 +274,7 @@ impl SessionState {
 
     /// Issues the step after the pending token, then reads that token and hands it out.
     fn decode(&mut self, mut run: Run) -> Result<()> {
-        let Phase::Decode { pending } = run.phase else {
+        let Phase::Decode { pending } = std::mem::replace(&mut run.phase, Phase::Encode { next: 0 }) else {
             return Err(Error::new(Code::Backend, "the run is not decoding"));
         };
         let full = self.held.len() + 1 >= run.job.context_length;
@@ -303,7 +304,6 @@ impl SessionState {
             (None, None) if run.generated >= run.job.max_tokens => FinishReason::MaxTokens,
             (None, None) => FinishReason::ContextFull,
         };
-        run.phase = Phase::Encode { next: 0 };
         self.finish(run, reason);
         Ok(())
     }
