@@ -20,7 +20,7 @@ use crate::media::MediaKind;
 use crate::models::{Chunk, LanguageModel, SoftTokens};
 use crate::nn::cache::Cache;
 use crate::prompt::{Formatter, Placed};
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, Settings};
 
 /// Logits rows kept for the host: the token it holds, the one waiting for it, and the one being computed.
 const ROWS: usize = 3;
@@ -28,7 +28,8 @@ const ROWS: usize = 3;
 /// Everything that one submit needs, made on the host's thread.
 pub(super) struct Job {
     pub prompt: Placed,
-    pub sampler: Sampler,
+    pub settings: Settings,
+    pub vocab_size: usize,
     pub output: Output,
     pub formatter: Arc<Formatter>,
     pub max_tokens: usize,
@@ -40,10 +41,6 @@ pub(super) struct Job {
     pub turn_start: Option<usize>,
     pub submitted: Instant,
 }
-
-// SAFETY: the arrays inside `Sampler` are made from host memory and are not shared; they move to the MLX
-// thread with the job and stay there.
-unsafe impl Send for Job {}
 
 /// A token that has been issued to MLX and not been read.
 struct Pending {
@@ -59,6 +56,7 @@ enum Phase {
 
 struct Run {
     job: Job,
+    sampler: Sampler,
     phase: Phase,
     soft: Vec<Option<SoftTokens>>,
     reused: usize,
@@ -101,6 +99,7 @@ impl SessionState {
         self.queue.update_stats(|s| s.reused_tokens = reused as u64);
         let soft = job.prompt.media.iter().map(|_| None).collect();
         self.run = Some(Run {
+            sampler: Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -163,7 +162,8 @@ impl SessionState {
                 self.run = Some(run);
             }
             Phase::Prefill { ref mut chunks } => {
-                let chunk = chunks.pop_front().ok_or_else(|| Error::new(Code::Backend, "no chunk is left"))?;
+                let chunk =
+                    chunks.pop_front().ok_or_else(|| Error::new(Code::Backend, "no chunk is left"))?;
                 let last = chunks.is_empty();
                 self.prefill(&mut run, chunk, last)?;
                 self.run = Some(run);
@@ -204,7 +204,10 @@ impl SessionState {
             if rows != medium.tokens.len() {
                 return Err(Error::new(
                     Code::Backend,
-                    format!("medium {i} was encoded to {rows} soft tokens, its place holds {}", medium.tokens.len()),
+                    format!(
+                        "medium {i} was encoded to {rows} soft tokens, its place holds {}",
+                        medium.tokens.len()
+                    ),
                 ));
             }
             run.soft[i] = Some(soft);
@@ -230,7 +233,7 @@ impl SessionState {
             }
         }
         if last {
-            run.phase = Phase::Decode { pending: Self::issue(&mut run.job, logits)? };
+            run.phase = Phase::Decode { pending: Self::issue(&mut run.sampler, logits)? };
         } else {
             eval(self.cache.arrays())?;
         }
@@ -254,7 +257,8 @@ impl SessionState {
             if span.is_empty() {
                 continue;
             }
-            let features = features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
+            let features =
+                features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
             let rows = span.start - medium.tokens.start..span.end - medium.tokens.start;
             let here = span.start - chunk.start..span.end - chunk.start;
             if medium.media.kind() == MediaKind::Image {
@@ -266,8 +270,8 @@ impl SessionState {
     }
 
     /// Samples from `logits` and sets MLX to work on it.
-    fn issue(job: &mut Job, logits: Array) -> Result<Pending> {
-        let token = job.sampler.sample(&logits)?;
+    fn issue(sampler: &mut Sampler, logits: Array) -> Result<Pending> {
+        let token = sampler.sample(&logits)?;
         async_eval([&token, &logits])?;
         Ok(Pending { token, logits })
     }
@@ -279,7 +283,7 @@ impl SessionState {
         };
         let full = self.held.len() + 1 >= run.job.context_length;
         let last = run.generated + 1 >= run.job.max_tokens || full;
-        let next = if last { None } else { Some(self.step(&mut run.job, &pending.token)?) };
+        let next = if last { None } else { Some(self.step(&mut run.sampler, &pending.token)?) };
         let id = read_token(&pending.token)?;
         if next.is_some() {
             self.held.push(id);
@@ -308,10 +312,10 @@ impl SessionState {
         Ok(())
     }
 
-    fn step(&mut self, job: &mut Job, token: &Array) -> Result<Pending> {
+    fn step(&mut self, sampler: &mut Sampler, token: &Array) -> Result<Pending> {
         let ids = token.reshape(&[1])?;
         let logits = self.model.forward(&Chunk { ids: &ids, soft: &[], blocks: &[] }, &mut self.cache)?;
-        Self::issue(job, logits)
+        Self::issue(sampler, logits)
     }
 
     fn keep_row(&mut self, logits: Array) -> u64 {
