@@ -15,9 +15,29 @@ pub fn command() -> Command {
     command
 }
 
+/// The workspace and all that it could depend on.
 pub fn metadata() -> Result<Value> {
-    let printed = process::capture(command().args(["metadata", "--format-version=1", "--locked"]))?;
+    metadata_with(&[])
+}
+
+/// The workspace and what it depends on when it is built for the target.
+pub fn metadata_for(target: &str) -> Result<Value> {
+    metadata_with(&["--filter-platform", target])
+}
+
+fn metadata_with(arguments: &[&str]) -> Result<Value> {
+    let mut command = command();
+    let printed =
+        process::capture(command.args(["metadata", "--format-version=1", "--locked"]).args(arguments))?;
     Ok(serde_json::from_str(&printed)?)
+}
+
+/// The package of that name.
+pub fn package<'a>(metadata: &'a Value, name: &str) -> Result<&'a Value> {
+    metadata["packages"]
+        .as_array()
+        .and_then(|packages| packages.iter().find(|package| package["name"] == name))
+        .ok_or_else(|| anyhow!("{name} is not among the packages of this workspace"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

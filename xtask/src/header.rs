@@ -29,8 +29,7 @@ fn write() -> Result<()> {
 /// An error if the committed header is not what `src/ffi` makes.
 pub fn check() -> Result<()> {
     let file = path();
-    let committed =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let committed = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let generated = generate()?;
     let lines = committed.lines().zip(generated.lines()).enumerate();
     if let Some((number, (old, new))) = lines.into_iter().find(|(_, (old, new))| old != new) {
@@ -65,6 +64,8 @@ fn sources() -> Result<Vec<PathBuf>> {
     let folder = paths::root().join("src/ffi");
     let index = folder.join("mod.rs");
     let text = fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
-    let names = text.lines().filter_map(|line| line.trim().strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name));
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name));
     Ok(names.map(|name| folder.join(name).with_extension("rs")).collect())
 }
