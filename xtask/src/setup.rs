@@ -5,7 +5,7 @@
 //! build script.
 
 mod bindings;
-mod compiler;
+pub mod compiler;
 mod config;
 mod libraries;
 mod mlxc;
@@ -15,6 +15,7 @@ mod wheels;
 
 use anyhow::{Result, bail};
 
+pub use config::host;
 pub use stage::{Backend, Stage};
 
 /// `cargo xtask setup [--backend cpu|cuda]`
@@ -33,9 +34,12 @@ pub fn command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the stage of the backend that is in use is complete, and returns it.
-pub fn ensure() -> Result<Stage> {
-    run(config::configured_backend().unwrap_or(Backend::Cpu))
+/// Makes sure that the stage of the backend in use is complete, and returns it; Apple platforms have none.
+pub fn ensure() -> Result<Option<Stage>> {
+    if cfg!(target_vendor = "apple") {
+        return Ok(None);
+    }
+    run(config::configured_backend().unwrap_or(Backend::Cpu)).map(Some)
 }
 
 fn run(backend: Backend) -> Result<Stage> {

@@ -45,7 +45,8 @@ pub fn configured_backend() -> Option<Backend> {
     heading.trim_start_matches(" for the backend ").trim_end_matches('.').parse().ok()
 }
 
-fn host() -> Result<String> {
+/// The target triple of this machine.
+pub fn host() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let printed = process::capture(Command::new(rustc).arg("-vV"))?;
     printed

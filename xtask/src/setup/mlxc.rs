@@ -1,5 +1,6 @@
 //! Compiling mlx-c into the static library `libmlxc.a`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,17 +39,25 @@ pub fn compile(stage: &Stage, sources: &Sources, wheels: &Wheels, compiler: &Com
     archive(&compiled, &stage.libraries().join("libmlxc.a"))
 }
 
-/// mlx-c's sources, and what mlx-rs takes from Darwin's C library.
+/// The sources of `xtask/native`, and those of mlx-c that none of the same name there replaces.
 fn units(sources: &Sources) -> Result<Vec<PathBuf>> {
-    let mut units = vec![paths::native().join("mach_time.cpp")];
-    for entry in fs::read_dir(sources.mlxc.join("mlx/c"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cpp") {
-            units.push(path);
-        }
-    }
+    let mut units = cpp_files(&paths::native())?;
+    let ours: Vec<_> = units.iter().filter_map(|unit| unit.file_name().map(OsString::from)).collect();
+    let theirs = cpp_files(&sources.mlxc.join("mlx/c"))?;
+    units.extend(theirs.into_iter().filter(|unit| !ours.iter().any(|name| unit.ends_with(name))));
     units.sort();
     Ok(units)
+}
+
+fn cpp_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cpp") {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn compile_one(
@@ -63,7 +72,10 @@ fn compile_one(
     let mut command = Command::new(&compiler.cxx);
     command
         // Hidden, so that no symbol of mlx-c leaves a library that it is linked into.
-        .args(["-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-w", "-c", "-include"])
+        .args(["-std=c++20", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-w", "-c"])
+        // mlx-c puts __FILE__ into its error messages: without this machine's folders.
+        .arg(format!("-ffile-prefix-map={}=mlx-c", sources.mlxc.display()))
+        .arg("-include")
         .arg(paths::native().join("forced.h"))
         .arg("-isystem")
         .arg(wheels.mlx_headers())

