@@ -177,7 +177,7 @@ mod tests {
         let user = Message::text("user", "");
         let (a, b) = (Content::Text("a".into()), Content::Text("b".into()));
         let both = forms(BOTH);
-        assert_eq!(both.content(&user, &[a.clone()]), json!("a"));
+        assert_eq!(both.content(&user, std::slice::from_ref(&a)), json!("a"));
         let list = json!([{"type": "text", "text": "a"}, {"type": "image"}]);
         assert_eq!(both.content(&user, &[a.clone(), Content::Media(MediaKind::Image)]), list);
         let strings = forms(STRINGS);

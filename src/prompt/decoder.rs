@@ -243,3 +243,125 @@ fn byte_of(c: char) -> Option<u8> {
     let index = (u32::from(c) - 0x100) as usize;
     table.get(index).map(|(_, byte)| *byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{gemma, gemma_tokenizer, load, qwen};
+    use super::super::{Formatter, TextDecoder};
+    use super::*;
+    use serde_json::json;
+
+    fn pieces(decoder: &mut TextDecoder, ids: &[u32]) -> Vec<String> {
+        let mut out: Vec<String> = ids.iter().map(|id| decoder.push(*id).unwrap()).collect();
+        out.push(decoder.finish());
+        out
+    }
+
+    fn with_decoder(decoder: Value) -> Formatter {
+        let mut tokenizer = gemma_tokenizer();
+        tokenizer["decoder"] = decoder;
+        load(&tokenizer, json!({}), None).unwrap()
+    }
+
+    fn reference(formatter: &Formatter, json: &Value, ids: &[u32], skip: bool) -> String {
+        let _ = formatter;
+        Tokenizer::from_bytes(json.to_string()).unwrap().decode(ids, skip).unwrap()
+    }
+
+    #[test]
+    fn characters_come_whole_and_at_their_last_token() {
+        for f in [gemma(), qwen()] {
+            let ids = f.encode("a🙂é", true).unwrap();
+            let got = pieces(&mut f.text_decoder(), &ids);
+            assert_eq!(got.concat(), "a🙂é");
+            assert_eq!(got.iter().filter(|p| !p.is_empty()).collect::<Vec<_>>(), ["a", "🙂", "é"]);
+        }
+    }
+
+    #[test]
+    fn broken_bytes_become_one_replacement_character() {
+        let f = gemma();
+        let byte = |b: u8| f.token_id(&format!("<0x{b:02X}>")).unwrap();
+        let cut = [byte(0xF0), byte(0x9F), byte(0x98)];
+        assert_eq!(pieces(&mut f.text_decoder(), &cut), ["", "", "", "\u{FFFD}"]);
+        let wrong = [byte(0xE2), byte(0x82), byte(b'x'), byte(0xFF)];
+        assert_eq!(pieces(&mut f.text_decoder(), &wrong), ["", "", "\u{FFFD}x", "\u{FFFD}", ""]);
+    }
+
+    #[test]
+    fn special_tokens_are_left_out_only_if_asked() {
+        let f = gemma();
+        let ids = f.encode("a<turn|>b", true).unwrap();
+        assert_eq!(f.decode(&ids, true).unwrap(), "ab");
+        assert_eq!(f.decode(&ids, false).unwrap(), "a<turn|>b");
+        assert_eq!(pieces(&mut f.text_decoder_with_special(), &ids).concat(), "a<turn|>b");
+        assert_eq!(f.decode(&[9_999_999], false).unwrap(), "");
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_whole_for_random_ids() {
+        let mut seed = 7u64;
+        for f in [gemma(), qwen()] {
+            for round in 0..200 {
+                let ids: Vec<u32> = (0..round % 40)
+                    .map(|_| {
+                        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                        ((seed >> 33) % f.vocab_size() as u64) as u32
+                    })
+                    .collect();
+                let mut decoder = f.text_decoder();
+                assert_eq!(pieces(&mut decoder, &ids).concat(), f.decode(&ids, true).unwrap());
+                assert_eq!(pieces(&mut decoder, &ids).concat(), f.decode(&ids, true).unwrap(), "used again");
+            }
+        }
+    }
+
+    #[test]
+    fn valid_text_decodes_as_by_the_tokenizer_itself() {
+        let json = gemma_tokenizer();
+        let f = gemma();
+        for text in ["", " the  a\n\n\n🙂 東京 é<turn|> x", "   ", "<0x41>"] {
+            let ids = f.encode(text, true).unwrap();
+            assert_eq!(f.decode(&ids, true).unwrap(), reference(&f, &json, &ids, true), "{text:?}");
+            assert_eq!(f.decode(&ids, false).unwrap(), reference(&f, &json, &ids, false), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_added_prefix_space_is_stripped_once_at_the_start() {
+        let strip = json!({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
+        let metaspace =
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": false});
+        for decoder in [strip, metaspace] {
+            let f = with_decoder(decoder);
+            let ids = f.encode(" the the", true).unwrap();
+            assert_eq!(pieces(&mut f.text_decoder(), &ids), ["the", " the", ""]);
+            assert_eq!(f.decode(&ids, false).unwrap(), "the the");
+        }
+    }
+
+    #[test]
+    fn decoders_that_need_neighbours_go_through_a_window() {
+        let json = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
+        let f = with_decoder(json.clone());
+        let ids = f.encode("usermodeluser", true).unwrap();
+        let got = pieces(&mut f.text_decoder(), &ids);
+        assert_eq!(got, ["user", " model", " user", ""]);
+        let mut tokenizer = gemma_tokenizer();
+        tokenizer["decoder"] = json;
+        assert_eq!(got.concat(), reference(&f, &tokenizer, &ids, true));
+    }
+
+    #[test]
+    fn the_byte_alphabet_is_gpt2s() {
+        let all: Vec<u8> = (0..0x180u32).filter_map(|c| byte_of(char::from_u32(c)?)).collect();
+        let distinct: std::collections::HashSet<u8> = all.iter().copied().collect();
+        assert_eq!((all.len(), distinct.len()), (256, 256));
+        assert_eq!(
+            (byte_of('Ġ'), byte_of('Ċ'), byte_of('a'), byte_of('东')),
+            (Some(b' '), Some(b'\n'), Some(b'a'), None)
+        );
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::content::Forms;
 use super::decoder::TextDecoder;
 use super::escape::remove_marks;
-use super::message::{Attached, Prompt, noun};
+use super::message::{Attached, Prompt};
 use super::placement::{self, MediaLayout, Medium, Piece, Placed};
 use super::planning::Planner;
 use super::rendering::{Chat, Rendering, View, special_variables};
@@ -104,7 +104,7 @@ impl Formatter {
                 found if found == given => order.push(index),
                 0 if !self.markers.occur_in_ids(ids) => loose.push(index),
                 found => {
-                    let (kind, id) = (noun(medium.kind), medium.placeholder);
+                    let (kind, id) = (medium.kind.name(), medium.placeholder);
                     let text = format!(
                         "the tokens hold {found} {kind} placeholders (id {id}) for {given} media of that kind"
                     );
@@ -213,7 +213,7 @@ fn medium(attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
     let Attached { media, message } = attached;
     let kind = media.kind();
     let Some(placeholder) = layout.placeholder(kind) else {
-        let text = format!("message {message} has an {} part, and the model takes no {0}", noun(kind));
+        let text = format!("message {message} has an {} part, and the model takes no {0}", kind.name());
         return Err(Error::unsupported(text).with("message_index", *message));
     };
     let block = layout.block(media).map_err(|e| e.with("message_index", *message))?;

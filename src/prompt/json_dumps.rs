@@ -121,7 +121,7 @@ impl Writer<'_> {
                 '\u{8}' => self.out.push_str("\\b"),
                 '\u{C}' => self.out.push_str("\\f"),
                 '\0'..='\u{1F}' => self.escaped(c),
-                '\u{7F}'.. if self.options.ensure_ascii && c != '\u{7F}' => self.escaped(c),
+                '\u{7F}'.. if self.options.ensure_ascii => self.escaped(c),
                 _ => self.out.push(c),
             }
         }
@@ -204,7 +204,7 @@ mod tests {
             Options { separators: Some((",".into(), ":".into())), sort_keys: true, ..Options::default() };
         assert_eq!(dump(value.clone(), tight), "{\"a\":\"é😀\u{7f}\",\"b\":[1,{\"c\":[]}]}");
         let ascii = Options { ensure_ascii: true, ..Options::default() };
-        assert_eq!(dump(value, ascii), "{\"b\": [1, {\"c\": []}], \"a\": \"\\u00e9\\ud83d\\ude00\u{7f}\"}");
+        assert_eq!(dump(value, ascii), "{\"b\": [1, {\"c\": []}], \"a\": \"\\u00e9\\ud83d\\ude00\\u007f\"}");
     }
 
     #[test]

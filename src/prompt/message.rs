@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::media::{Media, MediaKind};
+use crate::media::Media;
 
 /// JSON nested deeper than this is refused, so that no recursion over it can exhaust a small stack.
 const MAX_DEPTH: usize = 64;
@@ -166,14 +166,6 @@ fn check_depth(value: &Value, what: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::prompt(format!("{what} is nested deeper than {MAX_DEPTH} levels")))
-}
-
-/// The noun for messages to people.
-pub(super) fn noun(kind: MediaKind) -> &'static str {
-    match kind {
-        MediaKind::Image => "image",
-        MediaKind::Audio => "audio",
-    }
 }
 
 #[cfg(test)]

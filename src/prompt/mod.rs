@@ -23,6 +23,13 @@ mod token_config;
 mod tokenizer;
 mod turns;
 
+#[cfg(test)]
+mod escaping_tests;
+#[cfg(test)]
+mod placement_tests;
+#[cfg(test)]
+mod testing;
+
 pub use decoder::TextDecoder;
 pub use formatter::Formatter;
 pub use message::{Message, Part, Prompt};

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::message::noun;
 use crate::error::{Error, Result};
 use crate::media::{Media, MediaKind};
 
@@ -116,6 +115,6 @@ pub(super) fn expand(pieces: &[Piece], media: &[Medium]) -> Placed {
 
 /// A medium must never be dropped: what cannot be placed is an error that names its message.
 pub(super) fn unplaced(medium: &Medium, why: &str) -> Error {
-    let text = format!("the {} of message {} cannot be placed: {why}", noun(medium.kind), medium.message);
+    let text = format!("the {} of message {} cannot be placed: {why}", medium.kind.name(), medium.message);
     Error::prompt(text).with("message_index", medium.message)
 }

@@ -4,7 +4,6 @@
 //! counts differ, the template dropped some: rendering with the media of one message at a time shows of which
 //! messages, and those media get a placeholder of ours inside the turn that holds their message.
 
-use super::message::noun;
 use super::placement::{Medium, unplaced};
 use super::rendering::{Rendering, Shown, View};
 use super::tokenizer::TextTokenizer;
@@ -29,6 +28,8 @@ struct Place {
     at: usize,
     /// Whether the template wrote it (insertions at the same offset come before it).
     written: bool,
+    /// In a turn without text, where it begins is where it ends: images first there.
+    ends_turn: bool,
     medium: usize,
 }
 
@@ -55,7 +56,12 @@ impl Planner<'_> {
         } else {
             for medium in dropped {
                 let at = self.place_in_turn(medium, text)?;
-                places.push(Place { at, written: false, medium });
+                places.push(Place {
+                    at,
+                    written: false,
+                    ends_turn: self.media[medium].kind == MediaKind::Audio,
+                    medium,
+                });
             }
         }
         places.sort_unstable();
@@ -81,7 +87,12 @@ impl Planner<'_> {
             written.retain(|&m| !dropping.contains(&self.media[m].message));
             dropped.extend(wanted.iter().filter(|&&m| dropping.contains(&self.media[m].message)));
         }
-        places.extend(found.iter().zip(&written).map(|(&at, &medium)| Place { at, written: true, medium }));
+        places.extend(found.iter().zip(&written).map(|(&at, &medium)| Place {
+            at,
+            written: true,
+            ends_turn: false,
+            medium,
+        }));
         Ok(())
     }
 
@@ -98,7 +109,7 @@ impl Planner<'_> {
         messages.dedup();
         if own > 0 {
             let text =
-                format!("the template writes {own} {} placeholders that stand for no medium", noun(kind));
+                format!("the template writes {own} {} placeholders that stand for no medium", kind.name());
             return Err(mismatch(messages[0], text));
         }
         let (mut sum, mut dropping) = (0, Vec::new());
@@ -110,7 +121,7 @@ impl Planner<'_> {
             } else if written != given {
                 let text = format!(
                     "the template writes {written} of the {given} {} placeholders of message {message}",
-                    noun(kind)
+                    kind.name()
                 );
                 return Err(mismatch(message, text));
             }
@@ -122,7 +133,7 @@ impl Planner<'_> {
         let last = self.media[wanted[wanted.len() - 1]].message;
         let text = format!(
             "the template writes {total} {} placeholders for {} media, and which ones cannot be told",
-            noun(kind),
+            kind.name(),
             wanted.len()
         );
         Err(mismatch(last, text))

@@ -247,3 +247,140 @@ fn cut(
 pub(super) fn tokenizer_error(e: tokenizers::Error) -> Error {
     Error::prompt(format!("the tokenizer failed: {e}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{gemma_tokenizer, qwen_tokenizer};
+    use super::*;
+    use serde_json::json;
+
+    fn tokenizer(json: &Value, config: Value) -> TextTokenizer {
+        let inner = Tokenizer::from_bytes(json.to_string()).unwrap();
+        TextTokenizer::new(inner, TokenConfig::from_json(&config), None).ok().unwrap()
+    }
+
+    /// Cheap random numbers, the same in every run.
+    fn random(seed: &mut u64) -> usize {
+        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (*seed >> 33) as usize
+    }
+
+    #[test]
+    fn our_own_steps_give_what_the_tokenizer_gives() {
+        let fragments = [
+            "<|turn>",
+            "<turn|>",
+            "the",
+            " ",
+            "  ",
+            "\n",
+            "\n\n",
+            "user",
+            "<table>",
+            "é",
+            "e\u{301}",
+            "東",
+            "🙂",
+            "<|im_start|>",
+            "<think>",
+            "<|image|>",
+            "<",
+            "|>",
+            "'s",
+            "12",
+            "a",
+            "<|im",
+        ];
+        let mut seed = 1;
+        for json in [gemma_tokenizer(), qwen_tokenizer()] {
+            let t = tokenizer(&json, json!({}));
+            for _ in 0..400 {
+                let length = random(&mut seed) % 12;
+                let text: String =
+                    (0..length).map(|_| fragments[random(&mut seed) % fragments.len()]).collect();
+                let own = t.encode_plain(&text, &Plain::Broken(&[])).unwrap();
+                assert_eq!(own, t.encode(&text, true).unwrap(), "{text:?}");
+                let plain = t.encode(&text, false).unwrap();
+                assert!(plain.iter().all(|id| !t.is_control(*id)), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn length_limits_of_the_file_do_not_apply() {
+        let t = tokenizer(&gemma_tokenizer(), json!({}));
+        assert_eq!(t.encode("abcdefghijklmnop", true).unwrap().len(), 16);
+    }
+
+    #[test]
+    fn broken_spellings_are_text_where_they_are_broken_only() {
+        let t = tokenizer(&gemma_tokenizer(), json!({}));
+        let id = t.token_id("<eos>").unwrap();
+        let ids = t.encode_plain("<eos>a<eos>", &Plain::Broken(&[1])).unwrap();
+        assert_eq!(ids.iter().filter(|i| **i == id).count(), 1);
+        assert_eq!(*ids.last().unwrap(), id);
+        let ids = t.encode_plain("<eos>", &Plain::Broken(&[0, 5])).unwrap();
+        assert_eq!(ids, [id], "marks at the edges break nothing");
+    }
+
+    #[test]
+    fn a_model_that_knows_a_spelling_as_a_word_does_not_get_it_from_plain_text() {
+        let mut json = gemma_tokenizer();
+        json["model"]["ignore_merges"] = json!(true);
+        let t = tokenizer(&json, json!({}));
+        let ids = t.encode("<eos>", false).unwrap();
+        assert_eq!(ids.len(), 5);
+    }
+
+    #[test]
+    fn flags_of_the_configuration_count() {
+        let mut json = qwen_tokenizer();
+        let id = 3 + json["added_tokens"].as_array().unwrap()[0]["id"].as_u64().unwrap();
+        json["added_tokens"][3]["special"] = json!(false);
+        assert!(!tokenizer(&json, json!({})).is_special(id as u32));
+        let entry = json!({"content": "<|vision_start|>", "special": true, "normalized": false});
+        let by_id = json!({"added_tokens_decoder": {id.to_string(): entry}});
+        assert!(tokenizer(&json, by_id).is_special(id as u32));
+        let by_name = json!({"extra_special_tokens": {"vs_token": "<|vision_start|>"}});
+        let t = tokenizer(&json, by_name);
+        assert!(t.is_special(id as u32));
+        assert_eq!(t.variables()["vs_token"], "<|vision_start|>");
+    }
+
+    #[test]
+    fn tokens_of_the_configuration_get_their_own_id_or_none() {
+        let json = qwen_tokenizer();
+        let plain = tokenizer(&json, json!({}));
+        let next = plain.vocab_size() as u64;
+        let add = |id: u64| json!({"added_tokens_decoder": {id.to_string(): {"content": "<new>", "special": true}}, "bos_token": "<none>"});
+        assert_eq!(tokenizer(&json, add(next)).token_id("<new>"), Some(next as u32));
+        let t = tokenizer(&json, add(next + 5));
+        assert_eq!((t.token_id("<new>"), t.token_id("<none>")), (None, None));
+    }
+
+    #[test]
+    fn the_canonical_bos_follows_its_order_and_is_never_invented() {
+        let named = |config| tokenizer(&gemma_tokenizer(), config).canonical_bos();
+        let t = tokenizer(&gemma_tokenizer(), json!({}));
+        assert_eq!(named(json!({"bos_token": "<pad>"})), t.token_id("<pad>"));
+        assert_eq!(named(json!({"bos_token": {"content": "<eos>"}})), t.token_id("<eos>"));
+        assert_eq!(named(json!({"bos_token": "<missing>"})), t.token_id("<bos>"));
+        let q = tokenizer(&qwen_tokenizer(), json!({}));
+        assert_eq!(q.canonical_bos(), q.token_id("<|im_start|>"));
+        let without = |s: &str| {
+            let json = serde_json::from_str(&qwen_tokenizer().to_string().replace(s, "<|x|>")).unwrap();
+            tokenizer(&json, json!({"eos_token": "<|im_end|>"}))
+        };
+        let t = without("<|im_start|>");
+        assert_eq!(t.canonical_bos(), t.token_id("<|im_end|>"));
+    }
+
+    #[test]
+    fn tokens_have_texts() {
+        let t = tokenizer(&gemma_tokenizer(), json!({}));
+        let ids = t.encode(" the<turn|>\u{1}", true).unwrap();
+        let texts: Vec<String> = ids.iter().map(|id| t.token_text(*id).unwrap()).collect();
+        assert_eq!(texts, ["▁the", "<turn|>", "<0x01>"]);
+        assert_eq!(t.token_text(9_999_999), None);
+    }
+}
