@@ -123,7 +123,7 @@ impl Session {
             prefill_chunk: self.prefill_chunk,
             top_logprobs: options.top_logprobs,
             progress_events: options.progress_events,
-            turn_start: formatter.last_turn_end(&prompt.ids),
+            turn_start: formatter.last_turn_start(&prompt.ids),
             prompt,
             submitted,
         }

@@ -164,6 +164,11 @@ impl Formatter {
         self.tokenizer.vocab_size()
     }
 
+    /// Position of the last turn's opening token, which in a rendered prompt is the turn that the model is to write.
+    pub fn last_turn_start(&self, ids: &[u32]) -> Option<usize> {
+        self.markers.last_start(ids)
+    }
+
     /// The token to begin a bare text with (see [`TextTokenizer::canonical_bos`]).
     pub fn canonical_bos(&self) -> Option<u32> {
         self.tokenizer.canonical_bos()

@@ -54,6 +54,11 @@ impl TurnMarkers {
         self.starts.iter().chain(&self.ends).any(|(_, id)| ids.contains(id))
     }
 
+    /// Where the last turn of a prompt begins; the model's own, as prompts end.
+    pub fn last_start(&self, ids: &[u32]) -> Option<usize> {
+        ids.iter().rposition(|id| self.starts.iter().any(|(_, start)| start == id))
+    }
+
     /// The end markers, for messages to people.
     pub fn end_spellings(&self) -> String {
         self.ends.iter().map(|(s, _)| *s).collect::<Vec<_>>().join(" or ")
