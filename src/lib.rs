@@ -37,6 +37,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod log;
 pub mod media;
 pub mod memory;

@@ -1,0 +1,1605 @@
+/*
+ * rmlx: multimodal language models on the device
+ *
+ * Made by `cargo xtask header` from src/ffi; do not edit. A test fails when the two differ.
+ *
+ *
+ * A WHOLE PROGRAM
+ *
+ * Load a snapshot folder, ask about a picture, and print the answer as it comes. examples/c/describe.c is the same with
+ * every error handled.
+ *
+ *     rmlx_model *model = NULL;
+ *     rmlx_session *session = NULL;
+ *     rmlx_media *image = NULL;
+ *     rmlx_error *error = NULL;
+ *
+ *     if (rmlx_model_load("models/gemma", NULL, &model, &error) != RMLX_OK) {
+ *         fprintf(stderr, "%s\n", rmlx_error_message(error));
+ *         rmlx_error_release(error);
+ *         return 1;
+ *     }
+ *     rmlx_image_from_encoded(bytes, size, &image, NULL);
+ *
+ *     rmlx_prompt *prompt = rmlx_prompt_new();
+ *     rmlx_prompt_begin_message(prompt, "user", NULL);
+ *     rmlx_prompt_add_media(prompt, image, NULL);
+ *     rmlx_prompt_add_text(prompt, question, strlen(question), NULL);
+ *
+ *     rmlx_session_new(model, NULL, &session, NULL);
+ *     rmlx_session_submit(session, prompt, NULL, NULL);
+ *     for (bool done = false; !done;) {
+ *         rmlx_event *event = NULL;
+ *         if (rmlx_session_step(session, &event, NULL) != RMLX_OK)
+ *             break;
+ *         fputs(rmlx_event_text(event, NULL), stdout);
+ *         done = rmlx_event_kind(event) == RMLX_EVENT_FINISH;
+ *         rmlx_event_release(event);
+ *     }
+ *
+ *     rmlx_session_release(session);
+ *     rmlx_prompt_release(prompt);
+ *     rmlx_media_release(image);
+ *     rmlx_model_release(model);
+ *
+ * To go on, add the answer and the next question to the prompt and submit it again:
+ *
+ *     rmlx_prompt_begin_message(prompt, "assistant", NULL);
+ *     rmlx_prompt_add_text(prompt, answer, strlen(answer), NULL);
+ *     rmlx_prompt_begin_message(prompt, "user", NULL);
+ *     rmlx_prompt_add_text(prompt, next, strlen(next), NULL);
+ *     rmlx_session_submit(session, prompt, NULL, NULL);
+ *
+ *
+ * STATUS AND ERRORS
+ *
+ * Every function that can fail returns an rmlx_status, RMLX_OK (0) for success. Its last argument is an optional
+ * rmlx_error **: on failure it gets an object with the code, a sentence for people and details for programs, for you to
+ * release; on success it is not written. A failed call has no other effect: its outputs are not written, and objects
+ * are as they were.
+ *
+ * Each function names its own errors, without their RMLX_ERROR_. Besides those, every function can return
+ *  - INVALID_ARGUMENT for an argument that is NULL and may not be, or for text that is not UTF-8;
+ *  - PANIC for a bug in rmlx, which is caught, logged and returned. A session that a bug went through returns POISONED
+ *    from then on; rmlx_session_reset makes it usable again.
+ * An argument may be NULL where its text says so; a `release` always takes NULL.
+ *
+ * The library never prints, never exits, and never aborts on bad input. Its messages go to rmlx_set_log_callback.
+ *
+ *
+ * OBJECTS AND THEIR LIFETIMES
+ *
+ *                              who may use it at the same time     how it ends
+ *     rmlx_model               any thread                          reference-counted: retain, release
+ *     rmlx_media               any thread                          reference-counted: retain, release
+ *     rmlx_cancel              any thread                          reference-counted: retain, release
+ *     rmlx_session             any thread, one call at a time;     one owner: release
+ *                              cancel at any time
+ *     rmlx_event, rmlx_error   any thread (they do not change)     one owner: release
+ *     rmlx_prompt              one thread at a time                one owner: release
+ *     rmlx_..._options         one thread at a time                one owner: release
+ *     char * that you got      any thread (it does not change)     one owner: rmlx_string_release
+ *
+ * What is made of something else keeps that alive, so the order of releases never matters: a model may be released
+ * before its sessions, a medium before the prompts that hold it. What a function takes in (text, bytes, options) is
+ * copied or referenced by it, and is yours to change or release when the function returns. A `const` pointer that a
+ * function returns belongs to the object that it came from.
+ *
+ *
+ * THREADS
+ *
+ * Any function may be called from any thread. All the work of models is done by one thread of the library's own, which
+ * takes turns among the sessions that have something to do. rmlx_session_step and rmlx_model_load wait for it, so do
+ * not call them from a thread that must not wait, such as that of a user interface. A second call on a session while
+ * one is running returns BUSY at once; rmlx_session_cancel always works.
+ *
+ * Callbacks have user data and a function that destroys it, and never run on the library's own thread of models. They
+ * must return normally: no exception, no longjmp.
+ *
+ *
+ * VALUES
+ *
+ *  - Text is UTF-8. Text that goes in is a pointer and a length in bytes; names and paths end with a NUL instead. Text
+ *    that comes out ends with a NUL.
+ *  - Enumerations are int32_t with constants. A number that a function does not know is INVALID_ARGUMENT.
+ *  - Structures that you allocate begin with `size_t struct_size`, which you set to their sizeof. They may grow in later
+ *    versions; a program and a library of different versions agree through that field.
+ *  - The array protocol: a function with `out`, `capacity` and `out_count` copies its items to `out`, which has room for
+ *    `capacity` of them, and writes their number to `out_count`. With `out` NULL and `capacity` 0 it only writes the
+ *    number. Too little room is INVALID_ARGUMENT; nothing is copied, but `out_count` says how much room it takes.
+ */
+
+#ifndef RMLX_H
+#define RMLX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which rmlx this is, and what it can do ----------------------------------------------------------------- */
+
+/**
+ * The ABI that this header describes; compare it with rmlx_abi_version().
+ *
+ * The number grows when functions, constants or fields are added. Nothing is ever taken away and no signature
+ * changes, so a program built with this header runs with every library whose rmlx_abi_version() is at least this.
+ */
+#define RMLX_ABI_VERSION 1
+
+/**
+ * The version of the library that is running, for people: "0.1.0".
+ *
+ * Returns: a text that lives as long as the library.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_version(void);
+
+/**
+ * The ABI of the library that is running; see RMLX_ABI_VERSION.
+ *
+ * Since: 0.1
+ */
+uint32_t rmlx_abi_version(void);
+
+/**
+ * Whether the library that is running, on this machine, has a feature:
+ *
+ * - "image", "audio": pictures and sounds can be decoded (whether a model understands them is the model's matter:
+ *   see rmlx_model_info_json)
+ * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
+ * - "metal": this GPU is Apple's, through Metal
+ *
+ * Returns: false also for NULL and for a name that this version does not know.
+ *
+ * Since: 0.1
+ */
+bool rmlx_has_feature(const char *name);
+
+/* Statuses and error objects ----------------------------------------------------------------------------- */
+
+/**
+ * What was wrong, where, and what would be right.
+ *
+ * Written by a failing call to its last argument, if that is not NULL; what was there before is overwritten, so
+ * release it first. Immutable: any number of threads may read it.
+ *
+ * Lifetime: yours, until rmlx_error_release. The error of an event (rmlx_event_error) belongs to the event.
+ */
+typedef struct rmlx_error rmlx_error;
+
+/**
+ * What a call came to: RMLX_OK or one of RMLX_ERROR_*.
+ *
+ * Later versions may add codes: treat one that you do not know as a failure like any other.
+ */
+typedef int32_t rmlx_status;
+
+/** The call did what it says. */
+#define RMLX_OK 0
+
+/** An argument is NULL, out of range, of an unknown enum value, or not valid UTF-8. */
+#define RMLX_ERROR_INVALID_ARGUMENT 1
+
+/** A file or folder that was named does not exist. */
+#define RMLX_ERROR_NOT_FOUND 2
+
+/** The snapshot folder is incomplete, corrupt or contradicts itself. */
+#define RMLX_ERROR_INVALID_SNAPSHOT 3
+
+/** Valid, but not something that this build can do: an unknown architecture, a model that cannot hear, no GPU. */
+#define RMLX_ERROR_UNSUPPORTED 4
+
+/** Memory ran out, or a limit that the host set would be passed. */
+#define RMLX_ERROR_OUT_OF_MEMORY 5
+
+/** The prompt and its media need more positions than the context has. */
+#define RMLX_ERROR_CONTEXT_FULL 6
+
+/** The host cancelled the operation. */
+#define RMLX_ERROR_CANCELLED 7
+
+/** The library is suspended. Kept for a later version. */
+#define RMLX_ERROR_SUSPENDED 8
+
+/** Another operation is running on this session. */
+#define RMLX_ERROR_BUSY 9
+
+/** MLX reported a failure. */
+#define RMLX_ERROR_BACKEND 10
+
+/** An earlier bug went through this session: only rmlx_session_reset and rmlx_session_release are left. */
+#define RMLX_ERROR_POISONED 11
+
+/** A bug in rmlx was caught before it could harm the host. Please report it with the error's message and details. */
+#define RMLX_ERROR_PANIC 12
+
+/** Image or audio data cannot be decoded, or is not usable as such. */
+#define RMLX_ERROR_INVALID_MEDIA 13
+
+/** The conversation cannot be rendered: the chat template raised, looped, or has no place for a medium. */
+#define RMLX_ERROR_INVALID_PROMPT 14
+
+/**
+ * The name of a status: "RMLX_OK", "RMLX_ERROR_BUSY".
+ *
+ * Returns: a text that lives as long as the library; "RMLX_ERROR_UNKNOWN" for a number that is no status.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_status_name(rmlx_status status);
+
+/**
+ * The code of an error, the same as the status of the call that made it.
+ *
+ * Returns: RMLX_OK for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_error_code(const rmlx_error *error);
+
+/**
+ * What went wrong, as a sentence for people: UTF-8, NUL-terminated, without a full stop.
+ *
+ * Returns: a text that lives as long as the error; "" for NULL.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_error_message(const rmlx_error *error);
+
+/**
+ * What went wrong, for programs: a JSON object, such as {"argument":"utf8","byte":17}. Which members there are
+ * depends on the error and may grow; "{}" if there is nothing to add to code and message.
+ *
+ * Returns: a text that lives as long as the error; "{}" for NULL.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_error_details_json(const rmlx_error *error);
+
+/**
+ * Releases an error. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_error_release(rmlx_error *error);
+
+/* Texts that the library hands over to the host ---------------------------------------------------------- */
+
+/**
+ * Releases a text that a function returned through a `char **` argument. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_string_release(char *string);
+
+/* What callbacks of the host have in common: their user data --------------------------------------------- */
+
+
+
+/* The log callback --------------------------------------------------------------------------------------- */
+
+/** How much a message of the log matters: one of RMLX_LOG_*. A smaller number matters more. */
+typedef int32_t rmlx_log_level;
+
+/**
+ * Receives the messages of the log: UTF-8, NUL-terminated, without a newline, valid during the call only.
+ *
+ * It runs on a thread of its own, one message at a time, and must not call rmlx.
+ */
+typedef void (*rmlx_log_callback)(rmlx_log_level level, const char *message, void *user_data);
+
+/** Something failed that no call could return: a bug that was caught. */
+#define RMLX_LOG_ERROR 1
+
+/** Something went differently from what the host may expect. */
+#define RMLX_LOG_WARNING 2
+
+/** What happens, at the rate of loads. */
+#define RMLX_LOG_INFO 3
+
+/** What happens in detail. */
+#define RMLX_LOG_DEBUG 4
+
+/**
+ * Sends the log of the whole process to a callback, or to nobody with a NULL `callback`, which is how it begins.
+ *
+ * Only messages of `level` and those that matter more are sent. The callback that was set before has had its last
+ * message, and its user data has been destroyed, when this returns. `destroy` may be NULL. If the call fails,
+ * `destroy` is not called: `user_data` is still yours.
+ *
+ * Errors: INVALID_ARGUMENT (unknown level; the callback that was set before stays); OUT_OF_MEMORY (no thread could
+ * be started; nobody gets messages now).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_set_log_callback(rmlx_log_level level,
+                                  rmlx_log_callback callback,
+                                  void *user_data,
+                                  rmlx_destroy_callback destroy,
+                                  rmlx_error **error);
+
+/* Cancel objects, for operations that have no session yet ------------------------------------------------ */
+
+/**
+ * A flag that stops the operations that watch it, such as loading a model (rmlx_load_options_set_cancel).
+ *
+ * Thread-safe. Once triggered it stays so: make a new one for the next operation.
+ *
+ * Lifetime: reference-counted. rmlx_cancel_new gives you one reference; what watches it has its own.
+ */
+typedef struct rmlx_cancel rmlx_cancel;
+
+/**
+ * Makes a cancel object that is not triggered.
+ *
+ * Returns: a reference for you; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+rmlx_cancel *rmlx_cancel_new(void);
+
+/**
+ * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at any time, as
+ * often as you like. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_cancel_trigger(const rmlx_cancel *cancel);
+
+/**
+ * Adds a reference.
+ *
+ * Returns: `cancel`; NULL for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_cancel *rmlx_cancel_retain(const rmlx_cancel *cancel);
+
+/**
+ * Gives a reference back. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_cancel_release(rmlx_cancel *cancel);
+
+/* How a model is loaded ---------------------------------------------------------------------------------- */
+
+/**
+ * How a model is loaded. Everything has a default, so rmlx_model_load also takes NULL for it.
+ *
+ * Use it from one thread at a time. A load takes a copy of what it needs: changing or releasing the options later
+ * has no effect on it.
+ *
+ * Lifetime: yours, until rmlx_load_options_release.
+ */
+typedef struct rmlx_load_options rmlx_load_options;
+
+/** Where a model runs: one of RMLX_DEVICE_*. */
+typedef int32_t rmlx_device;
+
+/**
+ * Told how far a load is: `fraction` goes from 0 to 1 and never back.
+ *
+ * It runs on the thread that called rmlx_model_load, during that call. It may trigger a cancel object; it must not
+ * call any other function of rmlx.
+ */
+typedef void (*rmlx_progress_callback)(float fraction, void *user_data);
+
+/** The GPU where MLX has one, else the CPU. */
+#define RMLX_DEVICE_AUTO 0
+
+/** The CPU. */
+#define RMLX_DEVICE_CPU 1
+
+/** The GPU; loading answers UNSUPPORTED where there is none. */
+#define RMLX_DEVICE_GPU 2
+
+/**
+ * Makes load options that hold the defaults.
+ *
+ * Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+rmlx_load_options *rmlx_load_options_new(void);
+
+/**
+ * Releases load options. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_load_options_release(rmlx_load_options *options);
+
+/**
+ * Chooses where the model runs. Default: RMLX_DEVICE_AUTO.
+ *
+ * Errors: INVALID_ARGUMENT (unknown device).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_device(rmlx_load_options *options, rmlx_device device, rmlx_error **error);
+
+/**
+ * Sets a callback that is told how far a load is; NULL for none, which is the default.
+ *
+ * `destroy` (or NULL) is called once with `user_data` when the callback has been replaced or the options have been
+ * released, and no load uses it. If the call fails, `destroy` is not called: `user_data` is still yours.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_progress(rmlx_load_options *options,
+                                           rmlx_progress_callback callback,
+                                           void *user_data,
+                                           rmlx_destroy_callback destroy,
+                                           rmlx_error **error);
+
+/**
+ * Sets the cancel object that a load watches; NULL for none, which is the default. The options take a reference.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_cancel(rmlx_load_options *options,
+                                         const rmlx_cancel *cancel,
+                                         rmlx_error **error);
+
+/**
+ * Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more than `bytes`.
+ * Default: no limit of rmlx's own.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_memory_limit(rmlx_load_options *options,
+                                               uint64_t bytes,
+                                               rmlx_error **error);
+
+/**
+ * Limits the context of every session of the model to `positions` tokens, prompt, media and answer together, if the
+ * model itself allows that many. Default: what the model allows.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_context_length(rmlx_load_options *options,
+                                                 size_t positions,
+                                                 rmlx_error **error);
+
+/* Images and sounds -------------------------------------------------------------------------------------- */
+
+/**
+ * An image or a sound, decoded and ready to be part of a prompt.
+ *
+ * Thread-safe. It does not change. Two media of the same content are the same to a session, which therefore does not
+ * evaluate a prompt's beginning again when an equal medium is made anew.
+ *
+ * Lifetime: reference-counted. Prompts hold a reference, so yours may go before theirs.
+ */
+typedef struct rmlx_media rmlx_media;
+
+/** How raw pixels lie in memory: one of RMLX_PIXELS_*. */
+typedef int32_t rmlx_pixel_format;
+
+/**
+ * Raw pixels, described: rows from top to bottom, pixels from left to right, sRGB.
+ *
+ * Set every field, for example with an initializer, so that the ones you do not name are 0.
+ */
+typedef struct {
+    /** sizeof(rmlx_pixels) */
+    size_t struct_size;
+    /** The first byte of the first row. */
+    const void *data;
+    /** How many bytes may be read from `data`. */
+    size_t size;
+    /** Bytes from the beginning of a row to that of the next; 0 if rows follow each other without a gap. */
+    size_t row_stride;
+    /** Pixels in a row. */
+    uint32_t width;
+    /** Rows. */
+    uint32_t height;
+    /** One of RMLX_PIXELS_*. */
+    rmlx_pixel_format format;
+    /** 0. */
+    uint32_t reserved;
+} rmlx_pixels;
+
+/** What a medium is: one of RMLX_MEDIA_*. */
+typedef int32_t rmlx_media_type;
+
+/** An image. */
+#define RMLX_MEDIA_IMAGE 1
+
+/** A sound. */
+#define RMLX_MEDIA_AUDIO 2
+
+/** 3 bytes a pixel: red, green, blue. */
+#define RMLX_PIXELS_RGB8 1
+
+/** 4 bytes a pixel: red, green, blue, alpha. Alpha is not looked at. */
+#define RMLX_PIXELS_RGBA8 2
+
+/** 4 bytes a pixel: blue, green, red, alpha. Alpha is not looked at. */
+#define RMLX_PIXELS_BGRA8 3
+
+/** 1 byte a pixel: brightness. */
+#define RMLX_PIXELS_GRAY8 4
+
+/**
+ * Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, recognized by its
+ * bytes. The EXIF orientation is applied. `bytes` are not needed any more when this returns.
+ *
+ * - `out`: gets a reference for you
+ *
+ * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels, or more than
+ * 128 Mi pixels); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_image_from_encoded(const void *bytes,
+                                    size_t len,
+                                    rmlx_media **out,
+                                    rmlx_error **error);
+
+/**
+ * Makes an image of raw pixels, which are copied.
+ *
+ * - `desc`: where the pixels are, how many and of which format
+ * - `out`: gets a reference for you
+ *
+ * Errors: INVALID_ARGUMENT (unknown format, wrong struct_size, `size` too small for the rest);
+ * INVALID_MEDIA (no pixel, or too many); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_image_from_pixels(const rmlx_pixels *desc, rmlx_media **out, rmlx_error **error);
+
+/**
+ * Makes the same image again, to be shown to the model in more or less detail than it would by itself.
+ *
+ * - `soft_tokens`: the most positions that it may take: 70, 140, 280, 560 or 1120; 0 for the model's own number
+ * - `out`: gets a reference to the new image for you
+ *
+ * Errors: INVALID_ARGUMENT (another number, or `image` is a sound).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_image_with_soft_token_budget(const rmlx_media *image,
+                                              uint32_t soft_tokens,
+                                              rmlx_media **out,
+                                              rmlx_error **error);
+
+/**
+ * Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It becomes 16 kHz
+ * mono. `bytes` are not needed any more when this returns.
+ *
+ * - `out`: gets a reference for you
+ *
+ * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN or infinite, or
+ * more than an hour); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_audio_from_encoded(const void *bytes,
+                                    size_t len,
+                                    rmlx_media **out,
+                                    rmlx_error **error);
+
+/**
+ * Makes a sound of PCM samples, which are copied, mixed down to mono and resampled to 16 kHz.
+ *
+ * - `samples`: `frames` times `channels` numbers, the channels of a frame side by side, full scale from -1 to 1
+ * - `rate`: frames a second
+ * - `out`: gets a reference for you
+ *
+ * Errors: INVALID_ARGUMENT (no channel); INVALID_MEDIA (no frame, a sample that is NaN or infinite, a rate outside of
+ * 1000 to 768000, or more than an hour); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_audio_from_pcm_f32(const float *samples,
+                                    size_t frames,
+                                    uint32_t channels,
+                                    uint32_t rate,
+                                    rmlx_media **out,
+                                    rmlx_error **error);
+
+/**
+ * Adds a reference.
+ *
+ * Returns: `media`; NULL for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_media *rmlx_media_retain(const rmlx_media *media);
+
+/**
+ * Gives a reference back. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_media_release(rmlx_media *media);
+
+/**
+ * What a medium is.
+ *
+ * Returns: one of RMLX_MEDIA_*; 0 for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_media_type rmlx_media_kind(const rmlx_media *media);
+
+/**
+ * The width of an image in pixels, the right way up.
+ *
+ * Returns: 0 for NULL and for a sound.
+ *
+ * Since: 0.1
+ */
+uint32_t rmlx_image_width(const rmlx_media *image);
+
+/**
+ * The height of an image in pixels, the right way up.
+ *
+ * Returns: 0 for NULL and for a sound.
+ *
+ * Since: 0.1
+ */
+uint32_t rmlx_image_height(const rmlx_media *image);
+
+/**
+ * How long a sound is, in seconds.
+ *
+ * Returns: 0 for NULL and for an image.
+ *
+ * Since: 0.1
+ */
+double rmlx_audio_seconds(const rmlx_media *audio);
+
+/* Conversations ------------------------------------------------------------------------------------------ */
+
+/**
+ * A conversation: messages, each of a role and of parts that are texts and media, in order. It always holds the
+ * whole conversation: after an answer, add it as a message of the role "assistant", add the next question, and submit
+ * the same prompt again; what the session already holds is not evaluated again.
+ *
+ * Special tokens that a text happens to spell, such as "<|image|>", stay text. Media are parts, never markers.
+ *
+ * Use it from one thread at a time. A submit takes a copy of what it needs: changing or releasing the prompt later
+ * has no effect on it.
+ *
+ * Lifetime: yours, until rmlx_prompt_release.
+ */
+typedef struct rmlx_prompt rmlx_prompt;
+
+/**
+ * Makes an empty prompt.
+ *
+ * Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+rmlx_prompt *rmlx_prompt_new(void);
+
+/**
+ * Releases a prompt. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_prompt_release(rmlx_prompt *prompt);
+
+/**
+ * Begins a message; the parts that are added from now on belong to it.
+ *
+ * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant". UTF-8 and
+ *   NUL-terminated.
+ *
+ * Errors: INVALID_ARGUMENT (`role` is empty or not UTF-8).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_begin_message(rmlx_prompt *prompt,
+                                      const char *role,
+                                      rmlx_error **error);
+
+/**
+ * Adds a text to the message that was begun last.
+ *
+ * - `utf8`, `len`: the text, copied, and its bytes; it may hold NULs
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8: the message and the detail "byte" say where; no message was begun).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_text(rmlx_prompt *prompt, const char *utf8, size_t len, rmlx_error **error);
+
+/**
+ * Adds a medium to the message that was begun last, after the parts that it has. The prompt takes a reference.
+ *
+ * Errors: INVALID_ARGUMENT (no message was begun).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_media(rmlx_prompt *prompt,
+                                  const rmlx_media *media,
+                                  rmlx_error **error);
+
+/**
+ * Sets the tools that the chat template tells the model about.
+ *
+ * - `json`, `len`: a JSON array of objects, as the model's template expects them; of no bytes to have no tools,
+ *   which is the default
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8, or not a JSON array of objects).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_set_tools_json(rmlx_prompt *prompt,
+                                       const char *json,
+                                       size_t len,
+                                       rmlx_error **error);
+
+/**
+ * Sets further variables of the chat template.
+ *
+ * - `json`, `len`: a JSON object, its members the variables; of no bytes to have none, which is the default
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8, or not a JSON object). That a template cannot take a variable shows when it
+ * is rendered.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_set_template_vars_json(rmlx_prompt *prompt,
+                                               const char *json,
+                                               size_t len,
+                                               rmlx_error **error);
+
+/**
+ * Sets the prompt's token ids, for experts who do without the chat template: only these are evaluated, and the
+ * messages may hold media only. Those replace, in order, the placeholder tokens among the ids.
+ *
+ * - `ids`, `count`: the tokens, copied; none to go back to the messages, which is the default
+ *
+ * Errors: none of its own. That an id is outside of the vocabulary shows when the prompt is submitted.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_set_tokens(rmlx_prompt *prompt,
+                                   const uint32_t *ids,
+                                   size_t count,
+                                   rmlx_error **error);
+
+/* How an answer is generated ----------------------------------------------------------------------------- */
+
+/**
+ * How an answer is generated. What is not set comes from the snapshot's generation_config.json, and where that is
+ * silent too from the default named here. rmlx_session_submit also takes NULL for it.
+ *
+ * Use it from one thread at a time. A submit takes a copy: changing or releasing the options later has no effect
+ * on it.
+ *
+ * Lifetime: yours, until rmlx_generation_options_release.
+ */
+typedef struct rmlx_generation_options rmlx_generation_options;
+
+/**
+ * Makes generation options in which nothing is set.
+ *
+ * Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+rmlx_generation_options *rmlx_generation_options_new(void);
+
+/**
+ * Releases generation options. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_generation_options_release(rmlx_generation_options *options);
+
+/**
+ * Ends the answer after so many tokens, with RMLX_FINISH_MAX_TOKENS. Default: it may fill the context.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_max_tokens(rmlx_generation_options *options,
+                                                   size_t max_tokens,
+                                                   rmlx_error **error);
+
+/**
+ * Sets the sampler's temperature: 0 always takes the likeliest token (greedy), 1 samples by the model's own
+ * probabilities.
+ *
+ * Errors: INVALID_ARGUMENT (not between 0 and 100).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_temperature(rmlx_generation_options *options,
+                                                    float temperature,
+                                                    rmlx_error **error);
+
+/**
+ * Samples among the `top_k` likeliest tokens only; 0 for all of them.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_top_k(rmlx_generation_options *options,
+                                              uint32_t top_k,
+                                              rmlx_error **error);
+
+/**
+ * Samples among the likeliest tokens whose probabilities together reach `top_p` only; 1 for all of them.
+ *
+ * Errors: INVALID_ARGUMENT (not between 0 and 1).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_top_p(rmlx_generation_options *options,
+                                              float top_p,
+                                              rmlx_error **error);
+
+/**
+ * Drops tokens that are less likely than `min_p` times the likeliest one; 0 drops none.
+ *
+ * Errors: INVALID_ARGUMENT (not between 0 and 1).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_min_p(rmlx_generation_options *options,
+                                              float min_p,
+                                              rmlx_error **error);
+
+/**
+ * Makes tokens that prompt or answer already hold less likely: their logits are divided by `penalty` if positive and
+ * multiplied by it if negative. 1 is off.
+ *
+ * Errors: INVALID_ARGUMENT (not between 0.001 and 1000).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_repetition_penalty(rmlx_generation_options *options,
+                                                           float penalty,
+                                                           rmlx_error **error);
+
+/**
+ * Subtracts `penalty` from the logit of each token that the answer already holds, once. 0 is off.
+ *
+ * Errors: INVALID_ARGUMENT (not between -100 and 100).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_presence_penalty(rmlx_generation_options *options,
+                                                         float penalty,
+                                                         rmlx_error **error);
+
+/**
+ * Subtracts `penalty` from the logit of each token that the answer already holds, as often as it holds it. 0 is off.
+ *
+ * Errors: INVALID_ARGUMENT (not between -100 and 100).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_frequency_penalty(rmlx_generation_options *options,
+                                                          float penalty,
+                                                          rmlx_error **error);
+
+/**
+ * Seeds the sampler: the same seed, prompt and options give the same answer on the same machine. Default: a new
+ * seed each time.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_seed(rmlx_generation_options *options,
+                                             uint64_t seed,
+                                             rmlx_error **error);
+
+/**
+ * Adds a stop string: the answer ends before the first one that appears in it, with RMLX_FINISH_STOP_STRING. No part
+ * of it is handed out.
+ *
+ * - `utf8`, `len`: the string, copied, and its bytes
+ *
+ * Errors: INVALID_ARGUMENT (empty, or not UTF-8).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_add_stop(rmlx_generation_options *options,
+                                             const char *utf8,
+                                             size_t len,
+                                             rmlx_error **error);
+
+/**
+ * Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same token add up.
+ *
+ * Errors: INVALID_ARGUMENT (NaN). That the token is outside of the vocabulary shows at submit.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_add_logit_bias(rmlx_generation_options *options,
+                                                   uint32_t token,
+                                                   float bias,
+                                                   rmlx_error **error);
+
+/**
+ * Gives every token's event its log-probability, and the `count` likeliest tokens at its place with theirs
+ * (rmlx_event_logprob, rmlx_event_top_logprob_count). 0 is off, which is the default.
+ *
+ * Errors: none of its own. That the vocabulary has fewer tokens shows at submit.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_top_logprobs(rmlx_generation_options *options,
+                                                     size_t count,
+                                                     rmlx_error **error);
+
+/**
+ * Asks the model to think before it answers, or not to, if its chat template knows `enable_thinking`. Default: what
+ * the template does by itself.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_thinking(rmlx_generation_options *options,
+                                                 bool thinking,
+                                                 rmlx_error **error);
+
+/**
+ * Goes on after tokens that end the model's turn, for benchmarks. Default: false.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_ignore_eos(rmlx_generation_options *options,
+                                                   bool ignore_eos,
+                                                   rmlx_error **error);
+
+/**
+ * Asks for RMLX_EVENT_PROGRESS events while the prompt is evaluated. Default: false.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_progress_events(rmlx_generation_options *options,
+                                                        bool progress_events,
+                                                        rmlx_error **error);
+
+/* Models ------------------------------------------------------------------------------------------------- */
+
+/**
+ * A loaded model: weights, tokenizer and chat template of one snapshot folder.
+ *
+ * Thread-safe. It does not change, and any number of sessions share its weights.
+ *
+ * Lifetime: reference-counted. Sessions hold a reference, so yours may go before theirs; the memory is given back
+ * with the last one.
+ */
+typedef struct rmlx_model rmlx_model;
+
+/**
+ * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json, *.safetensors,
+ * tokenizer.json and a chat template. Blocks until all weights are in memory.
+ *
+ * - `dir`: path of the folder, UTF-8 and NUL-terminated
+ * - `options`: or NULL for the defaults
+ * - `out`: gets a reference for you
+ *
+ * Errors: NOT_FOUND (no such folder, or a file is missing); INVALID_SNAPSHOT (broken JSON, truncated or missing
+ * weights, a tensor of the wrong shape, a template that cannot be compiled); UNSUPPORTED (architecture,
+ * quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND; INVALID_ARGUMENT.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_load(const char *dir,
+                            const rmlx_load_options *options,
+                            rmlx_model **out,
+                            rmlx_error **error);
+
+/**
+ * Adds a reference.
+ *
+ * Returns: `model`; NULL for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_model *rmlx_model_retain(const rmlx_model *model);
+
+/**
+ * Gives a reference back. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_model_release(rmlx_model *model);
+
+/**
+ * Tells what a snapshot folder holds, without reading a weight: quick, and no memory is taken.
+ *
+ * - `dir`: path of the folder, UTF-8 and NUL-terminated
+ * - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors, parameters) for you to
+ *   release with rmlx_string_release
+ *
+ * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED (architecture) as rmlx_model_load.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_inspect(const char *dir,
+                               char **out_json,
+                               rmlx_error **error);
+
+/**
+ * Tells about a loaded model: what rmlx_model_inspect tells, and its device, the bytes of its weights as loaded, its
+ * context length, and whether it has a chat template.
+ *
+ * - `out_json`: gets a JSON object for you to release with rmlx_string_release
+ *
+ * Errors: OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_info_json(const rmlx_model *model,
+                                 char **out_json,
+                                 rmlx_error **error);
+
+/**
+ * Turns a text into token ids. Nothing is added: no BOS, no template.
+ *
+ * - `utf8`, `len`: the text and its bytes
+ * - `parse_special`: whether spellings of special tokens, such as "<bos>", become those tokens; otherwise they are
+ *   text like any other
+ * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8; too little room).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_tokenize(const rmlx_model *model,
+                                const char *utf8,
+                                size_t len,
+                                bool parse_special,
+                                uint32_t *out,
+                                size_t capacity,
+                                size_t *out_count,
+                                rmlx_error **error);
+
+/**
+ * Turns token ids into text. Bytes that make no whole character become U+FFFD.
+ *
+ * - `ids`, `count`: the tokens
+ * - `skip_special`: whether special tokens are left out; otherwise they are spelled out
+ * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
+ * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
+ *
+ * Errors: INVALID_ARGUMENT (an id outside of the vocabulary); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_detokenize(const rmlx_model *model,
+                                  const uint32_t *ids,
+                                  size_t count,
+                                  bool skip_special,
+                                  char **out_utf8,
+                                  size_t *out_len,
+                                  rmlx_error **error);
+
+/**
+ * Shows the text that the model's own chat template makes of a conversation, up to where the answer begins. Each
+ * medium is one placeholder in it, before it becomes its tokens.
+ *
+ * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
+ * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
+ *
+ * Errors: INVALID_PROMPT (the template refuses the conversation); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_render_prompt(const rmlx_model *model,
+                                     const rmlx_prompt *prompt,
+                                     char **out_utf8,
+                                     size_t *out_len,
+                                     rmlx_error **error);
+
+/**
+ * Counts the positions that a conversation takes in the context, those of its media included.
+ *
+ * Errors: INVALID_PROMPT (the template refuses it, or has no place for a medium); UNSUPPORTED (a medium that this
+ * model does not understand).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_count_tokens(const rmlx_model *model,
+                                    const rmlx_prompt *prompt,
+                                    size_t *out_count,
+                                    rmlx_error **error);
+
+/* How a session is made ---------------------------------------------------------------------------------- */
+
+/**
+ * How a session is made. Everything has a default, so rmlx_session_new also takes NULL for it.
+ *
+ * Use it from one thread at a time. A session takes a copy: changing or releasing the options later has no effect
+ * on it.
+ *
+ * Lifetime: yours, until rmlx_session_options_release.
+ */
+typedef struct rmlx_session_options rmlx_session_options;
+
+/**
+ * Makes session options that hold the defaults.
+ *
+ * Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+rmlx_session_options *rmlx_session_options_new(void);
+
+/**
+ * Releases session options. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_session_options_release(rmlx_session_options *options);
+
+/**
+ * Limits the context to `positions` tokens, prompt, media and answer together, if the model itself allows that
+ * many. Default: what the model allows.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_options_set_context_length(rmlx_session_options *options,
+                                                    size_t positions,
+                                                    rmlx_error **error);
+
+/**
+ * Evaluates a prompt in pieces of `tokens` tokens; an image is never split. Smaller pieces need less memory and let
+ * a cancel through sooner, larger ones are faster. Default: 512.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_options_set_prefill_chunk(rmlx_session_options *options,
+                                                   size_t tokens,
+                                                   rmlx_error **error);
+
+/* Events: what a session delivers ------------------------------------------------------------------------ */
+
+/**
+ * One step of an answer.
+ *
+ * Immutable: any number of threads may read it.
+ *
+ * Lifetime: yours, until rmlx_event_release, and independent of the session's. What its functions return belongs
+ * to it.
+ */
+typedef struct rmlx_event rmlx_event;
+
+/**
+ * What an event is about: one of RMLX_EVENT_*.
+ *
+ * Later versions may add kinds, and deliver them only to a host that asked for them by an option.
+ */
+typedef int32_t rmlx_event_type;
+
+/** Why an answer ended: one of RMLX_FINISH_*. */
+typedef int32_t rmlx_finish_reason;
+
+/** One token of the answer, with its text, which may be empty. */
+#define RMLX_EVENT_TEXT 1
+
+/** One token of what the model thinks before it answers, with its text, which may be empty. */
+#define RMLX_EVENT_REASONING 2
+
+/** A tool that the model calls. Kept for a later version. */
+#define RMLX_EVENT_TOOL_CALL 3
+
+/** More of the prompt has been evaluated (rmlx_event_progress). */
+#define RMLX_EVENT_PROGRESS 4
+
+/** The answer has ended (rmlx_event_finish_reason): the one last event of a submit. */
+#define RMLX_EVENT_FINISH 5
+
+/** It has not: this is no FINISH event. */
+#define RMLX_FINISH_NONE 0
+
+/** The model ended its turn. */
+#define RMLX_FINISH_END_OF_TURN 1
+
+/** The most tokens that the options allow were generated. */
+#define RMLX_FINISH_MAX_TOKENS 2
+
+/** A stop string appeared. */
+#define RMLX_FINISH_STOP_STRING 3
+
+/** The host cancelled. */
+#define RMLX_FINISH_CANCELLED 4
+
+/** The context has no position left. */
+#define RMLX_FINISH_CONTEXT_FULL 5
+
+/** Something failed: see rmlx_event_error. */
+#define RMLX_FINISH_ERROR 6
+
+/**
+ * What an event is about.
+ *
+ * Returns: one of RMLX_EVENT_*; 0 for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_event_type rmlx_event_kind(const rmlx_event *event);
+
+/**
+ * The text that an event adds to the answer: always whole UTF-8 characters. It may be empty, when a character is not
+ * complete or a stop string may have begun; a later event then brings what was held back. A FINISH event may bring
+ * the last of it.
+ *
+ * - `out_len`: gets its length in bytes; or NULL. The text also has a NUL after it.
+ *
+ * Returns: a text that lives as long as the event; "" for NULL and for events without a text.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_text(const rmlx_event *event,
+                            size_t *out_len);
+
+/**
+ * The token of a TEXT or REASONING event.
+ *
+ * - `out_token`: gets its id, if there is one; or NULL
+ *
+ * Returns: whether the event has a token; false for NULL.
+ *
+ * Since: 0.1
+ */
+bool rmlx_event_token(const rmlx_event *event, uint32_t *out_token);
+
+/**
+ * The natural logarithm of the probability of an event's token, before any option had its effect.
+ *
+ * - `out_logprob`: gets it, if there is one; or NULL
+ *
+ * Returns: whether there is one: rmlx_generation_options_set_top_logprobs asks for it. False for NULL.
+ *
+ * Since: 0.1
+ */
+bool rmlx_event_logprob(const rmlx_event *event, float *out_logprob);
+
+/**
+ * How many of the likeliest tokens at its place an event lists, the likeliest first.
+ *
+ * Returns: 0 for NULL.
+ *
+ * Since: 0.1
+ */
+size_t rmlx_event_top_logprob_count(const rmlx_event *event);
+
+/**
+ * One of the likeliest tokens at an event's place.
+ *
+ * - `index`: 0 for the likeliest
+ * - `out_token`, `out_logprob`: get its id and the natural logarithm of its probability; or NULL
+ *
+ * Returns: whether there are so many; false for NULL.
+ *
+ * Since: 0.1
+ */
+bool rmlx_event_top_logprob(const rmlx_event *event, size_t index, uint32_t *out_token, float *out_logprob);
+
+/**
+ * The text of one of the likeliest tokens at an event's place, NUL-terminated; bytes that make no whole character
+ * are U+FFFD in it.
+ *
+ * - `index`: 0 for the likeliest
+ *
+ * Returns: a text that lives as long as the event; "" for NULL and if there are not so many.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_top_logprob_text(const rmlx_event *event,
+                                        size_t index);
+
+/**
+ * How far the evaluation of the prompt is.
+ *
+ * - `out_done`, `out_total`: get its tokens that are evaluated and all of its tokens; or NULL
+ *
+ * Returns: whether this is a PROGRESS event; false for NULL.
+ *
+ * Since: 0.1
+ */
+bool rmlx_event_progress(const rmlx_event *event, size_t *out_done, size_t *out_total);
+
+/**
+ * Why the answer ended.
+ *
+ * Returns: one of RMLX_FINISH_*; RMLX_FINISH_NONE if this is no FINISH event, and for NULL.
+ *
+ * Since: 0.1
+ */
+rmlx_finish_reason rmlx_event_finish_reason(const rmlx_event *event);
+
+/**
+ * What failed, for a FINISH event of RMLX_FINISH_ERROR.
+ *
+ * Returns: an error that belongs to the event (do not release it); NULL for any other event and for NULL.
+ *
+ * Since: 0.1
+ */
+const rmlx_error *rmlx_event_error(const rmlx_event *event);
+
+/**
+ * Releases an event. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_event_release(rmlx_event *event);
+
+/* Sessions ----------------------------------------------------------------------------------------------- */
+
+/**
+ * One conversation with a model: it holds what was evaluated so far, and at most one answer in the making.
+ *
+ * Any thread may call any function, one at a time: while one runs, another one returns RMLX_ERROR_BUSY at once. Only
+ * rmlx_session_cancel works at any time. Release it when no function runs on it any more.
+ *
+ * Lifetime: yours, until rmlx_session_release. It holds a reference to its model.
+ */
+typedef struct rmlx_session rmlx_session;
+
+/**
+ * Makes a session.
+ *
+ * - `options`: or NULL for the defaults
+ * - `out`: gets the session, for you to release
+ *
+ * Errors: OUT_OF_MEMORY; BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_new(const rmlx_model *model,
+                             const rmlx_session_options *options,
+                             rmlx_session **out,
+                             rmlx_error **error);
+
+/**
+ * Releases a session; an answer in the making is stopped. NULL is fine. No other function may be running on it.
+ *
+ * Since: 0.1
+ */
+void rmlx_session_release(rmlx_session *session);
+
+/**
+ * Forgets everything that the session holds. An answer in the making is dropped: it delivers no further event. This
+ * also makes a poisoned session usable again.
+ *
+ * Errors: BUSY; BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_reset(rmlx_session *session,
+                               rmlx_error **error);
+
+/**
+ * Begins to answer a conversation.
+ *
+ * The whole conversation is passed each time; its longest beginning that the session already holds, media
+ * included, is not evaluated again (rmlx_stats tells how long it was). This call renders, tokenizes and checks it on
+ * the calling thread and returns; then rmlx_session_step delivers the events, the last of which is the one FINISH.
+ *
+ * - `options`: or NULL for what the snapshot's generation_config.json says
+ *
+ * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template refuses the
+ * conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not understand);
+ * CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the session is as it was
+ * before, and no event follows.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_submit(rmlx_session *session,
+                                const rmlx_prompt *prompt,
+                                const rmlx_generation_options *options,
+                                rmlx_error **error);
+
+/**
+ * Blocks until the next event of the answer. While you hold it, the next one is already being computed.
+ *
+ * An answer that ends early, by a cancel or by an error of the model, is no error of this call: its FINISH event says
+ * so. Nothing follows the FINISH event: step again only after another submit.
+ *
+ * - `out_event`: gets the event, for you to release
+ *
+ * Errors: INVALID_ARGUMENT (there is nothing to step: no submit since the last FINISH event); BUSY; POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_step(rmlx_session *session,
+                              rmlx_event **out_event,
+                              rmlx_error **error);
+
+/**
+ * Ends the answer in the making: its next event but a few, at once and from wherever it is, is a FINISH of
+ * RMLX_FINISH_CANCELLED. Step on until it comes. From any thread, at any time, as often as you like; without an
+ * answer in the making it does nothing. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_session_cancel(rmlx_session *session);
+
+/**
+ * Copies the logits that the token of the last event was sampled from, as the model gave them: one number for each
+ * id of the vocabulary, before any option had its effect.
+ *
+ * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
+ *
+ * Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; POISONED; BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_logits(rmlx_session *session,
+                                float *out,
+                                size_t capacity,
+                                size_t *out_count,
+                                rmlx_error **error);
+
+/**
+ * Copies the token ids of the last prompt as they were evaluated, with those of its media in their places.
+ *
+ * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file); before the first submit, and after
+ *   a reset, there are 0
+ *
+ * Errors: INVALID_ARGUMENT (too little room); BUSY; POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_prompt_tokens(rmlx_session *session,
+                                       uint32_t *out,
+                                       size_t capacity,
+                                       size_t *out_count,
+                                       rmlx_error **error);
+
+/* Numbers of a session ----------------------------------------------------------------------------------- */
+
+/**
+ * Numbers of a session's last submit; they grow while it runs. Times are milliseconds of wall clock.
+ *
+ * Set struct_size before the call.
+ */
+typedef struct {
+    /** sizeof(rmlx_stats) */
+    size_t struct_size;
+    /** Positions of the prompt, those of its media included. */
+    uint64_t prompt_tokens;
+    /** How many of them the session already held, and did not evaluate again. */
+    uint64_t reused_tokens;
+    /** Tokens of the answer so far. */
+    uint64_t generated_tokens;
+    /** Positions of the prompt's images and sounds. */
+    uint64_t media_tokens;
+    /** Positions that the session holds now. */
+    uint64_t held_tokens;
+    /** Bytes that it takes to hold them. */
+    uint64_t cache_bytes;
+    /** Rendering, tokenizing and placing, on the thread that submitted. */
+    double prepare_ms;
+    /** Image and sound encoders. */
+    double encode_ms;
+    /** Evaluation of the prompt, up to the first token. */
+    double prefill_ms;
+    /** From submit to the first token. */
+    double first_token_ms;
+    /** From the first to the last token. */
+    double decode_ms;
+} rmlx_stats;
+
+/**
+ * Fills in the numbers of a session's last submit. This never waits for a running answer.
+ *
+ * - `inout_stats`: its struct_size set; the other fields are written
+ *
+ * Errors: INVALID_ARGUMENT (wrong struct_size); POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_stats(rmlx_session *session, rmlx_stats *inout_stats, rmlx_error **error);
+
+/* Memory of the whole process that MLX manages ----------------------------------------------------------- */
+
+/**
+ * Bytes that MLX manages for all models and sessions of the process.
+ *
+ * Set struct_size before the call.
+ */
+typedef struct {
+    /** sizeof(rmlx_memory_usage) */
+    size_t struct_size;
+    /** In use: weights, what sessions hold, and what is being computed. */
+    uint64_t active;
+    /** Not in use, kept to be used again. */
+    uint64_t cache;
+    /** The most that was ever in use. */
+    uint64_t peak;
+    /** Above this, MLX gives its cache back and waits for running work before it takes more. */
+    uint64_t limit;
+} rmlx_memory_usage;
+
+/**
+ * Fills in how much memory is used.
+ *
+ * - `inout_usage`: its struct_size set; the other fields are written
+ *
+ * Errors: INVALID_ARGUMENT (wrong struct_size); BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_memory_stats(rmlx_memory_usage *inout_usage, rmlx_error **error);
+
+/**
+ * Sets how much memory MLX may use and keep, for all models and sessions of the process.
+ *
+ * - `memory_bytes`: above this, it gives its cache back and waits for running work before it takes more; UINT64_MAX
+ *   leaves the limit as it is
+ * - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is
+ *
+ * Errors: BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes,
+                                   uint64_t cache_bytes,
+                                   rmlx_error **error);
+
+/**
+ * Gives the memory that MLX keeps to be used again back to the system, for example when the system warns that memory
+ * is short.
+ *
+ * Errors: BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_memory_trim(rmlx_error **error);
+
+/* The smoke probe ---------------------------------------------------------------------------------------- */
+
+/**
+ * Asks the model "What is the capital of France?" and judges the answer: a quick look whether a snapshot works at
+ * all, on this machine. It makes a session of its own, and takes as long as a short answer.
+ *
+ * - `out_json`: gets a JSON object for you to release with rmlx_string_release. "verdict" is "Ok", "BrokenNan" (logits
+ *   that are no numbers), "BrokenLoop" (the same token over and over) or "Inconclusive"; "text" and "tokens" are
+ *   the answer; "image_changes_logits" says whether a model that sees does see.
+ *
+ * Errors: those of rmlx_session_submit; BACKEND; OUT_OF_MEMORY. A broken model is no error.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_probe(const rmlx_model *model,
+                       char **out_json,
+                       rmlx_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+
+
+#endif  /* RMLX_H */

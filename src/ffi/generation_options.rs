@@ -1,0 +1,324 @@
+//! How an answer is generated.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+
+use super::boundary::{call, required, text, value};
+use super::status::{rmlx_error, rmlx_status};
+use crate::engine::GenerationOptions;
+use crate::error::Result;
+
+/// How an answer is generated. What is not set comes from the snapshot's generation_config.json, and
+/// where that is silent too from the default named here. rmlx_session_submit also takes NULL for it.
+///
+/// Use it from one thread at a time. A submit takes a copy: changing or releasing the options later has
+/// no effect on it.
+///
+/// Lifetime: yours, until rmlx_generation_options_release.
+#[derive(Default)]
+pub struct rmlx_generation_options {
+    pub(super) options: GenerationOptions,
+}
+
+/// Makes generation options in which nothing is set.
+///
+/// Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_new() -> Option<Box<rmlx_generation_options>> {
+    value(None, || Some(Box::default()))
+}
+
+/// Releases generation options. NULL is fine.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_release(options: Option<Box<rmlx_generation_options>>) {
+    value((), || drop(options));
+}
+
+/// Changes the options if they are in range afterwards; whether a token exists is only known at submit.
+fn change(
+    options: Option<&mut rmlx_generation_options>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+    change: impl FnOnce(&mut GenerationOptions) -> Result<()>,
+) -> rmlx_status {
+    call(error, || {
+        let options = required(options, "options")?;
+        let mut changed = options.options.clone();
+        change(&mut changed)?;
+        changed.validate(usize::MAX)?;
+        options.options = changed;
+        Ok(())
+    })
+}
+
+/// Ends the answer after so many tokens, with RMLX_FINISH_MAX_TOKENS. Default: it may fill the context.
+///
+/// Errors: INVALID_ARGUMENT (0).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_max_tokens(
+    options: Option<&mut rmlx_generation_options>,
+    max_tokens: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.max_tokens = Some(max_tokens);
+        Ok(())
+    })
+}
+
+/// Sets the sampler's temperature: 0 always takes the likeliest token (greedy), 1 samples by the
+/// model's own probabilities.
+///
+/// Errors: INVALID_ARGUMENT (not between 0 and 100).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_temperature(
+    options: Option<&mut rmlx_generation_options>,
+    temperature: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.temperature = Some(temperature);
+        Ok(())
+    })
+}
+
+/// Samples among the `top_k` likeliest tokens only; 0 for all of them.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_top_k(
+    options: Option<&mut rmlx_generation_options>,
+    top_k: u32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.top_k = Some(top_k);
+        Ok(())
+    })
+}
+
+/// Samples among the likeliest tokens whose probabilities together reach `top_p` only; 1 for all of
+/// them.
+///
+/// Errors: INVALID_ARGUMENT (not between 0 and 1).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_top_p(
+    options: Option<&mut rmlx_generation_options>,
+    top_p: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.top_p = Some(top_p);
+        Ok(())
+    })
+}
+
+/// Drops tokens that are less likely than `min_p` times the likeliest one; 0 drops none.
+///
+/// Errors: INVALID_ARGUMENT (not between 0 and 1).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_min_p(
+    options: Option<&mut rmlx_generation_options>,
+    min_p: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.min_p = Some(min_p);
+        Ok(())
+    })
+}
+
+/// Makes tokens that prompt or answer already hold less likely: their logits are divided by `penalty`
+/// if positive and multiplied by it if negative. 1 is off.
+///
+/// Errors: INVALID_ARGUMENT (not between 0.001 and 1000).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_repetition_penalty(
+    options: Option<&mut rmlx_generation_options>,
+    penalty: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.repetition_penalty = Some(penalty);
+        Ok(())
+    })
+}
+
+/// Subtracts `penalty` from the logit of each token that the answer already holds, once. 0 is off.
+///
+/// Errors: INVALID_ARGUMENT (not between -100 and 100).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_presence_penalty(
+    options: Option<&mut rmlx_generation_options>,
+    penalty: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.presence_penalty = Some(penalty);
+        Ok(())
+    })
+}
+
+/// Subtracts `penalty` from the logit of each token that the answer already holds, as often as it holds
+/// it. 0 is off.
+///
+/// Errors: INVALID_ARGUMENT (not between -100 and 100).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_frequency_penalty(
+    options: Option<&mut rmlx_generation_options>,
+    penalty: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.frequency_penalty = Some(penalty);
+        Ok(())
+    })
+}
+
+/// Seeds the sampler: the same seed, prompt and options give the same answer on the same machine.
+/// Default: a new seed each time.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_seed(
+    options: Option<&mut rmlx_generation_options>,
+    seed: u64,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.seed = Some(seed);
+        Ok(())
+    })
+}
+
+/// Adds a stop string: the answer ends before the first one that appears in it, with
+/// RMLX_FINISH_STOP_STRING. No part of it is handed out.
+///
+/// - `utf8`, `len`: the string, copied, and its bytes
+///
+/// Errors: INVALID_ARGUMENT (empty, or not UTF-8).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_generation_options_add_stop(
+    options: Option<&mut rmlx_generation_options>,
+    utf8: *const c_char,
+    len: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        // SAFETY: the caller passes `len` readable bytes.
+        o.stop.push(unsafe { text(utf8, len, "utf8") }?.to_owned());
+        Ok(())
+    })
+}
+
+/// Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same
+/// token add up.
+///
+/// Errors: INVALID_ARGUMENT (NaN). That the token is outside of the vocabulary shows at submit.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_add_logit_bias(
+    options: Option<&mut rmlx_generation_options>,
+    token: u32,
+    bias: f32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.logit_bias.push((token, bias));
+        Ok(())
+    })
+}
+
+/// Gives every token's event its log-probability, and the `count` likeliest tokens at its place with
+/// theirs (rmlx_event_logprob, rmlx_event_top_logprob_count). 0 is off, which is the default.
+///
+/// Errors: none of its own. That the vocabulary has fewer tokens shows at submit.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_top_logprobs(
+    options: Option<&mut rmlx_generation_options>,
+    count: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.top_logprobs = count;
+        Ok(())
+    })
+}
+
+/// Asks the model to think before it answers, or not to, if its chat template knows `enable_thinking`.
+/// Default: what the template does by itself.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_thinking(
+    options: Option<&mut rmlx_generation_options>,
+    thinking: bool,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.thinking = Some(thinking);
+        Ok(())
+    })
+}
+
+/// Goes on after tokens that end the model's turn, for benchmarks. Default: false.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_ignore_eos(
+    options: Option<&mut rmlx_generation_options>,
+    ignore_eos: bool,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.ignore_eos = ignore_eos;
+        Ok(())
+    })
+}
+
+/// Asks for RMLX_EVENT_PROGRESS events while the prompt is evaluated. Default: false.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_progress_events(
+    options: Option<&mut rmlx_generation_options>,
+    progress_events: bool,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.progress_events = progress_events;
+        Ok(())
+    })
+}

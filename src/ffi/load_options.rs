@@ -1,0 +1,196 @@
+//! How a model is loaded.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use super::boundary::{call, required, unknown_value, value};
+use super::callback::{UserData, rmlx_destroy_callback};
+use super::cancel::rmlx_cancel;
+use super::status::{rmlx_error, rmlx_status};
+use crate::engine::{CancelToken, DeviceChoice, LoadOptions, ProgressFn};
+use crate::error::{Error, Result};
+
+/// Where a model runs: one of RMLX_DEVICE_*.
+pub type rmlx_device = i32;
+
+/// The GPU where MLX has one, else the CPU.
+pub const RMLX_DEVICE_AUTO: rmlx_device = 0;
+/// The CPU.
+pub const RMLX_DEVICE_CPU: rmlx_device = 1;
+/// The GPU; loading answers UNSUPPORTED where there is none.
+pub const RMLX_DEVICE_GPU: rmlx_device = 2;
+
+/// Told how far a load is: `fraction` goes from 0 to 1 and never back.
+///
+/// It runs on the thread that called rmlx_model_load, during that call. It may trigger a cancel object;
+/// it must not call any other function of rmlx.
+pub type rmlx_progress_callback = Option<unsafe extern "C" fn(fraction: f32, user_data: *mut c_void)>;
+
+/// How a model is loaded. Everything has a default, so rmlx_model_load also takes NULL for it.
+///
+/// Use it from one thread at a time. A load takes a copy of what it needs: changing or releasing the
+/// options later has no effect on it.
+///
+/// Lifetime: yours, until rmlx_load_options_release.
+#[derive(Default)]
+pub struct rmlx_load_options {
+    device: DeviceChoice,
+    progress: Option<Progress>,
+    cancel: Option<CancelToken>,
+    memory_limit: Option<u64>,
+    context_length: Option<usize>,
+}
+
+#[derive(Clone)]
+struct Progress {
+    callback: unsafe extern "C" fn(f32, *mut c_void),
+    user_data: Arc<UserData>,
+}
+
+impl Progress {
+    fn relay(&self) -> ProgressFn {
+        let Self { callback, user_data } = self.clone();
+        // SAFETY: the host gave this function for this user data, which lives as long as the closure.
+        Box::new(move |fraction| unsafe { callback(fraction, user_data.get()) })
+    }
+}
+
+impl rmlx_load_options {
+    pub(super) fn to_options(&self) -> LoadOptions {
+        LoadOptions {
+            device: self.device,
+            progress: self.progress.as_ref().map(Progress::relay),
+            cancel: self.cancel.clone(),
+            memory_limit: self.memory_limit,
+            context_length: self.context_length,
+        }
+    }
+}
+
+/// Makes load options that hold the defaults.
+///
+/// Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_new() -> Option<Box<rmlx_load_options>> {
+    value(None, || Some(Box::default()))
+}
+
+/// Releases load options. NULL is fine.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_release(options: Option<Box<rmlx_load_options>>) {
+    value((), || drop(options));
+}
+
+/// Chooses where the model runs. Default: RMLX_DEVICE_AUTO.
+///
+/// Errors: INVALID_ARGUMENT (unknown device).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_device(
+    options: Option<&mut rmlx_load_options>,
+    device: rmlx_device,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.device = match device {
+            RMLX_DEVICE_AUTO => DeviceChoice::Auto,
+            RMLX_DEVICE_CPU => DeviceChoice::Cpu,
+            RMLX_DEVICE_GPU => DeviceChoice::Gpu,
+            unknown => return Err(unknown_value(unknown, "device")),
+        };
+        Ok(())
+    })
+}
+
+/// Sets a callback that is told how far a load is; NULL for none, which is the default.
+///
+/// `destroy` (or NULL) is called once with `user_data` when the callback has been replaced or the
+/// options have been released, and no load uses it. If the call fails, `destroy` is not called:
+/// `user_data` is still yours.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_progress(
+    options: Option<&mut rmlx_load_options>,
+    callback: rmlx_progress_callback,
+    user_data: *mut c_void,
+    destroy: rmlx_destroy_callback,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let options = required(options, "options")?;
+        let user_data = Arc::new(UserData::new(user_data, destroy));
+        options.progress = callback.map(|callback| Progress { callback, user_data });
+        Ok(())
+    })
+}
+
+/// Sets the cancel object that a load watches; NULL for none, which is the default. The options take a
+/// reference.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_cancel(
+    options: Option<&mut rmlx_load_options>,
+    cancel: Option<&rmlx_cancel>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.cancel = cancel.map(|cancel| cancel.token.clone());
+        Ok(())
+    })
+}
+
+/// Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more
+/// than `bytes`. Default: no limit of rmlx's own.
+///
+/// Errors: INVALID_ARGUMENT (0).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_memory_limit(
+    options: Option<&mut rmlx_load_options>,
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.memory_limit = Some(not_zero(bytes, "bytes")?);
+        Ok(())
+    })
+}
+
+/// Limits the context of every session of the model to `positions` tokens, prompt, media and answer
+/// together, if the model itself allows that many. Default: what the model allows.
+///
+/// Errors: INVALID_ARGUMENT (0).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_context_length(
+    options: Option<&mut rmlx_load_options>,
+    positions: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.context_length = Some(not_zero(positions, "positions")?);
+        Ok(())
+    })
+}
+
+/// Refuses a 0 where it could only be a mistake.
+pub(super) fn not_zero<T: Default + PartialEq>(number: T, name: &str) -> Result<T> {
+    if number == T::default() {
+        return Err(Error::invalid_argument(format!("`{name}` is 0")).with("argument", name));
+    }
+    Ok(number)
+}

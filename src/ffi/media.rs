@@ -1,0 +1,297 @@
+//! Images and sounds.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::boundary::{array, call, release, required, retain, unknown_value};
+use super::sized::{Versioned, read_sized};
+use super::status::{rmlx_error, rmlx_status};
+use crate::error::{Error, Result};
+use crate::media::{Audio, Image, Media, PixelDesc, PixelFormat};
+
+/// An image or a sound, decoded and ready to be part of a prompt.
+///
+/// Thread-safe. It does not change. Two media of the same content are the same to a session, which
+/// therefore does not evaluate a prompt's beginning again when an equal medium is made anew.
+///
+/// Lifetime: reference-counted. Prompts hold a reference, so yours may go before theirs.
+pub struct rmlx_media {
+    pub(super) media: Arc<Media>,
+}
+
+/// What a medium is: one of RMLX_MEDIA_*.
+pub type rmlx_media_type = i32;
+
+/// An image.
+pub const RMLX_MEDIA_IMAGE: rmlx_media_type = 1;
+/// A sound.
+pub const RMLX_MEDIA_AUDIO: rmlx_media_type = 2;
+
+/// How raw pixels lie in memory: one of RMLX_PIXELS_*.
+pub type rmlx_pixel_format = i32;
+
+/// 3 bytes a pixel: red, green, blue.
+pub const RMLX_PIXELS_RGB8: rmlx_pixel_format = 1;
+/// 4 bytes a pixel: red, green, blue, alpha. Alpha is not looked at.
+pub const RMLX_PIXELS_RGBA8: rmlx_pixel_format = 2;
+/// 4 bytes a pixel: blue, green, red, alpha. Alpha is not looked at.
+pub const RMLX_PIXELS_BGRA8: rmlx_pixel_format = 3;
+/// 1 byte a pixel: brightness.
+pub const RMLX_PIXELS_GRAY8: rmlx_pixel_format = 4;
+
+/// Raw pixels, described: rows from top to bottom, pixels from left to right, sRGB.
+///
+/// Set every field, for example with an initializer, so that the ones you do not name are 0.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct rmlx_pixels {
+    /// sizeof(rmlx_pixels)
+    pub struct_size: usize,
+    /// The first byte of the first row.
+    pub data: *const c_void,
+    /// How many bytes may be read from `data`.
+    pub size: usize,
+    /// Bytes from the beginning of a row to that of the next; 0 if rows follow each other without a
+    /// gap.
+    pub row_stride: usize,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// One of RMLX_PIXELS_*.
+    pub format: rmlx_pixel_format,
+    /// 0.
+    pub reserved: u32,
+}
+
+// SAFETY: repr(C), size first; integers and a pointer that is only followed where the caller says it may be.
+unsafe impl Versioned for rmlx_pixels {
+    const FIRST_SIZE: usize = 56;
+}
+
+/// Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,
+/// recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
+/// returns.
+///
+/// - `out`: gets a reference for you
+///
+/// Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
+/// or more than 128 Mi pixels); OUT_OF_MEMORY.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_image_from_encoded(
+    bytes: *const c_void,
+    len: usize,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes `len` readable bytes.
+        let bytes = unsafe { array(bytes.cast::<u8>(), len, "bytes") }?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Image(Image::decode(bytes)?)));
+        Ok(())
+    })
+}
+
+/// Makes an image of raw pixels, which are copied.
+///
+/// - `desc`: where the pixels are, how many and of which format
+/// - `out`: gets a reference for you
+///
+/// Errors: INVALID_ARGUMENT (unknown format, wrong struct_size, `size` too small for the rest);
+/// INVALID_MEDIA (no pixel, or too many); OUT_OF_MEMORY.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_image_from_pixels(
+    desc: *const rmlx_pixels,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes a structure of as many bytes as its first field says.
+        let desc = unsafe { read_sized(desc, "desc") }?;
+        let out = required(out, "out")?;
+        if desc.reserved != 0 {
+            return Err(Error::invalid_argument("`desc.reserved` is not 0").with("argument", "desc"));
+        }
+        // SAFETY: the caller says that `size` bytes may be read.
+        let pixels = unsafe { array(desc.data.cast::<u8>(), desc.size, "desc.data") }?;
+        out.write(reference(Media::Image(Image::from_pixels(&described(&desc)?, pixels)?)));
+        Ok(())
+    })
+}
+
+/// The safe API's description of the same pixels.
+fn described(desc: &rmlx_pixels) -> Result<PixelDesc> {
+    let format = match desc.format {
+        RMLX_PIXELS_RGB8 => PixelFormat::Rgb8,
+        RMLX_PIXELS_RGBA8 => PixelFormat::Rgba8,
+        RMLX_PIXELS_BGRA8 => PixelFormat::Bgra8,
+        RMLX_PIXELS_GRAY8 => PixelFormat::Gray8,
+        unknown => return Err(unknown_value(unknown, "desc.format")),
+    };
+    Ok(PixelDesc { width: desc.width, height: desc.height, row_stride: desc.row_stride, format })
+}
+
+/// Makes the same image again, to be shown to the model in more or less detail than it would by itself.
+///
+/// - `soft_tokens`: the most positions that it may take: 70, 140, 280, 560 or 1120; 0 for the model's
+///   own number
+/// - `out`: gets a reference to the new image for you
+///
+/// Errors: INVALID_ARGUMENT (another number, or `image` is a sound).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_image_with_soft_token_budget(
+    image: Option<&rmlx_media>,
+    soft_tokens: u32,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let Media::Image(image) = required(image, "image")?.media.as_ref() else {
+            return Err(Error::invalid_argument("`image` is a sound").with("argument", "image"));
+        };
+        let out = required(out, "out")?;
+        let budget = (soft_tokens != 0).then_some(soft_tokens);
+        out.write(reference(Media::Image(image.clone().with_soft_token_budget(budget)?)));
+        Ok(())
+    })
+}
+
+/// Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
+/// becomes 16 kHz mono. `bytes` are not needed any more when this returns.
+///
+/// - `out`: gets a reference for you
+///
+/// Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN
+/// or infinite, or more than an hour); OUT_OF_MEMORY.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_audio_from_encoded(
+    bytes: *const c_void,
+    len: usize,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes `len` readable bytes.
+        let bytes = unsafe { array(bytes.cast::<u8>(), len, "bytes") }?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Audio(Audio::decode(bytes)?)));
+        Ok(())
+    })
+}
+
+/// Makes a sound of PCM samples, which are copied, mixed down to mono and resampled to 16 kHz.
+///
+/// - `samples`: `frames` times `channels` numbers, the channels of a frame side by side, full scale
+///   from -1 to 1
+/// - `rate`: frames a second
+/// - `out`: gets a reference for you
+///
+/// Errors: INVALID_ARGUMENT (no channel); INVALID_MEDIA (no frame, a sample that is NaN or infinite, a
+/// rate outside of 1000 to 768000, or more than an hour); OUT_OF_MEMORY.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_audio_from_pcm_f32(
+    samples: *const f32,
+    frames: usize,
+    channels: u32,
+    rate: u32,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let count = frames.saturating_mul(channels as usize);
+        // SAFETY: the caller passes `frames` times `channels` readable numbers.
+        let samples = unsafe { array(samples, count, "samples") }?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Audio(Audio::from_pcm_f32(samples, channels, rate)?)));
+        Ok(())
+    })
+}
+
+/// Adds a reference.
+///
+/// Returns: `media`; NULL for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_media_retain(media: *const rmlx_media) -> *mut rmlx_media {
+    // SAFETY: the caller holds a reference, which `into_raw` made, or passes NULL.
+    unsafe { retain(media) }
+}
+
+/// Gives a reference back. NULL is fine.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_media_release(media: Option<NonNull<rmlx_media>>) {
+    // SAFETY: the caller gives back a reference of its own, or passes NULL.
+    unsafe { release(media) };
+}
+
+/// What a medium is.
+///
+/// Returns: one of RMLX_MEDIA_*; 0 for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_media_kind(media: Option<&rmlx_media>) -> rmlx_media_type {
+    media.map_or(0, |media| match media.media.as_ref() {
+        Media::Image(_) => RMLX_MEDIA_IMAGE,
+        Media::Audio(_) => RMLX_MEDIA_AUDIO,
+    })
+}
+
+/// The width of an image in pixels, the right way up.
+///
+/// Returns: 0 for NULL and for a sound.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_image_width(image: Option<&rmlx_media>) -> u32 {
+    image.map_or(0, |image| match image.media.as_ref() {
+        Media::Image(image) => image.width(),
+        Media::Audio(_) => 0,
+    })
+}
+
+/// The height of an image in pixels, the right way up.
+///
+/// Returns: 0 for NULL and for a sound.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_image_height(image: Option<&rmlx_media>) -> u32 {
+    image.map_or(0, |image| match image.media.as_ref() {
+        Media::Image(image) => image.height(),
+        Media::Audio(_) => 0,
+    })
+}
+
+/// How long a sound is, in seconds.
+///
+/// Returns: 0 for NULL and for an image.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_audio_seconds(audio: Option<&rmlx_media>) -> f64 {
+    audio.map_or(0.0, |audio| match audio.media.as_ref() {
+        Media::Image(_) => 0.0,
+        Media::Audio(audio) => audio.samples().len() as f64 / f64::from(Audio::SAMPLE_RATE),
+    })
+}
+
+fn reference(media: Media) -> *mut rmlx_media {
+    Arc::into_raw(Arc::new(rmlx_media { media: Arc::new(media) })).cast_mut()
+}

@@ -1,0 +1,232 @@
+//! Sessions.
+
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::boundary::{call, fill, required, shared, value};
+use super::event::rmlx_event;
+use super::generation_options::rmlx_generation_options;
+use super::model::rmlx_model;
+use super::panics;
+use super::prompt::rmlx_prompt;
+use super::session_options::rmlx_session_options;
+use super::status::{rmlx_error, rmlx_status};
+use crate::engine::{GenerationOptions, Session, SessionOptions};
+use crate::error::{Code, Error, Result};
+
+/// One conversation with a model: it holds what was evaluated so far, and at most one answer in the
+/// making.
+///
+/// Any thread may call any function, one at a time: while one runs, another one returns RMLX_ERROR_BUSY
+/// at once. Only rmlx_session_cancel works at any time. Release it when no function runs on it any
+/// more.
+///
+/// Lifetime: yours, until rmlx_session_release. It holds a reference to its model.
+pub struct rmlx_session {
+    session: Session,
+    /// A panic went through one of its calls.
+    poisoned: AtomicBool,
+}
+
+impl rmlx_session {
+    pub(super) fn session(&self) -> Result<&Session> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::new(
+                Code::Poisoned,
+                "an earlier bug went through this session; reset or release it",
+            ));
+        }
+        Ok(&self.session)
+    }
+
+    /// Runs an operation; one that ends in a panic poisons the session.
+    fn guard<T>(&self, operation: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
+        let session = self.session()?;
+        panics::catch(|| operation(session)).inspect_err(|e| {
+            if e.code() == Code::Panic {
+                self.poisoned.store(true, Ordering::Release);
+            }
+        })
+    }
+}
+
+/// Makes a session.
+///
+/// - `options`: or NULL for the defaults
+/// - `out`: gets the session, for you to release
+///
+/// Errors: OUT_OF_MEMORY; BACKEND.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_session_new(
+    model: Option<&rmlx_model>,
+    options: Option<&rmlx_session_options>,
+    out: Option<&mut MaybeUninit<*mut rmlx_session>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let model = &required(model, "model")?.model;
+        let out = required(out, "out")?;
+        let options = options.map_or_else(SessionOptions::default, |o| o.options.clone());
+        let session = Session::new(model, &options)?;
+        out.write(Box::into_raw(Box::new(rmlx_session { session, poisoned: AtomicBool::new(false) })));
+        Ok(())
+    })
+}
+
+/// Releases a session; an answer in the making is stopped. NULL is fine. No other function may be
+/// running on it.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_session_release(session: Option<Box<rmlx_session>>) {
+    value((), || drop(session));
+}
+
+/// Forgets everything that the session holds. An answer in the making is dropped: it delivers no
+/// further event. This also makes a poisoned session usable again.
+///
+/// Errors: BUSY; BACKEND.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_reset(
+    session: Option<NonNull<rmlx_session>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        session.session.reset()?;
+        session.poisoned.store(false, Ordering::Release);
+        Ok(())
+    })
+}
+
+/// Begins to answer a conversation.
+///
+/// The whole conversation is passed each time; its longest beginning that the session already holds,
+/// media included, is not evaluated again (rmlx_stats tells how long it was). This call renders,
+/// tokenizes and checks it on the calling thread and returns; then rmlx_session_step delivers the
+/// events, the last of which is the one FINISH.
+///
+/// - `options`: or NULL for what the snapshot's generation_config.json says
+///
+/// Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
+/// refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
+/// understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the
+/// session is as it was before, and no event follows.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_submit(
+    session: Option<NonNull<rmlx_session>>,
+    prompt: Option<&rmlx_prompt>,
+    options: Option<&rmlx_generation_options>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let prompt = &required(prompt, "prompt")?.prompt;
+        let defaults = GenerationOptions::default();
+        let options = options.map_or(&defaults, |options| &options.options);
+        session.guard(|session| session.submit(prompt, options))
+    })
+}
+
+/// Blocks until the next event of the answer. While you hold it, the next one is already being
+/// computed.
+///
+/// An answer that ends early, by a cancel or by an error of the model, is no error of this call: its
+/// FINISH event says so. Nothing follows the FINISH event: step again only after another submit.
+///
+/// - `out_event`: gets the event, for you to release
+///
+/// Errors: INVALID_ARGUMENT (there is nothing to step: no submit since the last FINISH event); BUSY;
+/// POISONED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_step(
+    session: Option<NonNull<rmlx_session>>,
+    out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out = required(out_event, "out_event")?;
+        let event = session.guard(Session::step)?;
+        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
+        Ok(())
+    })
+}
+
+/// Ends the answer in the making: its next event but a few, at once and from wherever it is, is a
+/// FINISH of RMLX_FINISH_CANCELLED. Step on until it comes. From any thread, at any time, as often as
+/// you like; without an answer in the making it does nothing. NULL is fine.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_cancel(session: Option<NonNull<rmlx_session>>) {
+    // SAFETY: the caller passes NULL or a session that it has not released.
+    if let Ok(session) = unsafe { shared(session, "session") } {
+        value((), || session.session.cancel());
+    }
+}
+
+/// Copies the logits that the token of the last event was sampled from, as the model gave them: one
+/// number for each id of the vocabulary, before any option had its effect.
+///
+/// - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
+///
+/// Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; POISONED; BACKEND.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_logits(
+    session: Option<NonNull<rmlx_session>>,
+    out: *mut f32,
+    capacity: usize,
+    out_count: Option<&mut MaybeUninit<usize>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out_count = required(out_count, "out_count")?;
+        let logits = session.guard(Session::logits)?;
+        // SAFETY: the caller passes `capacity` writable elements.
+        unsafe { fill(&logits, out, capacity, out_count) }
+    })
+}
+
+/// Copies the token ids of the last prompt as they were evaluated, with those of its media in their
+/// places.
+///
+/// - `out`, `capacity`, `out_count`: the array protocol (see the top of this file); before the first
+///   submit, and after a reset, there are 0
+///
+/// Errors: INVALID_ARGUMENT (too little room); BUSY; POISONED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_prompt_tokens(
+    session: Option<NonNull<rmlx_session>>,
+    out: *mut u32,
+    capacity: usize,
+    out_count: Option<&mut MaybeUninit<usize>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out_count = required(out_count, "out_count")?;
+        let ids = session.guard(Session::prompt_tokens)?;
+        // SAFETY: the caller passes `capacity` writable elements.
+        unsafe { fill(&ids, out, capacity, out_count) }
+    })
+}
