@@ -1,11 +1,56 @@
 //! rmlx: multimodal language models on the device, over Apple MLX.
+//!
+//! The way of a request, one direction:
+//!
+//! ```text
+//! ffi       the C ABI: checks arguments, catches panics, hands out objects
+//!  └ engine     a Session turns a Prompt into Events; one thread owns all of MLX
+//!     ├ prompt      renders the chat template, tokenizes, puts soft tokens in their places
+//!     ├ media       decodes and resizes pictures, decodes and resamples sound
+//!     ├ models      embeds, prefills, steps: one folder per architecture, over `nn`
+//!     │  └ snapshot     config.json, safetensors shards, quantization
+//!     └ sampling    logits to a token, and stop strings
+//! ```
+//!
+//! In Rust:
+//!
+//! ```no_run
+//! use rmlx::{EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session};
+//! # fn main() -> rmlx::Result<()> {
+//! let model = Model::load("models/demo/bf16".as_ref(), LoadOptions::default())?;
+//! let session = Session::new(&model, &Default::default())?;
+//! let image = Media::Image(Image::decode(include_bytes!("../models/demo/example.png"))?);
+//! let parts = vec![Part::Media(image.into()), Part::Text("What is in the picture?".into())];
+//! let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Default::default() };
+//! session.submit(&prompt, &GenerationOptions::default())?;
+//! loop {
+//!     let event = session.step()?;
+//!     print!("{}", event.text);
+//!     if event.kind == EventKind::Finish {
+//!         break;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod engine;
 pub mod error;
+pub mod log;
 pub mod media;
-pub mod models;
-pub mod nn;
+pub mod memory;
+mod models;
+mod nn;
+pub mod probe;
 pub mod prompt;
-pub mod snapshot;
+mod sampling;
+mod snapshot;
 
+pub use engine::{
+    CancelToken, DeviceChoice, Event, EventKind, FinishReason, GenerationOptions, LoadOptions, Model,
+    Session, SessionOptions, Stats, TokenLogprob,
+};
 pub use error::{Code, Error, Result};
+pub use media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat};
+pub use prompt::{Message, Part, Prompt};

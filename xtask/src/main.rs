@@ -1,1 +1,49 @@
-fn main() {}
+//! The project's chores: `cargo xtask <command>`.
+
+mod cargo;
+mod compile;
+mod dist;
+mod header;
+mod library;
+mod paths;
+mod process;
+mod python;
+mod setup;
+mod symbols;
+mod test;
+mod tools;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  setup [--backend cpu|cuda]    stage MLX for this machine, so that plain cargo commands work
+  header [--check]              make include/rmlx.h, or check that it is up to date
+  symbols --check               check what the shared library exports
+  test [--filter TEXT]          run every test, or those whose name has the text in it
+  dist                          lay out headers, libraries and licences under dist/";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Err(error) = dispatch(&arguments) {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else { bail!("no command given\n\n{USAGE}") };
+    match command.as_str() {
+        "setup" => setup::command(rest),
+        "header" => header::command(rest),
+        "symbols" => symbols::command(rest),
+        "test" => test::command(rest),
+        "dist" => dist::command(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        unknown => bail!("unknown command {unknown}\n\n{USAGE}"),
+    }
+}

@@ -1,0 +1,30 @@
+//! Linker arguments: where MLX is found at run time, and what the shared library is called.
+//!
+//! On Linux `cargo xtask setup` writes the folder of MLX into the configuration that stands in for mlx-sys's build
+//! script. Everything that is linked here finds it by its absolute path; the shared library looks beside itself first,
+//! as it does in a distribution.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    match env::var("CARGO_CFG_TARGET_OS").unwrap_or_default().as_str() {
+        "linux" => linux(),
+        "macos" => cdylib("-install_name,@rpath/librmlx.dylib"),
+        _ => {}
+    }
+}
+
+fn linux() {
+    let Ok(libraries) = env::var("DEP_MLX_LIBRARIES") else {
+        println!("cargo::error=MLX is not set up: run `cargo xtask setup` first");
+        return;
+    };
+    cdylib("-soname,librmlx.so");
+    cdylib("-rpath,$ORIGIN");
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{libraries}");
+}
+
+fn cdylib(argument: &str) {
+    println!("cargo::rustc-link-arg-cdylib=-Wl,{argument}");
+}

@@ -1,0 +1,97 @@
+//! What a session hands to its host, one at a time.
+
+use crate::error::Error;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// One generated token of the answer; its text may be empty.
+    Text,
+    /// One generated token of the model's reasoning; its text may be empty.
+    Reasoning,
+    /// A whole tool call.
+    ToolCall,
+    /// Part of the prompt has been evaluated.
+    Progress,
+    /// The last event of a submit.
+    Finish,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended its turn.
+    EndOfTurn,
+    /// `max_tokens` were generated.
+    MaxTokens,
+    /// A stop string appeared.
+    StopString,
+    /// The host cancelled.
+    Cancelled,
+    /// No position is left.
+    ContextFull,
+    /// See [`Event::error`].
+    Error,
+}
+
+/// One of the likeliest tokens at a position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprob {
+    pub token: u32,
+    /// Natural logarithm of the probability before any processor.
+    pub logprob: f32,
+    pub text: String,
+}
+
+/// One step of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub kind: EventKind,
+    /// Valid UTF-8. Held-back characters arrive with a later event.
+    pub text: String,
+    /// The generated token of a TEXT or REASONING event.
+    pub token: Option<u32>,
+    /// Log-probability of `token` before any processor, if logprobs were asked for.
+    pub logprob: Option<f32>,
+    pub top_logprobs: Vec<TokenLogprob>,
+    /// Set on FINISH.
+    pub finish: Option<FinishReason>,
+    /// Set on a FINISH whose reason is [`FinishReason::Error`].
+    pub error: Option<Error>,
+    /// Prompt tokens evaluated and in all, set on PROGRESS.
+    pub progress: Option<(usize, usize)>,
+    /// Which logits row belongs to the token.
+    pub(crate) row: Option<u64>,
+}
+
+impl Event {
+    fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            text: String::new(),
+            token: None,
+            logprob: None,
+            top_logprobs: Vec::new(),
+            finish: None,
+            error: None,
+            progress: None,
+            row: None,
+        }
+    }
+
+    pub(crate) fn token(kind: EventKind, token: u32, text: String, row: u64) -> Self {
+        Self { token: Some(token), text, row: Some(row), ..Self::new(kind) }
+    }
+
+    pub(crate) fn progress(done: usize, total: usize) -> Self {
+        Self { progress: Some((done, total)), ..Self::new(EventKind::Progress) }
+    }
+
+    pub(crate) fn finish(reason: FinishReason) -> Self {
+        Self { finish: Some(reason), ..Self::new(EventKind::Finish) }
+    }
+
+    pub(crate) fn failed(error: Error) -> Self {
+        Self { error: Some(error), ..Self::finish(FinishReason::Error) }
+    }
+}

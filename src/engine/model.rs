@@ -1,0 +1,224 @@
+//! A loaded model, shared by its sessions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::options::{CancelToken, DeviceChoice, LoadOptions};
+use super::output::Channels;
+use super::worker;
+use crate::error::{Code, Error, Result};
+use crate::log;
+use crate::models::{Architecture, architecture};
+use crate::nn::{Device, default_device};
+use crate::prompt::{Formatter, Placed, Prompt};
+use crate::sampling::GenerationDefaults;
+use crate::snapshot::Snapshot;
+
+/// A handle to a loaded model; clones share it, and the last one gives its memory back.
+#[derive(Clone)]
+pub struct Model(Arc<Shared>);
+
+struct Shared {
+    id: u64,
+    architecture: Arc<dyn Architecture>,
+    formatter: Arc<Formatter>,
+    channels: Channels,
+    defaults: GenerationDefaults,
+    info: Value,
+    context_length: usize,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let id = self.id;
+        worker::send(move |worker| {
+            worker.models.remove(&id);
+            // Buffers of a whole model are not kept for the next one.
+            if let Err(e) = mlx_rs::memory::clear_cache() {
+                log::warning(&format!("cannot clear MLX's cache: {e}"));
+            }
+        });
+    }
+}
+
+impl Model {
+    /// Reads a snapshot folder. Blocks; the progress callback runs on the calling thread.
+    pub fn load(dir: &Path, options: LoadOptions) -> Result<Self> {
+        let cancel = options.cancel.clone().unwrap_or_default();
+        cancel.check()?;
+        let snapshot = Arc::new(Snapshot::open(dir)?);
+        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
+        check_memory(&snapshot, options.memory_limit)?;
+        let device = choose(options.device)?;
+        let formatter = {
+            let dir = dir.to_owned();
+            thread::Builder::new().name("rmlx-tokenizer".into()).spawn(move || Formatter::load(&dir))
+        };
+        let formatter =
+            formatter.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
+        let loaded = load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref());
+        let formatter = formatter.join().unwrap_or_else(|_| {
+            Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
+        });
+        let (id, weight_bytes) = loaded?;
+        let unload = || worker::send(move |worker| drop(worker.models.remove(&id)));
+        let formatter = formatter.inspect_err(|_| unload())?;
+        let defaults = GenerationDefaults::read(
+            snapshot.generation_config.as_ref(),
+            &snapshot.config,
+            &architecture.eos_from_config(),
+        );
+        let most = architecture.context_length();
+        let context_length = options.context_length.map_or(most, |n| n.clamp(1, most));
+        let mut info = snapshot.inspect();
+        info["device"] = json!(match device {
+            Device::Cpu => "cpu",
+            Device::Gpu => "gpu",
+        });
+        info["loaded_bytes"] = json!(weight_bytes);
+        info["context_length"] = json!(context_length);
+        info["chat_template"] = json!(formatter.has_template());
+        log::info(&format!("loaded {} from {}", architecture.name(), dir.display()));
+        Ok(Self(Arc::new(Shared {
+            id,
+            channels: Channels::of(&formatter),
+            formatter: Arc::new(formatter),
+            architecture,
+            defaults,
+            info,
+            context_length,
+        })))
+    }
+
+    /// What a snapshot folder holds, without reading a weight.
+    pub fn inspect(dir: &Path) -> Result<Value> {
+        let snapshot = Snapshot::open(dir)?;
+        architecture(&snapshot)?;
+        Ok(snapshot.inspect())
+    }
+
+    /// [`Model::inspect`]'s facts and those of the loaded form: device, bytes, context length.
+    pub fn info(&self) -> &Value {
+        &self.0.info
+    }
+
+    /// Ids of a text. With `parse_special`, spellings of special tokens become those tokens.
+    pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<u32>> {
+        self.0.formatter.encode(text, parse_special)
+    }
+
+    /// The text of ids; special tokens are spelled out unless `skip_special`.
+    pub fn detokenize(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.0.formatter.decode(ids, skip_special)
+    }
+
+    /// The text that the snapshot's chat template makes of a prompt, media placeholders included.
+    pub fn render_prompt(&self, prompt: &Prompt) -> Result<String> {
+        self.0.formatter.render(prompt, true)
+    }
+
+    /// Positions that a prompt takes, soft tokens included.
+    pub fn count_tokens(&self, prompt: &Prompt) -> Result<usize> {
+        Ok(self.place(prompt, None)?.ids.len())
+    }
+
+    pub fn context_length(&self) -> usize {
+        self.0.context_length
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.0.architecture.vocab_size()
+    }
+
+    pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {
+        let layout = self.0.architecture.layout();
+        match thinking {
+            None => self.0.formatter.place(prompt, layout),
+            Some(on) => {
+                let mut prompt = prompt.clone();
+                prompt.template_vars.insert("enable_thinking".into(), Value::Bool(on));
+                self.0.formatter.place(&prompt, layout)
+            }
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    pub(crate) fn formatter(&self) -> &Arc<Formatter> {
+        &self.0.formatter
+    }
+
+    pub(crate) fn architecture(&self) -> &dyn Architecture {
+        self.0.architecture.as_ref()
+    }
+
+    pub(super) fn channels(&self) -> &Channels {
+        &self.0.channels
+    }
+
+    pub(super) fn defaults(&self) -> &GenerationDefaults {
+        &self.0.defaults
+    }
+}
+
+fn choose(choice: DeviceChoice) -> Result<Device> {
+    match (choice, default_device()) {
+        (DeviceChoice::Auto, device) => Ok(device),
+        (DeviceChoice::Cpu, _) => Ok(Device::Cpu),
+        (DeviceChoice::Gpu, Device::Gpu) => Ok(Device::Gpu),
+        (DeviceChoice::Gpu, Device::Cpu) => Err(Error::unsupported(
+            "a GPU was asked for, and MLX has none here; ask for the CPU or leave the choice",
+        )),
+    }
+}
+
+fn check_memory(snapshot: &Snapshot, limit: Option<u64>) -> Result<()> {
+    let bytes = snapshot.tensor_bytes();
+    match limit {
+        Some(limit) if bytes > limit => Err(Error::new(
+            Code::OutOfMemory,
+            format!("the weights need {bytes} bytes, more than the limit of {limit}"),
+        )
+        .with("needed", bytes)
+        .with("limit", limit)),
+        _ => Ok(()),
+    }
+}
+
+/// Loads on the MLX thread and relays progress to the calling one; the model's id and its weights' bytes.
+fn load_weights(
+    snapshot: &Arc<Snapshot>,
+    architecture: &Arc<dyn Architecture>,
+    device: Device,
+    cancel: &CancelToken,
+    progress: Option<&(dyn Fn(f32) + Send + Sync)>,
+) -> Result<(u64, usize)> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (shares, received) = mpsc::channel();
+    let (snapshot, architecture, cancel) = (Arc::clone(snapshot), Arc::clone(architecture), cancel.clone());
+    let outcome = worker::start(move |worker| {
+        let mut report = |share: f32| {
+            let _ = shares.send(share);
+            cancel.check()
+        };
+        let model = architecture.load(&snapshot, device, &mut report)?;
+        let bytes = model.weight_bytes();
+        worker.models.insert(id, model.into());
+        Ok(bytes)
+    });
+    // The sender lives in the closure, so this ends with it.
+    for share in received {
+        if let Some(progress) = progress {
+            progress(share);
+        }
+    }
+    Ok((id, worker::wait(&outcome)?))
+}

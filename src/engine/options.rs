@@ -1,0 +1,179 @@
+//! What a host can choose: at load, for a session, and for one generation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Code, Error, Result};
+
+/// A flag that any thread may raise to stop an operation that watches it.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Raises the flag. It stays raised.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// `CANCELLED` once the flag is raised.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::new(Code::Cancelled, "cancelled by the host")) } else { Ok(()) }
+    }
+}
+
+/// Which device a model runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The GPU where this build of MLX has one, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+/// Called on the thread that loads, with the share done in `0.0..=1.0`.
+pub type ProgressFn = Box<dyn Fn(f32) + Send + Sync>;
+
+/// How a model is loaded.
+#[derive(Default)]
+pub struct LoadOptions {
+    pub device: DeviceChoice,
+    pub progress: Option<ProgressFn>,
+    pub cancel: Option<CancelToken>,
+    /// Refuse the load with `OUT_OF_MEMORY` if the weights alone need more bytes than this.
+    pub memory_limit: Option<u64>,
+    /// Upper bound of positions for every session of this model; the snapshot's own bound otherwise.
+    pub context_length: Option<usize>,
+}
+
+/// How a session is made.
+#[derive(Clone, Debug, Default)]
+pub struct SessionOptions {
+    /// Upper bound of positions; the model's own bound otherwise, which it cannot exceed.
+    pub context_length: Option<usize>,
+    /// Prompt tokens evaluated at once; 512 otherwise. An image is never split, whatever its size.
+    pub prefill_chunk: Option<usize>,
+}
+
+/// How one answer is generated. A field that is `None` takes the snapshot's `generation_config.json`.
+#[derive(Clone, Debug, Default)]
+pub struct GenerationOptions {
+    /// Tokens to generate at most; until the context is full otherwise.
+    pub max_tokens: Option<usize>,
+    /// 0 is greedy.
+    pub temperature: Option<f32>,
+    /// Keep the k likeliest tokens; 0 keeps all.
+    pub top_k: Option<u32>,
+    /// Keep the smallest set of tokens whose probabilities reach this sum; 1 keeps all.
+    pub top_p: Option<f32>,
+    /// Drop tokens less likely than this share of the likeliest one; 0 keeps all.
+    pub min_p: Option<f32>,
+    /// Divides positive and multiplies negative logits of tokens already in prompt or answer; 1 is off.
+    pub repetition_penalty: Option<f32>,
+    /// Subtracted once from the logit of each token already in the answer; 0 is off.
+    pub presence_penalty: Option<f32>,
+    /// Subtracted per occurrence from the logit of each token already in the answer; 0 is off.
+    pub frequency_penalty: Option<f32>,
+    /// Seeds the sampler: same seed, prompt and options give the same answer. Random otherwise.
+    pub seed: Option<u64>,
+    /// The answer ends before the first of these; none of them is ever handed out.
+    pub stop: Vec<String>,
+    /// Added to the logits of single tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// How many of the likeliest tokens each event lists; 0 is off.
+    pub top_logprobs: usize,
+    /// Sets the template's `enable_thinking`; the template's own default otherwise.
+    pub thinking: Option<bool>,
+    /// Go on past end-of-turn tokens.
+    pub ignore_eos: bool,
+    /// Emit PROGRESS events while the prompt is evaluated.
+    pub progress_events: bool,
+}
+
+impl GenerationOptions {
+    /// `INVALID_ARGUMENT` that names the first field out of range.
+    pub fn validate(&self, vocab_size: usize) -> Result<()> {
+        range("temperature", self.temperature, 0.0, 100.0)?;
+        range("top_p", self.top_p, 0.0, 1.0)?;
+        range("min_p", self.min_p, 0.0, 1.0)?;
+        range("repetition_penalty", self.repetition_penalty, 1e-3, 1e3)?;
+        range("presence_penalty", self.presence_penalty, -100.0, 100.0)?;
+        range("frequency_penalty", self.frequency_penalty, -100.0, 100.0)?;
+        if self.max_tokens == Some(0) {
+            return Err(Error::invalid_argument("max_tokens is 0, it must be at least 1")
+                .with("option", "max_tokens"));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(Error::invalid_argument("a stop string is empty").with("option", "stop"));
+        }
+        if self.top_logprobs > vocab_size {
+            return Err(Error::invalid_argument(format!(
+                "top_logprobs is {}, more than the vocabulary of {vocab_size}",
+                self.top_logprobs
+            )));
+        }
+        for &(token, bias) in &self.logit_bias {
+            if token as usize >= vocab_size || bias.is_nan() {
+                return Err(Error::invalid_argument(format!(
+                    "logit bias {bias} for token {token}: the token must be below {vocab_size} and the bias a number"
+                ))
+                .with("token", token));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range(option: &str, value: Option<f32>, low: f32, high: f32) -> Result<()> {
+    match value {
+        Some(v) if !(low..=high).contains(&v) => {
+            Err(Error::invalid_argument(format!("{option} is {v}, it must lie between {low} and {high}"))
+                .with("option", option))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_out_of_range_is_named() {
+        let refused = |options: GenerationOptions| options.validate(100).unwrap_err();
+        assert!(
+            refused(GenerationOptions { temperature: Some(-1.0), ..Default::default() })
+                .message()
+                .contains("temperature")
+        );
+        assert!(
+            refused(GenerationOptions { top_p: Some(f32::NAN), ..Default::default() })
+                .message()
+                .contains("top_p")
+        );
+        assert!(
+            refused(GenerationOptions { max_tokens: Some(0), ..Default::default() })
+                .message()
+                .contains("max_tokens")
+        );
+        assert!(
+            refused(GenerationOptions { stop: vec![String::new()], ..Default::default() })
+                .message()
+                .contains("stop")
+        );
+        assert!(
+            refused(GenerationOptions { logit_bias: vec![(100, 1.0)], ..Default::default() })
+                .message()
+                .contains("100")
+        );
+        assert!(GenerationOptions::default().validate(100).is_ok());
+    }
+}

@@ -1,0 +1,198 @@
+//! The meeting place of a session's host and the MLX thread.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::event::{Event, EventKind};
+use super::stats::Stats;
+use crate::error::{Code, Error, Result};
+
+/// Events the MLX thread may be ahead of the host: one is computed while the host holds another.
+const RUN_AHEAD: usize = 1;
+
+/// Where a session stands, seen from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Idle,
+    /// A submit has not yet delivered its FINISH.
+    Running,
+    Poisoned,
+}
+
+struct Inner {
+    phase: Phase,
+    events: VecDeque<Event>,
+    /// The logits row of the last token handed out.
+    row: Option<u64>,
+    poison_after_finish: bool,
+    stats: Stats,
+    prompt: Vec<u32>,
+}
+
+/// Shared by a session handle and the MLX thread.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    ready: Condvar,
+    cancel: AtomicBool,
+    operation: AtomicBool,
+}
+
+/// Held while an operation of the host runs on the session.
+pub(super) struct Operation<'a>(&'a Queue);
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        self.0.operation.store(false, Ordering::Release);
+    }
+}
+
+impl Queue {
+    pub fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                phase: Phase::Idle,
+                events: VecDeque::new(),
+                row: None,
+                poison_after_finish: false,
+                stats: Stats::default(),
+                prompt: Vec::new(),
+            }),
+            ready: Condvar::new(),
+            cancel: AtomicBool::new(false),
+            operation: AtomicBool::new(false),
+        }
+    }
+
+    // A panic while the lock was held leaves plain data behind, so the lock stays usable.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `BUSY` while another thread is inside an operation on this session.
+    pub fn begin(&self) -> Result<Operation<'_>> {
+        if self.operation.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(Code::Busy, "another operation is running on this session"));
+        }
+        Ok(Operation(self))
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    pub fn request_cancel(&self) {
+        self.cancel.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Acquire)
+    }
+
+    /// Idle to running; `BUSY` or `POISONED` otherwise.
+    pub fn start(&self, prompt: Vec<u32>) -> Result<()> {
+        let mut inner = self.lock();
+        match inner.phase {
+            Phase::Running => Err(Error::new(
+                Code::Busy,
+                "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
+            )),
+            Phase::Poisoned => Err(poisoned()),
+            Phase::Idle => {
+                self.cancel.store(false, Ordering::Release);
+                inner.phase = Phase::Running;
+                inner.events.clear();
+                inner.row = None;
+                inner.prompt = prompt;
+                Ok(())
+            }
+        }
+    }
+
+    pub fn require_usable(&self) -> Result<()> {
+        match self.lock().phase {
+            Phase::Poisoned => Err(poisoned()),
+            Phase::Running => Err(Error::new(
+                Code::Busy,
+                "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
+            )),
+            Phase::Idle => Ok(()),
+        }
+    }
+
+    /// Blocks until an event is there.
+    pub fn pop(&self) -> Result<Event> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(event) = inner.events.pop_front() {
+                if event.row.is_some() {
+                    inner.row = event.row;
+                }
+                if event.kind == EventKind::Finish {
+                    inner.phase = if inner.poison_after_finish { Phase::Poisoned } else { Phase::Idle };
+                }
+                return Ok(event);
+            }
+            match inner.phase {
+                Phase::Running => {
+                    inner = self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                }
+                Phase::Poisoned => return Err(poisoned()),
+                Phase::Idle => {
+                    return Err(Error::invalid_argument(
+                        "there is nothing to step: no prompt was submitted since the last FINISH event",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Called on the MLX thread.
+    pub fn push(&self, event: Event) {
+        self.lock().events.push_back(event);
+        self.ready.notify_all();
+    }
+
+    /// Called on the MLX thread: whether it may compute one more event.
+    pub fn has_room(&self) -> bool {
+        self.is_cancelled() || self.lock().events.len() < RUN_AHEAD
+    }
+
+    /// Called on the MLX thread before the FINISH of a run that panicked.
+    pub fn poison(&self) {
+        self.lock().poison_after_finish = true;
+    }
+
+    /// Back to idle, whatever happened before; undelivered events are dropped.
+    pub fn reset(&self) {
+        let mut inner = self.lock();
+        inner.phase = Phase::Idle;
+        inner.events.clear();
+        inner.row = None;
+        inner.poison_after_finish = false;
+        inner.prompt.clear();
+        inner.stats = Stats::default();
+        drop(inner);
+        self.ready.notify_all();
+    }
+
+    pub fn last_row(&self) -> Option<u64> {
+        self.lock().row
+    }
+
+    pub fn prompt(&self) -> Vec<u32> {
+        self.lock().prompt.clone()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.lock().stats.clone()
+    }
+
+    pub fn update_stats(&self, update: impl FnOnce(&mut Stats)) {
+        update(&mut self.lock().stats);
+    }
+}
+
+fn poisoned() -> Error {
+    Error::new(Code::Poisoned, "an earlier bug went through this session; reset or release it")
+}

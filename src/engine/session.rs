@@ -1,0 +1,198 @@
+//! A conversation with a model: submit a prompt, step the answer out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::event::Event;
+use super::model::Model;
+use super::options::{GenerationOptions, SessionOptions};
+use super::output::Output;
+use super::queue::{Phase, Queue};
+use super::run::{Job, SessionState};
+use super::stats::Stats;
+use super::worker;
+use crate::error::{Code, Error, Result};
+use crate::prompt::{Placed, Prompt};
+use crate::sampling::Settings;
+
+const PREFILL_CHUNK: usize = 512;
+
+/// Holds a KV cache and at most one running answer.
+///
+/// Any thread may call any method. Operations do not overlap: a second one answers `BUSY` at once, except
+/// [`Session::cancel`], which always works.
+pub struct Session {
+    id: u64,
+    model: Model,
+    queue: Arc<Queue>,
+    context_length: usize,
+    prefill_chunk: usize,
+}
+
+impl Session {
+    pub fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if options.prefill_chunk == Some(0) || options.context_length == Some(0) {
+            return Err(Error::invalid_argument("context length and prefill chunk must be at least 1"));
+        }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let queue = Arc::new(Queue::new());
+        let (model_id, shared) = (model.id(), Arc::clone(&queue));
+        worker::call(move |worker| {
+            let session = SessionState::new(worker.model(model_id)?, shared);
+            worker.add_session(id, session);
+            Ok(())
+        })?;
+        let most = model.context_length();
+        Ok(Self {
+            id,
+            model: model.clone(),
+            queue,
+            context_length: options.context_length.map_or(most, |n| n.min(most)),
+            prefill_chunk: options.prefill_chunk.unwrap_or(PREFILL_CHUNK),
+        })
+    }
+
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Renders, tokenizes and places the whole conversation on the calling thread, then starts the answer.
+    ///
+    /// The longest beginning that the session already holds is not evaluated again. An error here leaves the
+    /// session as it was, and no event follows; after `Ok`, events follow up to exactly one FINISH.
+    pub fn submit(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<()> {
+        let submitted = Instant::now();
+        let _operation = self.queue.begin()?;
+        self.queue.require_usable()?;
+        options.validate(self.model.vocab_size())?;
+        let placed = self.model.place(prompt, options.thinking)?;
+        self.check_length(&placed)?;
+        let job = self.job(placed, options, submitted);
+        self.queue.start(job.prompt.ids.clone())?;
+        let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
+        self.queue.update_stats(|s| {
+            *s = Stats {
+                prompt_tokens: job.prompt.ids.len() as u64,
+                media_tokens: media as u64,
+                prepare_ms: submitted.elapsed().as_secs_f64() * 1e3,
+                ..Stats::default()
+            }
+        });
+        let (id, queue) = (self.id, Arc::clone(&self.queue));
+        worker::send(move |worker| match worker.session(id) {
+            Ok(session) => session.start(job),
+            Err(error) => queue.push(Event::failed(error)),
+        });
+        Ok(())
+    }
+
+    fn check_length(&self, placed: &Placed) -> Result<()> {
+        let tokens = placed.ids.len();
+        if tokens == 0 {
+            return Err(Error::prompt("the prompt is empty: it renders to no token at all"));
+        }
+        if tokens >= self.context_length {
+            return Err(Error::new(
+                Code::ContextFull,
+                format!(
+                    "the prompt has {tokens} tokens, and the context of {} must hold one more to answer",
+                    self.context_length
+                ),
+            )
+            .with("prompt_tokens", tokens)
+            .with("context_length", self.context_length));
+        }
+        Ok(())
+    }
+
+    fn job(&self, prompt: Placed, options: &GenerationOptions, submitted: Instant) -> Job {
+        let ends =
+            if options.ignore_eos { Default::default() } else { self.model.defaults().end_tokens.clone() };
+        let formatter = self.model.formatter();
+        let output =
+            Output::new(formatter, self.model.channels().clone(), ends, options.stop.clone(), &prompt.ids);
+        Job {
+            settings: Settings::resolve(options, self.model.defaults()),
+            vocab_size: self.model.vocab_size(),
+            output,
+            formatter: Arc::clone(formatter),
+            max_tokens: options.max_tokens.unwrap_or(usize::MAX),
+            context_length: self.context_length,
+            prefill_chunk: self.prefill_chunk,
+            top_logprobs: options.top_logprobs,
+            progress_events: options.progress_events,
+            turn_start: formatter.last_turn_start(&prompt.ids),
+            prompt,
+            submitted,
+        }
+    }
+
+    /// Blocks until the next event. After a FINISH there is nothing to step until the next submit.
+    pub fn step(&self) -> Result<Event> {
+        let _operation = self.queue.begin()?;
+        let event = self.queue.pop()?;
+        // The MLX thread may be waiting for room.
+        worker::send(|_| ());
+        Ok(event)
+    }
+
+    /// Makes a running answer end with a FINISH event of reason `Cancelled`, within a chunk or token.
+    pub fn cancel(&self) {
+        self.queue.request_cancel();
+        worker::send(|_| ());
+    }
+
+    /// Forgets everything held; a running answer ends without further events. Mends a poisoned session.
+    pub fn reset(&self) -> Result<()> {
+        let _operation = self.queue.begin()?;
+        self.queue.request_cancel();
+        let id = self.id;
+        worker::call(move |worker| {
+            worker.session(id)?.reset();
+            Ok(())
+        })?;
+        self.queue.reset();
+        Ok(())
+    }
+
+    /// The row that the last returned token was sampled from, before any processor: `f32 [vocabulary]`.
+    pub fn logits(&self) -> Result<Vec<f32>> {
+        let _operation = self.queue.begin()?;
+        if self.queue.phase() == Phase::Poisoned {
+            return Err(Error::new(
+                Code::Poisoned,
+                "an earlier bug went through this session; reset or release it",
+            ));
+        }
+        let row = self.queue.last_row().ok_or_else(|| {
+            Error::invalid_argument(
+                "no token has been returned since the last submit, so there is no logits row",
+            )
+        })?;
+        let id = self.id;
+        worker::call(move |worker| worker.session(id)?.row(row))
+    }
+
+    /// The ids of the last submitted prompt, after placement.
+    pub fn prompt_tokens(&self) -> Result<Vec<u32>> {
+        let _operation = self.queue.begin()?;
+        Ok(self.queue.prompt())
+    }
+
+    /// Numbers of the last submit; they grow while it runs.
+    pub fn stats(&self) -> Stats {
+        self.queue.stats()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.queue.request_cancel();
+        let id = self.id;
+        worker::send(move |worker| {
+            worker.sessions.remove(&id);
+        });
+    }
+}

@@ -1,0 +1,152 @@
+//! The one thread that owns every MLX array of the process.
+//!
+//! MLX streams belong to the thread that made them, so models and sessions live here and the rest of the
+//! crate sends closures. Between closures the thread advances the sessions that have work, in turn.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::run::SessionState;
+use crate::error::{Code, Error, Result};
+use crate::log;
+use crate::models::LanguageModel;
+
+type Command = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// What lives on the MLX thread.
+#[derive(Default)]
+pub(crate) struct Worker {
+    pub(super) models: HashMap<u64, Rc<dyn LanguageModel>>,
+    pub(super) sessions: HashMap<u64, SessionState>,
+    turns: VecDeque<u64>,
+    stopping: bool,
+}
+
+static COMMANDS: OnceLock<Mutex<Sender<Command>>> = OnceLock::new();
+
+/// Queues a closure for the MLX thread and returns at once.
+pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) {
+    let sender = COMMANDS.get_or_init(|| {
+        let (sender, receiver) = mpsc::channel();
+        let spawned = std::thread::Builder::new()
+            .name("rmlx-mlx".into())
+            .spawn(move || Worker::default().run(&receiver));
+        if let Err(e) = spawned {
+            log::error(&format!("cannot start the MLX thread: {e}"));
+        }
+        Mutex::new(sender)
+    });
+    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+    // A send fails only once the process is ending and the thread has stopped: nothing is left to do then.
+    let _ = sender.send(Box::new(command));
+}
+
+/// Queues a closure for the MLX thread; what it returns arrives in the receiver. A panic in it comes back as
+/// `PANIC`, and nothing arrives once the thread has stopped.
+pub(crate) fn start<R: Send + 'static>(
+    command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
+) -> Receiver<Result<R>> {
+    let (reply, answer) = mpsc::sync_channel(1);
+    send(move |worker| {
+        let result = catch_unwind(AssertUnwindSafe(|| command(worker)));
+        let _ = reply.send(result.unwrap_or_else(|payload| Err(panic_error(payload.as_ref()))));
+    });
+    answer
+}
+
+/// Takes the answer of [`start`].
+pub(crate) fn wait<R>(answer: &Receiver<Result<R>>) -> Result<R> {
+    answer.recv().unwrap_or_else(|_| Err(Error::new(Code::Backend, "the MLX thread has stopped")))
+}
+
+/// Runs a closure on the MLX thread and waits for what it returns.
+pub(crate) fn call<R: Send + 'static>(
+    command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
+) -> Result<R> {
+    wait(&start(command))
+}
+
+/// Stops the thread at process exit, before MLX's own statics are destroyed under a running evaluation.
+extern "C" fn stop_at_exit() {
+    let (done, stopped) = mpsc::sync_channel(1);
+    send(move |worker| {
+        worker.stopping = true;
+        let _ = done.send(());
+    });
+    // A long prefill chunk may be in flight; past this the process ends regardless.
+    let _ = stopped.recv_timeout(std::time::Duration::from_secs(5));
+}
+
+impl Worker {
+    fn run(mut self, commands: &Receiver<Command>) {
+        // Touch MLX first: exit handlers run last-in first-out, so ours then runs before its destructors.
+        let _ = mlx_rs::Array::from_int(0).eval();
+        // SAFETY: `stop_at_exit` is a plain function that lives as long as the library's image.
+        unsafe { libc::atexit(stop_at_exit) };
+        while !self.stopping {
+            let command = if self.has_work() {
+                commands.try_recv().ok()
+            } else {
+                match commands.recv() {
+                    Ok(command) => Some(command),
+                    Err(_) => return,
+                }
+            };
+            match command {
+                Some(command) => {
+                    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| command(&mut self))) {
+                        log::error(&panic_error(payload.as_ref()).to_string());
+                    }
+                }
+                None => self.advance_next(),
+            }
+        }
+        // Arrays are not freed while the process is being torn down.
+        std::mem::forget(self);
+    }
+
+    fn has_work(&self) -> bool {
+        self.sessions.values().any(SessionState::has_work)
+    }
+
+    /// Advances one session by one unit of work, round robin.
+    fn advance_next(&mut self) {
+        for _ in 0..self.turns.len() {
+            let Some(id) = self.turns.pop_front() else { return };
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            self.turns.push_back(id);
+            if session.has_work() {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| session.advance())) {
+                    session.fail_by_panic(panic_error(payload.as_ref()));
+                }
+                return;
+            }
+        }
+    }
+
+    pub(super) fn model(&self, id: u64) -> Result<Rc<dyn LanguageModel>> {
+        self.models.get(&id).cloned().ok_or_else(|| Error::new(Code::Backend, "the model is gone"))
+    }
+
+    pub(super) fn add_session(&mut self, id: u64, session: SessionState) {
+        self.sessions.insert(id, session);
+        self.turns.push_back(id);
+    }
+
+    pub(super) fn session(&mut self, id: u64) -> Result<&mut SessionState> {
+        self.sessions.get_mut(&id).ok_or_else(|| Error::new(Code::Backend, "the session is gone"))
+    }
+}
+
+fn panic_error(payload: &(dyn Any + Send)) -> Error {
+    let what = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    Error::new(Code::Panic, format!("a bug in rmlx was caught: {what}"))
+}

@@ -1,0 +1,46 @@
+//! What MLX holds in this process, and how much it may keep.
+
+use crate::engine::worker;
+use crate::error::Result;
+
+/// Bytes, as MLX counts them: weights, KV caches and temporaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// In use by arrays.
+    pub active: u64,
+    /// Freed by arrays, kept for the next ones.
+    pub cache: u64,
+    /// The most that was ever active.
+    pub peak: u64,
+    /// Above this, MLX frees its cache and waits for running work before it allocates.
+    pub limit: u64,
+}
+
+pub fn stats() -> Result<MemoryStats> {
+    worker::call(|_| {
+        Ok(MemoryStats {
+            active: mlx_rs::memory::active_memory()? as u64,
+            cache: mlx_rs::memory::cache_memory()? as u64,
+            peak: mlx_rs::memory::peak_memory()? as u64,
+            limit: mlx_rs::memory::memory_limit()? as u64,
+        })
+    })
+}
+
+/// Sets MLX's memory limit and the limit of its cache, in bytes; `None` leaves one as it is.
+pub fn set_limits(memory: Option<u64>, cache: Option<u64>) -> Result<()> {
+    worker::call(move |_| {
+        if let Some(bytes) = memory {
+            mlx_rs::memory::set_memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        }
+        if let Some(bytes) = cache {
+            mlx_rs::memory::set_cache_limit(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        }
+        Ok(())
+    })
+}
+
+/// Gives freed buffers back to the system.
+pub fn trim() -> Result<()> {
+    worker::call(|_| Ok(mlx_rs::memory::clear_cache()?))
+}

@@ -1,0 +1,66 @@
+//! Asking Cargo.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+
+use crate::{paths, process};
+
+/// Cargo, in the folder of the workspace.
+pub fn command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(paths::root());
+    command
+}
+
+/// The workspace and all that it could depend on.
+pub fn metadata() -> Result<Value> {
+    metadata_with(&[])
+}
+
+/// The workspace and what it depends on when it is built for the target.
+pub fn metadata_for(target: &str) -> Result<Value> {
+    metadata_with(&["--filter-platform", target])
+}
+
+fn metadata_with(arguments: &[&str]) -> Result<Value> {
+    let mut command = command();
+    let printed =
+        process::capture(command.args(["metadata", "--format-version=1", "--locked"]).args(arguments))?;
+    Ok(serde_json::from_str(&printed)?)
+}
+
+/// The package of that name.
+pub fn package<'a>(metadata: &'a Value, name: &str) -> Result<&'a Value> {
+    metadata["packages"]
+        .as_array()
+        .and_then(|packages| packages.iter().find(|package| package["name"] == name))
+        .ok_or_else(|| anyhow!("{name} is not among the packages of this workspace"))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+/// Builds the libraries of the package and returns the folder that they are in.
+pub fn build(profile: Profile) -> Result<PathBuf> {
+    let mut build = command();
+    build.args(["build", "--package", "rmlx", "--lib"]);
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            build.arg("--release");
+            "release"
+        }
+    };
+    process::run(&mut build)?;
+    let metadata = metadata()?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .ok_or_else(|| anyhow!("cargo metadata names no target directory"))?;
+    Ok(PathBuf::from(target).join(folder))
+}

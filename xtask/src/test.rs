@@ -1,0 +1,43 @@
+//! `cargo xtask test`: every test of the project, and one line that sums them up.
+
+mod consumer;
+mod native;
+mod report;
+mod rust;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::cargo::{self, Profile};
+use crate::{dist, header, library, setup, symbols};
+use report::Report;
+
+/// `cargo xtask test [--filter TEXT]`
+pub fn command(arguments: &[String]) -> Result<()> {
+    let filter = match arguments {
+        [] => "",
+        [flag, text] if flag == "--filter" => text,
+        _ => bail!("usage: cargo xtask test [--filter TEXT]"),
+    };
+    let mut report = Report::new(filter);
+    if let Err(error) = run(&mut report) {
+        report.fail("test", &error);
+    }
+    println!("\n{} passed, {} failed", report.passed(), report.failed());
+    ensure!(report.failed() == 0, "{} failed", report.failures().join(", "));
+    Ok(())
+}
+
+/// An error here is one that leaves nothing to go on with.
+fn run(report: &mut Report) -> Result<()> {
+    let stage = setup::ensure()?;
+    rust::run(report)?;
+    report.check("header matches src/ffi", header::check);
+    let built = cargo::build(Profile::Dev)?;
+    report.check("exported symbols", || symbols::check(&built.join(library::file_name("rmlx"))));
+    native::run(report, &built, stage.as_ref())?;
+    if report.wants(consumer::NAMES) {
+        let dist = dist::build()?;
+        consumer::run(report, &dist, stage.as_ref())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! A distribution is moved to another place, and a program outside this tree is built with it in the two usual ways.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::report::Report;
+use crate::compile::{Language, Program};
+use crate::setup::Stage;
+use crate::{dist, paths, process, tools};
+
+const PKG_CONFIG: &str = "dist with pkg-config";
+const CMAKE: &str = "dist with CMake";
+const LICENSES: &str = "dist licences";
+
+pub const NAMES: &[&str] = &[PKG_CONFIG, CMAKE, LICENSES];
+
+pub fn run(report: &mut Report, dist: &Path, stage: Option<&Stage>) -> Result<()> {
+    let elsewhere = std::env::temp_dir().join(format!("rmlx-consumer-{}", std::process::id()));
+    let prefix = elsewhere.join("moved prefix");
+    copy_folder(dist, &prefix)?;
+    report.check(PKG_CONFIG, || with_pkg_config(&elsewhere, &prefix, stage));
+    report.check(CMAKE, || with_cmake(&elsewhere, &prefix, stage));
+    report.check(LICENSES, || licenses(&prefix, stage));
+    fs::remove_dir_all(&elsewhere).with_context(|| format!("cannot remove {}", elsewhere.display()))
+}
+
+fn with_pkg_config(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {
+    let mut command = Command::new(tools::pkg_config()?);
+    command.args(["--cflags", "--libs", "rmlx"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let flags = shell_words(process::capture(&mut command)?.trim());
+    let source = folder.join("consumer.c");
+    dist::copy(&paths::root().join("xtask/checks/consumer.c"), &source)?;
+    let program = Program::new(Language::C, &source, folder.join("with-pkg-config"));
+    run_program(&program.libraries(&flags).compile()?, prefix, stage)
+}
+
+fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {
+    let cmake = tools::cmake()?;
+    let project = folder.join("cmake");
+    fs::create_dir_all(&project)?;
+    for name in ["consumer.c", "CMakeLists.txt"] {
+        dist::copy(&paths::root().join("xtask/checks").join(name), &project.join(name))?;
+    }
+    let build = project.join("build");
+    let mut configure = Command::new(&cmake);
+    configure.arg("-S").arg(&project).arg("-B").arg(&build);
+    configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+    process::capture(&mut configure)?;
+    process::capture(Command::new(&cmake).arg("--build").arg(&build))?;
+    run_program(&build.join("consumer"), prefix, stage)
+}
+
+/// Runs the program without help from the environment, and looks where its libraries come from.
+fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {
+    process::capture(Command::new(executable).env_remove("LD_LIBRARY_PATH"))?;
+    let Some(stage) = stage else { return Ok(()) };
+    let resolved = process::capture(Command::new("ldd").arg(executable).env_remove("LD_LIBRARY_PATH"))?;
+    for name in stage.runtime_libraries() {
+        let path = prefix.join("lib").join(name);
+        ensure!(
+            resolved.contains(&path.display().to_string()),
+            "{name} is not {}\n{resolved}",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn licenses(prefix: &Path, stage: Option<&Stage>) -> Result<()> {
+    let folder = prefix.join("share/licenses/rmlx");
+    let list = fs::read_to_string(folder.join("crates.txt"))?;
+    ensure!(list.contains("mlx-rs 0."), "the list of crates lacks mlx-rs");
+    for (wheel, _) in stage.map(Stage::wheel_licenses).transpose()?.unwrap_or_default() {
+        ensure!(folder.join(&wheel).is_dir(), "the licence of {wheel} is missing");
+    }
+    Ok(())
+}
+
+/// Splits what pkg-config prints: it puts a backslash before a space inside a path.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (character, words.last_mut()) {
+            (' ', _) => words.push(String::new()),
+            ('\\', Some(word)) => word.extend(characters.next()),
+            (other, Some(word)) => word.push(other),
+            (_, None) => {}
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path: PathBuf = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            dist::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
