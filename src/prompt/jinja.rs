@@ -14,8 +14,8 @@ use super::{json_dumps, strftime};
 /// A turn takes some hundreds of steps, and where a template looks at the other messages for each one (the larger
 /// Gemma 4 models') about four for every pair.
 pub(super) fn fuel(messages: usize) -> u64 {
-    let messages = messages as u64;
-    20_000_000 + 10_000 * messages + 10 * messages.saturating_mul(messages)
+    let messages = messages.min(1_000_000) as u64;
+    20_000_000 + 10_000 * messages + 10 * messages * messages
 }
 
 /// Nesting of macros, loops and blocks; minijinja counts a macro as several. Low enough for the 512 KiB stack of a
