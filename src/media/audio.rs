@@ -149,7 +149,9 @@ impl Mono16k {
 
 fn not_finite(frame: &[f32], index: u64) -> Error {
     let message = match frame.iter().find(|s| !s.is_finite()) {
-        Some(sample) => format!("the audio has a sample that is not a finite number ({sample}) in frame {index}"),
+        Some(sample) => {
+            format!("the audio has a sample that is not a finite number ({sample}) in frame {index}")
+        }
         None => format!("the audio's samples are too large in frame {index}: they should be within -1 and 1"),
     };
     Error::media(message).with("frame", index)

@@ -86,15 +86,24 @@ fn decode_as(encoded: &[u8], container: Container) -> Result<Vec<f32>> {
     let (id, stated) = (track.id, track.num_frames.filter(|_| container.states_length()));
     let mut decoder = decoder_for(track, container)?;
     let mono = read_track(reader.as_mut(), decoder.as_mut(), id, container)?;
-    let Some(mono) = mono else { return Err(Error::media(format!("the {} audio has no samples", container.name()))) };
+    let Some(mono) = mono else {
+        return Err(Error::media(format!("the {} audio has no samples", container.name())));
+    };
     if let Some(stated) = stated
         && mono.frames() < stated
     {
-        let message = format!("the {} audio is truncated: {} of {stated} frames are there", container.name(), mono.frames());
+        let message = format!(
+            "the {} audio is truncated: {} of {stated} frames are there",
+            container.name(),
+            mono.frames()
+        );
         return Err(Error::media(message).with("frames", mono.frames()).with("stated_frames", stated));
     }
     if decoder.finalize().verify_ok == Some(false) {
-        return Err(Error::media(format!("the {} audio is corrupt: its checksum does not fit", container.name())));
+        return Err(Error::media(format!(
+            "the {} audio is corrupt: its checksum does not fit",
+            container.name()
+        )));
     }
     mono.finish()
 }
@@ -155,11 +164,15 @@ fn read_track(
 fn describe(fault: Fault, container: Container) -> Error {
     let name = container.name();
     match fault {
-        Fault::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => Error::media(format!("the {name} audio is truncated")),
+        Fault::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Error::media(format!("the {name} audio is truncated"))
+        }
         Fault::Unsupported(what) => {
             Error::media(format!("the {name} audio uses a feature that is not read ({what}): {READABLE}"))
         }
-        Fault::ResetRequired => Error::media(format!("the {name} file chains several streams: only one is read")),
+        Fault::ResetRequired => {
+            Error::media(format!("the {name} file chains several streams: only one is read"))
+        }
         e => Error::media(format!("the {name} audio is corrupt: {e}")),
     }
 }

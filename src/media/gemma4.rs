@@ -84,7 +84,12 @@ impl ImageProcessor {
     ///
     /// Errors: `InvalidMedia` where no size fits.
     pub fn target_size(&self, image: &Image) -> Result<(u32, u32)> {
-        target_size(self, image.width(), image.height(), image.soft_token_budget().unwrap_or(self.max_soft_tokens))
+        target_size(
+            self,
+            image.width(),
+            image.height(),
+            image.soft_token_budget().unwrap_or(self.max_soft_tokens),
+        )
     }
 
     /// How many soft tokens `image` takes.
@@ -125,7 +130,8 @@ fn refuse_other_processing(block: &Value) -> Result<()> {
     let number = |key: &str, fixed: f64| {
         (block.get(key).and_then(Value::as_f64).unwrap_or(fixed) - fixed).abs() <= 1e-6 * fixed
     };
-    let is_identity = flag("do_normalize", false) || (all(block, "image_mean", 0.0) && all(block, "image_std", 1.0));
+    let is_identity =
+        flag("do_normalize", false) || (all(block, "image_mean", 0.0) && all(block, "image_std", 1.0));
     let fault = if !flag("do_resize", true) {
         "do_resize is false"
     } else if !flag("do_rescale", true) || !number("rescale_factor", 1.0 / 255.0) {
@@ -137,7 +143,9 @@ fn refuse_other_processing(block: &Value) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::unsupported(format!("the image processor's {fault}: Gemma 4's resizes bicubically and scales to 0..1")))
+    Err(Error::unsupported(format!(
+        "the image processor's {fault}: Gemma 4's resizes bicubically and scales to 0..1"
+    )))
 }
 
 /// Whether each number of the array at `key` is `fixed`; a missing array counts as such.
@@ -173,9 +181,11 @@ fn target_size(processor: &ImageProcessor, width: u32, height: u32, soft_tokens:
 }
 
 fn no_size(width: u32, height: u32, soft_tokens: u64) -> Error {
-    Error::media(format!("an image of {width} x {height} pixels cannot be brought to {soft_tokens} soft tokens"))
-        .with("width", width)
-        .with("height", height)
+    Error::media(format!(
+        "an image of {width} x {height} pixels cannot be brought to {soft_tokens} soft tokens"
+    ))
+    .with("width", width)
+    .with("height", height)
 }
 
 /// Cuts a picture into squares of `side` pixels; what does not fill a square is left out (nothing, where the

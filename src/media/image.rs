@@ -87,7 +87,8 @@ impl Image {
         }
         let needed = (height - 1).checked_mul(stride).and_then(|n| n.checked_add(row_bytes));
         if needed.is_none_or(|n| n > pixels.len()) {
-            let needed = needed.map_or("more bytes than can be addressed".to_owned(), |n| format!("{n} bytes"));
+            let needed =
+                needed.map_or("more bytes than can be addressed".to_owned(), |n| format!("{n} bytes"));
             let message = format!(
                 "{width} x {height} {:?} pixels with a row stride of {stride} bytes take {needed}, but {} were given",
                 desc.format,

@@ -68,7 +68,10 @@ fn sniff(encoded: &[u8]) -> Result<ImageFormat> {
 /// Whether an ISO media file announces HEIF content, the format of a phone's camera.
 fn is_heic(encoded: &[u8]) -> bool {
     encoded.get(4..8) == Some(b"ftyp")
-        && matches!(encoded.get(8..12), Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1"))
+        && matches!(
+            encoded.get(8..12),
+            Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1")
+        )
 }
 
 fn unreadable(found: &str, encoded: &[u8]) -> Error {
@@ -96,7 +99,9 @@ fn describe(error: ImageError, format: ImageFormat) -> Error {
             Error::media(format!("the {name} image is truncated"))
         }
         ImageError::Limits(e) => Error::media(format!("the {name} image is too large to decode: {e}")),
-        ImageError::Unsupported(e) => Error::media(format!("the {name} image uses a feature that is not read: {e}")),
+        ImageError::Unsupported(e) => {
+            Error::media(format!("the {name} image uses a feature that is not read: {e}"))
+        }
         ImageError::Decoding(e) => Error::media(format!("the {name} image is corrupt: {e}")),
         e => Error::media(format!("the {name} image cannot be decoded: {e}")),
     }
@@ -111,8 +116,8 @@ fn jpeg_has_end(jpeg: &[u8]) -> bool {
             return true; // Not where a segment begins: for the decoder to judge.
         }
         match kind {
-            0xff => at += 1,                           // fill byte
-            0x01 | 0xd0..=0xd8 => at += 2,             // markers without a segment
+            0xff => at += 1,               // fill byte
+            0x01 | 0xd0..=0xd8 => at += 2, // markers without a segment
             0xd9 | 0xda => return jpeg[at..].windows(2).any(|w| w == [0xff, 0xd9]),
             _ => match jpeg.get(at + 2..at + 4) {
                 Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2),
@@ -132,7 +137,8 @@ fn to_rgb(mut raw: Vec<u8>, color: ColorType, format: ImageFormat) -> Result<Vec
         ColorType::L8 | ColorType::La8 | ColorType::Rgba8 => 1,
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => 2,
         other => {
-            let message = format!("the {} image has {other:?} pixels: 8 and 16 bits per sample are read", name(format));
+            let message =
+                format!("the {} image has {other:?} pixels: 8 and 16 bits per sample are read", name(format));
             return Err(Error::media(message));
         }
     };

@@ -73,8 +73,9 @@ impl MediaKind {
 /// Runs a third-party decoder over `encoded`; a panic in it becomes an error, because bytes that trip a decoder
 /// are bad input, not a bug that should poison the host's session.
 fn contain<T>(what: &str, encoded: &[u8], decode: fn(&[u8]) -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(|| decode(encoded))
-        .unwrap_or_else(|_| Err(Error::media(format!("the {what} made its decoder fail: the bytes are corrupt"))))
+    std::panic::catch_unwind(|| decode(encoded)).unwrap_or_else(|_| {
+        Err(Error::media(format!("the {what} made its decoder fail: the bytes are corrupt")))
+    })
 }
 
 /// The first bytes of something unrecognized, for a message: `89 50 4e 47 …`.

@@ -4,6 +4,8 @@
 //! MLX, and may be used from any thread; its [`load`](Architecture::load) gives the [`LanguageModel`], which owns
 //! MLX arrays and never leaves the thread that made it.
 
+mod gemma4_unified;
+
 use std::ops::Range;
 
 use mlx_rs::Array;
@@ -118,6 +120,14 @@ impl Chunk<'_> {
 
 /// The architecture that `snapshot` names in `config.json`'s `model_type`.
 pub fn architecture(snapshot: &Snapshot) -> Result<Box<dyn Architecture>> {
-    let _ = snapshot;
-    Err(Error::unsupported("no architecture is built yet"))
+    match snapshot.model_type()? {
+        gemma4_unified::MODEL_TYPE => Ok(Box::new(gemma4_unified::Gemma4Unified::new(snapshot)?)),
+        other => {
+            let message = format!(
+                "model_type {other} is not supported: this version runs {}",
+                gemma4_unified::MODEL_TYPE
+            );
+            Err(Error::unsupported(message).with("model_type", other))
+        }
+    }
 }

@@ -1,6 +1,19 @@
 //! Layers that architectures share, over MLX arrays.
+//!
+//! Activations are `[T, H]`; heads are `[1, heads, T, D]`. Everything is lazy: nothing here evaluates, but
+//! [`loader::Loader::read`].
 
+pub mod activation;
+pub mod attention;
 pub mod cache;
+pub mod linear;
+pub mod loader;
+pub mod matrix;
+pub mod mlx;
+pub mod norm;
+pub mod rope;
+#[cfg(test)]
+pub mod testing;
 
 /// Where the arrays live, which decides the activations' dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
