@@ -48,8 +48,8 @@ mod sampling;
 mod snapshot;
 
 pub use engine::{
-    CancelToken, DeviceChoice, Event, EventKind, FinishReason, GenerationOptions, LoadOptions, Model, Session,
-    SessionOptions, Stats, TokenLogprob,
+    CancelToken, DeviceChoice, Event, EventKind, FinishReason, GenerationOptions, LoadOptions, Model,
+    Session, SessionOptions, Stats, TokenLogprob,
 };
 pub use error::{Code, Error, Result};
 pub use media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat};

@@ -103,7 +103,8 @@ mod tests {
         error("second");
         assert!(set_callback(None, Level::Debug));
         let seen = seen.lock().unwrap();
-        let ours: Vec<_> = seen.iter().filter(|(_, t)| t == "first" || t == "second" || t == "not wanted").collect();
+        let ours: Vec<_> =
+            seen.iter().filter(|(_, t)| t == "first" || t == "second" || t == "not wanted").collect();
         assert_eq!(ours, [&(Level::Warning, "first".to_owned()), &(Level::Error, "second".to_owned())]);
     }
 }

@@ -55,7 +55,8 @@ impl Model {
         let session = Session::new(self, &SessionOptions::default())?;
         let (prompt, templated, fallback) = self.probe_prompt()?;
         let answer = ask(&session, &prompt)?;
-        let pieces = answer.tokens.iter().map(|&id| self.detokenize(&[id], true)).collect::<Result<Vec<_>>>()?;
+        let pieces =
+            answer.tokens.iter().map(|&id| self.detokenize(&[id], true)).collect::<Result<Vec<_>>>()?;
         let verdict = judge(&answer, &pieces);
         let mut report = json!({
             "verdict": verdict.name(),
@@ -96,7 +97,8 @@ fn asking(parts: Vec<Part>) -> Prompt {
 }
 
 fn ask(session: &Session, prompt: &Prompt) -> Result<Answer> {
-    let options = GenerationOptions { max_tokens: Some(TOKENS), temperature: Some(0.0), ..Default::default() };
+    let options =
+        GenerationOptions { max_tokens: Some(TOKENS), temperature: Some(0.0), ..Default::default() };
     session.submit(prompt, &options)?;
     let mut answer = Answer { tokens: vec![], text: String::new(), finite: true, first_row: vec![] };
     loop {
@@ -126,7 +128,11 @@ fn judge(answer: &Answer, pieces: &[String]) -> Verdict {
     if loops(&answer.tokens) || only_punctuation(&answer.tokens, pieces) {
         return Verdict::BrokenLoop;
     }
-    if answer.text.chars().filter(|c| c.is_alphabetic()).count() >= 2 { Verdict::Ok } else { Verdict::Inconclusive }
+    if answer.text.chars().filter(|c| c.is_alphabetic()).count() >= 2 {
+        Verdict::Ok
+    } else {
+        Verdict::Inconclusive
+    }
 }
 
 fn loops(tokens: &[u32]) -> bool {
@@ -143,7 +149,8 @@ fn only_punctuation(tokens: &[u32], pieces: &[String]) -> bool {
     }
     ids.iter().any(|id| {
         let count = tokens.iter().filter(|t| *t == id).count();
-        let bare = tokens.iter().zip(pieces).any(|(t, piece)| t == id && !piece.chars().any(char::is_alphanumeric));
+        let bare =
+            tokens.iter().zip(pieces).any(|(t, piece)| t == id && !piece.chars().any(char::is_alphanumeric));
         bare && 2 * count > tokens.len()
     })
 }
@@ -152,7 +159,10 @@ fn only_punctuation(tokens: &[u32], pieces: &[String]) -> bool {
 /// row's standard deviation.
 fn image_change(session: &Session) -> Result<f64> {
     let row = |flip: bool| {
-        let prompt = asking(vec![Part::Media(Arc::new(Media::Image(half_picture(flip)?))), Part::Text("What is this?".into())]);
+        let prompt = asking(vec![
+            Part::Media(Arc::new(Media::Image(half_picture(flip)?))),
+            Part::Text("What is this?".into()),
+        ]);
         ask(session, &prompt).map(|answer| answer.first_row)
     };
     let (a, b) = (row(false)?, row(true)?);
@@ -160,7 +170,11 @@ fn image_change(session: &Session) -> Result<f64> {
     let variance = a.iter().map(|&l| (f64::from(l) - mean).powi(2)).sum::<f64>() / a.len().max(1) as f64;
     let change = a.iter().zip(&b).map(|(x, y)| f64::from((x - y).abs())).fold(0.0, f64::max);
     let relative = change / variance.sqrt();
-    if relative.is_finite() { Ok(relative) } else { Err(Error::new(crate::Code::Backend, "the logits are not finite")) }
+    if relative.is_finite() {
+        Ok(relative)
+    } else {
+        Err(Error::new(crate::Code::Backend, "the logits are not finite"))
+    }
 }
 
 /// Red over blue, or blue over red.
@@ -184,7 +198,8 @@ mod tests {
     use super::*;
 
     fn verdict(tokens: &[u32], text: &str, finite: bool) -> Verdict {
-        let pieces: Vec<String> = tokens.iter().map(|t| if *t < 10 { ".".into() } else { "word".into() }).collect();
+        let pieces: Vec<String> =
+            tokens.iter().map(|t| if *t < 10 { ".".into() } else { "word".into() }).collect();
         judge(&Answer { tokens: tokens.to_vec(), text: text.into(), finite, first_row: vec![] }, &pieces)
     }
 

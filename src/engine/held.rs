@@ -46,7 +46,10 @@ impl Held {
         let mut n = self.ids.iter().zip(&prompt.ids).take_while(|(a, b)| a == b).count();
         n = n.min(prompt.ids.len().saturating_sub(1));
         for (i, medium) in prompt.media.iter().enumerate() {
-            let held = self.media.get(i).is_some_and(|(range, hash)| *range == medium.tokens && hash == medium.media.hash());
+            let held = self
+                .media
+                .get(i)
+                .is_some_and(|(range, hash)| *range == medium.tokens && hash == medium.media.hash());
             if medium.tokens.start < n && (!held || medium.tokens.end > n) {
                 n = medium.tokens.start;
             }
@@ -73,7 +76,8 @@ mod tests {
     }
 
     fn placed(ids: &[u32], media: &[(&Arc<Media>, Range<usize>)]) -> Placed {
-        let media = media.iter().map(|(m, r)| PlacedMedia { media: Arc::clone(m), tokens: r.clone() }).collect();
+        let media =
+            media.iter().map(|(m, r)| PlacedMedia { media: Arc::clone(m), tokens: r.clone() }).collect();
         Placed { ids: ids.to_vec(), media }
     }
 

@@ -13,7 +13,8 @@ use super::output::Channels;
 use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, Device, architecture, default_device};
+use crate::models::{Architecture, architecture};
+use crate::nn::{Device, default_device};
 use crate::prompt::{Formatter, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
@@ -58,10 +59,12 @@ impl Model {
             let dir = dir.to_owned();
             thread::Builder::new().name("rmlx-tokenizer".into()).spawn(move || Formatter::load(&dir))
         };
-        let formatter = formatter.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
-        let loaded = load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref());
         let formatter =
-            formatter.join().unwrap_or_else(|_| Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer")));
+            formatter.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
+        let loaded = load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref());
+        let formatter = formatter.join().unwrap_or_else(|_| {
+            Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
+        });
         let (id, weight_bytes) = loaded?;
         let unload = || worker::send(move |worker| drop(worker.models.remove(&id)));
         let formatter = formatter.inspect_err(|_| unload())?;
@@ -170,9 +173,9 @@ fn choose(choice: DeviceChoice) -> Result<Device> {
         (DeviceChoice::Auto, device) => Ok(device),
         (DeviceChoice::Cpu, _) => Ok(Device::Cpu),
         (DeviceChoice::Gpu, Device::Gpu) => Ok(Device::Gpu),
-        (DeviceChoice::Gpu, Device::Cpu) => {
-            Err(Error::unsupported("a GPU was asked for, and MLX has none here; ask for the CPU or leave the choice"))
-        }
+        (DeviceChoice::Gpu, Device::Cpu) => Err(Error::unsupported(
+            "a GPU was asked for, and MLX has none here; ask for the CPU or leave the choice",
+        )),
     }
 }
 

@@ -108,7 +108,8 @@ impl GenerationOptions {
         range("presence_penalty", self.presence_penalty, -100.0, 100.0)?;
         range("frequency_penalty", self.frequency_penalty, -100.0, 100.0)?;
         if self.max_tokens == Some(0) {
-            return Err(Error::invalid_argument("max_tokens is 0, it must be at least 1").with("option", "max_tokens"));
+            return Err(Error::invalid_argument("max_tokens is 0, it must be at least 1")
+                .with("option", "max_tokens"));
         }
         if self.stop.iter().any(String::is_empty) {
             return Err(Error::invalid_argument("a stop string is empty").with("option", "stop"));
@@ -148,11 +149,31 @@ mod tests {
     #[test]
     fn an_option_out_of_range_is_named() {
         let refused = |options: GenerationOptions| options.validate(100).unwrap_err();
-        assert!(refused(GenerationOptions { temperature: Some(-1.0), ..Default::default() }).message().contains("temperature"));
-        assert!(refused(GenerationOptions { top_p: Some(f32::NAN), ..Default::default() }).message().contains("top_p"));
-        assert!(refused(GenerationOptions { max_tokens: Some(0), ..Default::default() }).message().contains("max_tokens"));
-        assert!(refused(GenerationOptions { stop: vec![String::new()], ..Default::default() }).message().contains("stop"));
-        assert!(refused(GenerationOptions { logit_bias: vec![(100, 1.0)], ..Default::default() }).message().contains("100"));
+        assert!(
+            refused(GenerationOptions { temperature: Some(-1.0), ..Default::default() })
+                .message()
+                .contains("temperature")
+        );
+        assert!(
+            refused(GenerationOptions { top_p: Some(f32::NAN), ..Default::default() })
+                .message()
+                .contains("top_p")
+        );
+        assert!(
+            refused(GenerationOptions { max_tokens: Some(0), ..Default::default() })
+                .message()
+                .contains("max_tokens")
+        );
+        assert!(
+            refused(GenerationOptions { stop: vec![String::new()], ..Default::default() })
+                .message()
+                .contains("stop")
+        );
+        assert!(
+            refused(GenerationOptions { logit_bias: vec![(100, 1.0)], ..Default::default() })
+                .message()
+                .contains("100")
+        );
         assert!(GenerationOptions::default().validate(100).is_ok());
     }
 }

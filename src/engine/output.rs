@@ -24,7 +24,8 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub fn of(formatter: &Formatter) -> Self {
-        let pair = |(open, close): (&str, &str)| Some((formatter.token_id(open)?, formatter.token_id(close)?));
+        let pair =
+            |(open, close): (&str, &str)| Some((formatter.token_id(open)?, formatter.token_id(close)?));
         let found = REASONING.iter().find_map(|&p| pair(p).map(|ids| (ids, p.0 == "<|channel>")));
         let spelled = TOOL_CALL
             .iter()

@@ -18,9 +18,9 @@ use super::queue::Queue;
 use crate::error::{Code, Error, Result};
 use crate::media::MediaKind;
 use crate::models::{Chunk, LanguageModel, SoftTokens};
-use crate::nn::cache::{Cache, Checkpoint};
+use crate::nn::cache::Cache;
 use crate::prompt::{Formatter, Placed};
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, Settings};
 
 /// Logits rows kept for the host: the token it holds, the one waiting for it, and the one being computed.
 const ROWS: usize = 3;
@@ -28,7 +28,8 @@ const ROWS: usize = 3;
 /// Everything that one submit needs, made on the host's thread.
 pub(super) struct Job {
     pub prompt: Placed,
-    pub sampler: Sampler,
+    pub settings: Settings,
+    pub vocab_size: usize,
     pub output: Output,
     pub formatter: Arc<Formatter>,
     pub max_tokens: usize,
@@ -40,10 +41,6 @@ pub(super) struct Job {
     pub turn_start: Option<usize>,
     pub submitted: Instant,
 }
-
-// SAFETY: the arrays inside `Sampler` are made from host memory and are not shared; they move to the MLX
-// thread with the job and stay there.
-unsafe impl Send for Job {}
 
 /// A token that has been issued to MLX and not been read.
 struct Pending {
@@ -59,6 +56,7 @@ enum Phase {
 
 struct Run {
     job: Job,
+    sampler: Sampler,
     phase: Phase,
     soft: Vec<Option<SoftTokens>>,
     reused: usize,
@@ -73,7 +71,8 @@ pub(crate) struct SessionState {
     queue: Arc<Queue>,
     cache: Cache,
     held: Held,
-    checkpoint: Option<Checkpoint>,
+    /// The cache as it was where the model's turn began, once a window has wrapped since.
+    checkpoint: Option<Cache>,
     run: Option<Run>,
     rows: VecDeque<(u64, Array)>,
     next_row: u64,
@@ -100,6 +99,7 @@ impl SessionState {
         self.queue.update_stats(|s| s.reused_tokens = reused as u64);
         let soft = job.prompt.media.iter().map(|_| None).collect();
         self.run = Some(Run {
+            sampler: Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -162,7 +162,8 @@ impl SessionState {
                 self.run = Some(run);
             }
             Phase::Prefill { ref mut chunks } => {
-                let chunk = chunks.pop_front().ok_or_else(|| Error::new(Code::Backend, "no chunk is left"))?;
+                let chunk =
+                    chunks.pop_front().ok_or_else(|| Error::new(Code::Backend, "no chunk is left"))?;
                 let last = chunks.is_empty();
                 self.prefill(&mut run, chunk, last)?;
                 self.run = Some(run);
@@ -177,10 +178,10 @@ impl SessionState {
         let mut keep = self.held.common_prefix(prompt);
         if keep < self.held.len() && !self.cache.trim_to(keep) {
             keep = self.checkpoint.as_ref().map_or(0, |c| if c.offset() <= keep { c.offset() } else { 0 });
-            match self.checkpoint.as_ref().filter(|_| keep > 0) {
-                Some(checkpoint) => self.cache.restore(checkpoint),
-                None => self.cache = self.model.new_cache(),
-            }
+            self.cache = match &self.checkpoint {
+                Some(checkpoint) if keep > 0 => checkpoint.clone(),
+                _ => self.model.new_cache(),
+            };
         }
         self.held.truncate(keep);
         if self.checkpoint.as_ref().is_some_and(|c| c.offset() > keep) {
@@ -203,19 +204,22 @@ impl SessionState {
             if rows != medium.tokens.len() {
                 return Err(Error::new(
                     Code::Backend,
-                    format!("medium {i} was encoded to {rows} soft tokens, its place holds {}", medium.tokens.len()),
+                    format!(
+                        "medium {i} was encoded to {rows} soft tokens, its place holds {}",
+                        medium.tokens.len()
+                    ),
                 ));
             }
             run.soft[i] = Some(soft);
             run.encoded_ms += millis(began);
             return Ok(Phase::Encode { next: i + 1 });
         }
-        let images: Vec<_> = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
-        let whole: Vec<_> = images.into_iter().map(|m| m.tokens.clone()).collect();
+        let images = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
+        let whole: Vec<_> = images.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..run.job.prompt.ids.len();
         // A window that wraps cannot be trimmed back to the turn, so its state there is kept.
-        let keep_turn = self.cache.wraps_within(run.job.prompt.ids.len() + run.job.max_tokens.min(run.job.context_length));
-        let stop_at = run.job.turn_start.filter(|_| keep_turn);
+        let end = run.job.prompt.ids.len().saturating_add(run.job.max_tokens).min(run.job.context_length);
+        let stop_at = run.job.turn_start.filter(|_| self.cache.window().is_some_and(|window| end > window));
         Ok(Phase::Prefill { chunks: plan::chunks(todo, run.job.prefill_chunk, &whole, stop_at).into() })
     }
 
@@ -229,11 +233,11 @@ impl SessionState {
             }
         }
         if last {
-            run.phase = Phase::Decode { pending: Self::issue(&mut run.job, logits)? };
+            run.phase = Phase::Decode { pending: Self::issue(&mut run.sampler, logits)? };
         } else {
             eval(self.cache.arrays())?;
         }
-        if run.job.turn_start == Some(chunk.end) && !last {
+        if run.job.turn_start == Some(chunk.end) && !last && self.cache.window().is_some() {
             self.checkpoint = Some(self.cache.checkpoint());
         }
         self.queue.update_stats(|s| s.prefill_ms += millis(began));
@@ -253,7 +257,8 @@ impl SessionState {
             if span.is_empty() {
                 continue;
             }
-            let features = features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
+            let features =
+                features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
             let rows = span.start - medium.tokens.start..span.end - medium.tokens.start;
             let here = span.start - chunk.start..span.end - chunk.start;
             if medium.media.kind() == MediaKind::Image {
@@ -265,20 +270,20 @@ impl SessionState {
     }
 
     /// Samples from `logits` and sets MLX to work on it.
-    fn issue(job: &mut Job, logits: Array) -> Result<Pending> {
-        let token = job.sampler.sample(&logits)?;
+    fn issue(sampler: &mut Sampler, logits: Array) -> Result<Pending> {
+        let token = sampler.sample(&logits)?;
         async_eval([&token, &logits])?;
         Ok(Pending { token, logits })
     }
 
     /// Issues the step after the pending token, then reads that token and hands it out.
     fn decode(&mut self, mut run: Run) -> Result<()> {
-        let Phase::Decode { pending } = run.phase else {
+        let Phase::Decode { pending } = std::mem::replace(&mut run.phase, Phase::Encode { next: 0 }) else {
             return Err(Error::new(Code::Backend, "the run is not decoding"));
         };
         let full = self.held.len() + 1 >= run.job.context_length;
         let last = run.generated + 1 >= run.job.max_tokens || full;
-        let next = if last { None } else { Some(self.step(&mut run.job, &pending.token)?) };
+        let next = if last { None } else { Some(self.step(&mut run.sampler, &pending.token)?) };
         let id = read_token(&pending.token)?;
         if next.is_some() {
             self.held.push(id);
@@ -303,15 +308,14 @@ impl SessionState {
             (None, None) if run.generated >= run.job.max_tokens => FinishReason::MaxTokens,
             (None, None) => FinishReason::ContextFull,
         };
-        run.phase = Phase::Encode { next: 0 };
         self.finish(run, reason);
         Ok(())
     }
 
-    fn step(&mut self, job: &mut Job, token: &Array) -> Result<Pending> {
+    fn step(&mut self, sampler: &mut Sampler, token: &Array) -> Result<Pending> {
         let ids = token.reshape(&[1])?;
         let logits = self.model.forward(&Chunk { ids: &ids, soft: &[], blocks: &[] }, &mut self.cache)?;
-        Self::issue(job, logits)
+        Self::issue(sampler, logits)
     }
 
     fn keep_row(&mut self, logits: Array) -> u64 {

@@ -14,7 +14,7 @@ use super::stats::Stats;
 use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::prompt::{Placed, Prompt};
-use crate::sampling::{Sampler, Settings};
+use crate::sampling::Settings;
 
 const PREFILL_CHUNK: usize = 512;
 
@@ -108,12 +108,14 @@ impl Session {
     }
 
     fn job(&self, prompt: Placed, options: &GenerationOptions, submitted: Instant) -> Job {
-        let settings = Settings::resolve(options, self.model.defaults());
-        let ends = if options.ignore_eos { Default::default() } else { self.model.defaults().end_tokens.clone() };
+        let ends =
+            if options.ignore_eos { Default::default() } else { self.model.defaults().end_tokens.clone() };
         let formatter = self.model.formatter();
-        let output = Output::new(formatter, self.model.channels().clone(), ends, options.stop.clone(), &prompt.ids);
+        let output =
+            Output::new(formatter, self.model.channels().clone(), ends, options.stop.clone(), &prompt.ids);
         Job {
-            sampler: Sampler::new(settings, self.model.vocab_size(), &prompt.ids),
+            settings: Settings::resolve(options, self.model.defaults()),
+            vocab_size: self.model.vocab_size(),
             output,
             formatter: Arc::clone(formatter),
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
@@ -121,7 +123,7 @@ impl Session {
             prefill_chunk: self.prefill_chunk,
             top_logprobs: options.top_logprobs,
             progress_events: options.progress_events,
-            turn_start: formatter.last_turn_end(&prompt.ids),
+            turn_start: formatter.last_turn_start(&prompt.ids),
             prompt,
             submitted,
         }
@@ -159,10 +161,15 @@ impl Session {
     pub fn logits(&self) -> Result<Vec<f32>> {
         let _operation = self.queue.begin()?;
         if self.queue.phase() == Phase::Poisoned {
-            return Err(Error::new(Code::Poisoned, "an earlier bug went through this session; reset or release it"));
+            return Err(Error::new(
+                Code::Poisoned,
+                "an earlier bug went through this session; reset or release it",
+            ));
         }
         let row = self.queue.last_row().ok_or_else(|| {
-            Error::invalid_argument("no token has been returned since the last submit, so there is no logits row")
+            Error::invalid_argument(
+                "no token has been returned since the last submit, so there is no logits row",
+            )
         })?;
         let id = self.id;
         worker::call(move |worker| worker.session(id)?.row(row))

@@ -32,7 +32,9 @@ static COMMANDS: OnceLock<Mutex<Sender<Command>>> = OnceLock::new();
 pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) {
     let sender = COMMANDS.get_or_init(|| {
         let (sender, receiver) = mpsc::channel();
-        let spawned = std::thread::Builder::new().name("rmlx-mlx".into()).spawn(move || Worker::default().run(&receiver));
+        let spawned = std::thread::Builder::new()
+            .name("rmlx-mlx".into())
+            .spawn(move || Worker::default().run(&receiver));
         if let Err(e) = spawned {
             log::error(&format!("cannot start the MLX thread: {e}"));
         }

@@ -1,1 +1,85 @@
+//! Images and sounds as the models want them: decoded, bounded, and named by their content.
+//!
+//! An [`Image`] is 8-bit RGB, an [`Audio`] is 16 kHz mono `f32`, whatever they were made from. Each carries a
+//! [`ContentHash`], so that a session can tell that it has already seen a medium. What one model does with them
+//! (how large a picture becomes, how many tokens it takes) is in that model's file, [`gemma4`].
+//!
+//! Everything here reads hostile bytes: sizes are checked before memory is taken ([`limits`]), and a decoder
+//! that panics is an error like any other.
 
+use crate::error::{Error, Result};
+
+mod audio;
+mod audio_decode;
+pub mod gemma4;
+mod image;
+mod image_decode;
+pub mod limits;
+mod resample;
+pub mod resize;
+
+#[cfg(test)]
+mod mutation_tests;
+#[cfg(test)]
+mod testing;
+
+pub use self::audio::Audio;
+pub use self::image::{Image, PixelDesc, PixelFormat, SOFT_TOKEN_BUDGETS};
+
+/// BLAKE3 over the kind of medium, its dimensions, its decoded content and what overrides its processing. Two
+/// media with the same hash are the same to every model, however they were encoded.
+pub type ContentHash = [u8; 32];
+
+/// One medium of a prompt.
+#[derive(Clone, Debug)]
+pub enum Media {
+    Image(Image),
+    Audio(Audio),
+}
+
+/// What a [`Media`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    Image,
+    Audio,
+}
+
+impl Media {
+    pub fn kind(&self) -> MediaKind {
+        match self {
+            Media::Image(_) => MediaKind::Image,
+            Media::Audio(_) => MediaKind::Audio,
+        }
+    }
+
+    pub fn hash(&self) -> &ContentHash {
+        match self {
+            Media::Image(image) => image.hash(),
+            Media::Audio(audio) => audio.hash(),
+        }
+    }
+}
+
+impl MediaKind {
+    /// The word for it in messages: `image` or `audio`.
+    pub fn name(self) -> &'static str {
+        match self {
+            MediaKind::Image => "image",
+            MediaKind::Audio => "audio",
+        }
+    }
+}
+
+/// Runs a third-party decoder over `encoded`; a panic in it becomes an error, because bytes that trip a decoder
+/// are bad input, not a bug that should poison the host's session.
+fn contain<T>(what: &str, encoded: &[u8], decode: fn(&[u8]) -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(|| decode(encoded)).unwrap_or_else(|_| {
+        Err(Error::media(format!("the {what} made its decoder fail: the bytes are corrupt")))
+    })
+}
+
+/// The first bytes of something unrecognized, for a message: `89 50 4e 47 …`.
+fn first_bytes(bytes: &[u8]) -> String {
+    let shown: Vec<String> = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    shown.join(" ") + if bytes.len() > 8 { " …" } else { "" }
+}

@@ -1,1 +1,33 @@
+//! Layers that architectures share, over MLX arrays.
+//!
+//! Activations are `[T, H]`; heads are `[1, heads, T, D]`. Everything is lazy: nothing here evaluates, but
+//! [`loader::Loader::read`].
 
+pub mod activation;
+pub mod attention;
+pub mod cache;
+pub mod linear;
+pub mod loader;
+pub mod matrix;
+pub mod mlx;
+pub mod norm;
+pub mod rope;
+#[cfg(test)]
+pub mod testing;
+
+/// Where the arrays live, which decides the activations' dtype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// MLX's CPU backend accumulates in the activations' dtype: activations are `f32`.
+    Cpu,
+    /// Metal or CUDA: activations keep the snapshot's dtype.
+    Gpu,
+}
+
+/// The GPU where this build of MLX has one, else the CPU.
+pub fn default_device() -> Device {
+    match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
+        Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
+        _ => Device::Cpu,
+    }
+}

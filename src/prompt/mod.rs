@@ -1,1 +1,36 @@
+//! From a conversation to token ids and from token ids to text.
+//!
+//! A [`Prompt`] goes through the snapshot's own chat template ([`template`], [`jinja`]), with everything that a
+//! user could have typed kept apart from the template's markup ([`escape`]), through the tokenizer ([`tokenizer`]),
+//! and every medium to its place ([`planning`], [`placement`]). The way back is [`decoder`]. [`Formatter`] is all
+//! of it for one snapshot. Nothing here knows MLX.
 
+mod content;
+mod decoder;
+mod escape;
+mod formatter;
+mod jinja;
+mod json_dumps;
+mod message;
+mod placement;
+mod planning;
+mod rendering;
+mod spellings;
+mod strftime;
+mod template;
+mod template_source;
+mod token_config;
+mod tokenizer;
+mod turns;
+
+#[cfg(test)]
+mod escaping_tests;
+#[cfg(test)]
+mod placement_tests;
+#[cfg(test)]
+mod testing;
+
+pub use decoder::TextDecoder;
+pub use formatter::Formatter;
+pub use message::{Message, Part, Prompt};
+pub use placement::{MediaLayout, Placed, PlacedMedia, SoftBlock};

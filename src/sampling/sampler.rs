@@ -6,7 +6,7 @@
 
 use mlx_rs::Array;
 use mlx_rs::ops::indexing::{TryIndexOp, argmax, take_along_axis};
-use mlx_rs::ops::{arange, argpartition_axis, argsort_axis, r#where, softmax_axis};
+use mlx_rs::ops::{arange, argpartition_axis, argsort_axis, select, softmax_axis};
 use mlx_rs::random;
 
 use super::Settings;
@@ -49,7 +49,11 @@ impl Sampler {
     /// The next token, `u32 []`, drawn from `logits`, `f32 [V]`. Nothing is evaluated.
     pub fn sample(&mut self, logits: &Array) -> Result<Array> {
         let processed = self.process(logits)?;
-        let token = if self.settings.temperature == 0.0 { argmax(&processed, false)? } else { self.draw(&processed)? };
+        let token = if self.settings.temperature == 0.0 {
+            argmax(&processed, false)?
+        } else {
+            self.draw(&processed)?
+        };
         self.step += 1;
         self.remember(&token)?;
         Ok(token)
@@ -61,8 +65,8 @@ impl Sampler {
         if let Some(seen) = &self.seen {
             let penalty = Array::from_f32(s.repetition_penalty);
             let zero = Array::from_f32(0.0);
-            let penalized = r#where(row.gt(&zero)?, row.divide(&penalty)?, row.multiply(&penalty)?)?;
-            row = r#where(seen.gt(&zero)?, penalized, &row)?;
+            let penalized = select(row.gt(&zero)?, row.divide(&penalty)?, row.multiply(&penalty)?)?;
+            row = select(seen.gt(&zero)?, penalized, &row)?;
         }
         if let Some(counts) = &self.counts {
             let present = counts.gt(Array::from_f32(0.0))?.as_type::<f32>()?;
@@ -139,7 +143,7 @@ fn bias_row(settings: &Settings, vocab_size: usize) -> Vec<f32> {
 fn keep_top_p(sorted: &Array, p: f32) -> Result<Array> {
     let before = softmax_axis(sorted, -1, true)?.cumsum(0, false, false)?;
     let keep = before.lt(Array::from_f32(p.max(f32::MIN_POSITIVE)))?;
-    Ok(r#where(keep, sorted, Array::from_f32(f32::NEG_INFINITY))?)
+    Ok(select(keep, sorted, Array::from_f32(f32::NEG_INFINITY))?)
 }
 
 fn keep_min_p(row: &Array, p: f32) -> Result<Array> {
@@ -147,7 +151,7 @@ fn keep_min_p(row: &Array, p: f32) -> Result<Array> {
         return Ok(row.clone());
     }
     let least = row.max(false)?.add(Array::from_f32(p.ln()))?;
-    Ok(r#where(row.ge(&least)?, row, Array::from_f32(f32::NEG_INFINITY))?)
+    Ok(select(row.ge(&least)?, row, Array::from_f32(f32::NEG_INFINITY))?)
 }
 
 /// A well-mixed key per step (splitmix64), so that a step's draw depends on nothing but seed and step.

@@ -34,7 +34,8 @@ impl GenerationDefaults {
                 .filter(|v| !v.is_null())
         };
         let number = |key: &str| find(key).and_then(Value::as_f64).map(|v| v as f32);
-        let mut end_tokens: BTreeSet<u32> = find("eos_token_id").map(ids).unwrap_or_default().into_iter().collect();
+        let mut end_tokens: BTreeSet<u32> =
+            find("eos_token_id").map(ids).unwrap_or_default().into_iter().collect();
         if end_tokens.is_empty() {
             end_tokens.extend(architecture_ends);
         }
@@ -81,7 +82,8 @@ impl Settings {
         // A caller who names any sampling option wants sampling, whatever the snapshot says of do_sample.
         let asks = options.top_k.is_some() || options.top_p.is_some() || options.min_p.is_some();
         let sample = defaults.do_sample || asks;
-        let temperature = options.temperature.unwrap_or(if sample { defaults.temperature.unwrap_or(1.0) } else { 0.0 });
+        let temperature =
+            options.temperature.unwrap_or(if sample { defaults.temperature.unwrap_or(1.0) } else { 0.0 });
         Self {
             temperature,
             top_k: options.top_k.or(defaults.top_k).unwrap_or(0),
@@ -115,7 +117,8 @@ mod tests {
         let config = json!({"eos_token_id": 1, "temperature": 2.0, "top_p": 0.9});
         let defaults = GenerationDefaults::read(Some(&generation), &config, &[9]);
         assert_eq!(defaults.end_tokens, BTreeSet::from([1, 50, 106]));
-        let settings = Settings::resolve(&GenerationOptions { top_k: Some(5), ..Default::default() }, &defaults);
+        let settings =
+            Settings::resolve(&GenerationOptions { top_k: Some(5), ..Default::default() }, &defaults);
         assert_eq!((settings.temperature, settings.top_k, settings.top_p), (0.7, 5, 0.9));
         assert_eq!(settings.suppressed, [7, 8]);
     }
@@ -131,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_converted_snapshot_keeps_its_defaults_in_config_json() {
-        let config = json!({"generation_config": {"do_sample": true, "suppress_tokens": [4]}, "eos_token_id": [1, 2]});
+        let config =
+            json!({"generation_config": {"do_sample": true, "suppress_tokens": [4]}, "eos_token_id": [1, 2]});
         let defaults = GenerationDefaults::read(None, &config, &[]);
         assert!(defaults.do_sample);
         assert_eq!(defaults.suppressed, [4]);

@@ -1,0 +1,222 @@
+//! What Gemma 4 makes of a medium: the size a picture is brought to, its patches, and frames of raw sound.
+//!
+//! Both the tower models and the unified one use this image processor (transformers'
+//! `image_processing_gemma4.py`); model patches and raw frames are the unified model's.
+
+use serde_json::Value;
+
+use super::limits::MAX_SIDE;
+use super::{Audio, Image, SOFT_TOKEN_BUDGETS, resize};
+use crate::error::{Error, Result};
+
+/// How pictures are brought to size. One soft token stands for a square of `patch_size * pooling_kernel_size`
+/// pixels, and a picture gets the largest size near its aspect ratio that takes at most `max_soft_tokens`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageProcessor {
+    /// Side of a tower patch, in pixels.
+    pub patch_size: u32,
+    /// Patches along the side of a soft token's square.
+    pub pooling_kernel_size: u32,
+    /// Most soft tokens of an image that sets no budget of its own.
+    pub max_soft_tokens: u32,
+}
+
+impl Default for ImageProcessor {
+    /// What every published Gemma 4 has: 16, 3, 280.
+    fn default() -> Self {
+        ImageProcessor { patch_size: 16, pooling_kernel_size: 3, max_soft_tokens: 280 }
+    }
+}
+
+/// A picture at the size that the model sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resized {
+    pub width: u32,
+    pub height: u32,
+    /// `height` rows of `width` times R, G, B.
+    pub rgb: Vec<u8>,
+}
+
+/// A picture cut into squares, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patches {
+    /// `[rows * columns, side * side * 3]`; within a patch by row, column, channel; in `0..=1`.
+    pub values: Vec<f32>,
+    pub columns: usize,
+    pub rows: usize,
+}
+
+/// Sound cut into frames of one token each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AudioFrames {
+    /// `[count, samples_per_token]`; the last frame is padded with zeros.
+    pub values: Vec<f32>,
+    pub count: usize,
+}
+
+impl ImageProcessor {
+    /// Reads the `image_processor` block of processor_config.json (or the block itself, as
+    /// preprocessor_config.json has it). Missing keys take [`ImageProcessor::default`].
+    ///
+    /// Errors: `InvalidSnapshot` for values that the reference refuses too, `Unsupported` for a processor that
+    /// does something else than resize bicubically and scale to `0..=1`.
+    pub fn from_config(processor_config: Option<&Value>) -> Result<Self> {
+        let Some(config) = processor_config else { return Ok(Self::default()) };
+        let block = config.get("image_processor").unwrap_or(config);
+        let default = Self::default();
+        let processor = ImageProcessor {
+            patch_size: size_of_key(block, "patch_size", default.patch_size)?,
+            pooling_kernel_size: size_of_key(block, "pooling_kernel_size", default.pooling_kernel_size)?,
+            max_soft_tokens: size_of_key(block, "max_soft_tokens", default.max_soft_tokens)?,
+        };
+        if !SOFT_TOKEN_BUDGETS.contains(&processor.max_soft_tokens) {
+            return Err(Error::snapshot(format!(
+                "the image processor's max_soft_tokens is {}: it must be one of {SOFT_TOKEN_BUDGETS:?}",
+                processor.max_soft_tokens
+            )));
+        }
+        refuse_other_processing(block)?;
+        Ok(processor)
+    }
+
+    /// The size in pixels (width, height) that `image` is brought to, honouring its own soft-token budget. Both
+    /// are multiples of [`Self::side`]; pictures are enlarged as readily as they are shrunk.
+    ///
+    /// Errors: `InvalidMedia` where no size fits.
+    pub fn target_size(&self, image: &Image) -> Result<(u32, u32)> {
+        target_size(
+            self,
+            image.width(),
+            image.height(),
+            image.soft_token_budget().unwrap_or(self.max_soft_tokens),
+        )
+    }
+
+    /// How many soft tokens `image` takes.
+    pub fn soft_tokens(&self, image: &Image) -> Result<usize> {
+        let (width, height) = self.target_size(image)?;
+        Ok((width / self.side()) as usize * (height / self.side()) as usize)
+    }
+
+    /// `image` at its target size.
+    pub fn resized(&self, image: &Image) -> Result<Resized> {
+        let (width, height) = self.target_size(image)?;
+        let rgb = resize::bicubic(image.rgb(), image.width(), image.height(), width, height)?;
+        Ok(Resized { width, height, rgb })
+    }
+
+    /// Side of a soft token's square, in pixels.
+    pub fn side(&self) -> u32 {
+        self.patch_size * self.pooling_kernel_size
+    }
+}
+
+/// A positive integer of the config, small enough that products of these stay far inside their types.
+fn size_of_key(block: &Value, key: &str, default: u32) -> Result<u32> {
+    match block.get(key) {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => match value.as_u64() {
+            Some(n @ 1..=2048) => Ok(n as u32),
+            _ => Err(Error::snapshot(format!(
+                "the image processor's {key} is {value}: it must be an integer from 1 to 2048"
+            ))),
+        },
+    }
+}
+
+/// A snapshot whose processor would do something that is not done here must not be run silently wrong.
+fn refuse_other_processing(block: &Value) -> Result<()> {
+    let flag = |key: &str, fixed: bool| block.get(key).and_then(Value::as_bool).unwrap_or(fixed) == fixed;
+    let number = |key: &str, fixed: f64| {
+        (block.get(key).and_then(Value::as_f64).unwrap_or(fixed) - fixed).abs() <= 1e-6 * fixed
+    };
+    let is_identity =
+        flag("do_normalize", false) || (all(block, "image_mean", 0.0) && all(block, "image_std", 1.0));
+    let fault = if !flag("do_resize", true) {
+        "do_resize is false"
+    } else if !flag("do_rescale", true) || !number("rescale_factor", 1.0 / 255.0) {
+        "pixels are not scaled by 1/255"
+    } else if !is_identity {
+        "do_normalize is true with a mean or deviation"
+    } else if !number("resample", 3.0) {
+        "resample is not 3 (bicubic)"
+    } else {
+        return Ok(());
+    };
+    Err(Error::unsupported(format!(
+        "the image processor's {fault}: Gemma 4's resizes bicubically and scales to 0..1"
+    )))
+}
+
+/// Whether each number of the array at `key` is `fixed`; a missing array counts as such.
+fn all(block: &Value, key: &str, fixed: f64) -> bool {
+    block.get(key).and_then(Value::as_array).is_none_or(|a| a.iter().all(|v| v.as_f64() == Some(fixed)))
+}
+
+/// `get_aspect_ratio_preserving_size` of the reference, in its order of `f64` operations.
+fn target_size(processor: &ImageProcessor, width: u32, height: u32, soft_tokens: u32) -> Result<(u32, u32)> {
+    let side = u64::from(processor.side());
+    let soft_tokens = u64::from(soft_tokens);
+    let target = soft_tokens * side * side;
+    let (w, h) = (f64::from(width), f64::from(height));
+    let factor = (target as f64 / (u64::from(width) * u64::from(height)) as f64).sqrt();
+    let mut to_height = (factor * h / side as f64).floor() as u64 * side;
+    let mut to_width = (factor * w / side as f64).floor() as u64 * side;
+    match (to_width, to_height) {
+        (0, 0) => return Err(no_size(width, height, soft_tokens)),
+        (_, 0) => {
+            to_height = side;
+            to_width = ((w / h).floor() as u64 * side).min(soft_tokens * side);
+        }
+        (0, _) => {
+            to_width = side;
+            to_height = ((h / w).floor() as u64 * side).min(soft_tokens * side);
+        }
+        _ => {}
+    }
+    if to_width * to_height > target || to_width.max(to_height) > u64::from(MAX_SIDE) {
+        return Err(no_size(width, height, soft_tokens));
+    }
+    Ok((to_width as u32, to_height as u32))
+}
+
+fn no_size(width: u32, height: u32, soft_tokens: u64) -> Error {
+    Error::media(format!(
+        "an image of {width} x {height} pixels cannot be brought to {soft_tokens} soft tokens"
+    ))
+    .with("width", width)
+    .with("height", height)
+}
+
+/// Cuts a picture into squares of `side` pixels; what does not fill a square is left out (nothing, where the
+/// processor with this side resized it).
+pub fn model_patches(resized: &Resized, side: u32) -> Patches {
+    let side = side.max(1) as usize;
+    let (columns, rows) = (resized.width as usize / side, resized.height as usize / side);
+    let row_bytes = resized.width as usize * 3;
+    let unit: [f32; 256] = std::array::from_fn(|level| level as f32 / 255.0);
+    let mut values = Vec::with_capacity(columns * rows * side * side * 3);
+    for row in 0..rows {
+        for column in 0..columns {
+            for y in 0..side {
+                let at = (row * side + y) * row_bytes + column * side * 3;
+                values.extend(resized.rgb[at..at + side * 3].iter().map(|&level| unit[usize::from(level)]));
+            }
+        }
+    }
+    Patches { values, columns, rows }
+}
+
+/// Cuts a sound into frames of `samples_per_token` raw samples, the last one padded with zeros.
+pub fn raw_frames(audio: &Audio, samples_per_token: usize) -> AudioFrames {
+    let count = raw_frame_count(audio, samples_per_token);
+    let mut values = Vec::with_capacity(count * samples_per_token.max(1));
+    values.extend_from_slice(audio.samples());
+    values.resize(count * samples_per_token.max(1), 0.0);
+    AudioFrames { values, count }
+}
+
+/// How many frames [`raw_frames`] makes: the samples over `samples_per_token` (0 counts as 1), rounded up.
+pub fn raw_frame_count(audio: &Audio, samples_per_token: usize) -> usize {
+    audio.samples().len().div_ceil(samples_per_token.max(1))
+}

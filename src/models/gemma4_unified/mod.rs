@@ -1,0 +1,135 @@
+//! Gemma 4 12B, the unified one: no towers, media embedded by single layers.
+
+mod audio;
+mod config;
+mod layout;
+mod text;
+mod vision;
+
+use mlx_rs::Array;
+
+use self::audio::AudioEmbedder;
+use self::config::Config;
+use self::layout::{Layout, lacks};
+use self::text::TextModel;
+use self::vision::VisionEmbedder;
+use super::{Architecture, Chunk, LanguageModel, SoftTokens};
+use crate::error::Result;
+use crate::media::gemma4::{ImageProcessor, model_patches, raw_frames};
+use crate::media::{Media, MediaKind};
+use crate::nn::Device;
+use crate::nn::cache::Cache;
+use crate::nn::loader::Loader;
+use crate::prompt::MediaLayout;
+use crate::snapshot::Snapshot;
+
+pub const MODEL_TYPE: &str = "gemma4_unified";
+
+/// The host side.
+pub struct Gemma4Unified {
+    config: Config,
+    layout: Layout,
+}
+
+/// The device side.
+struct Model {
+    text: TextModel,
+    vision: Option<(VisionEmbedder, ImageProcessor)>,
+    audio: Option<AudioEmbedder>,
+    dtype: mlx_rs::Dtype,
+    weight_bytes: usize,
+}
+
+impl Gemma4Unified {
+    pub fn new(snapshot: &Snapshot) -> Result<Gemma4Unified> {
+        let config = Config::from_json(&snapshot.config)?;
+        let layout = Layout::new(&config, snapshot.processor_config.as_ref())?;
+        Ok(Gemma4Unified { config, layout })
+    }
+}
+
+impl Architecture for Gemma4Unified {
+    fn name(&self) -> &str {
+        MODEL_TYPE
+    }
+
+    fn layout(&self) -> &dyn MediaLayout {
+        &self.layout
+    }
+
+    fn context_length(&self) -> usize {
+        self.config.text.context_length
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.config.text.vocab_size
+    }
+
+    fn modalities(&self) -> Vec<MediaKind> {
+        let kinds = [MediaKind::Image, MediaKind::Audio];
+        kinds.into_iter().filter(|kind| self.layout.placeholder(*kind).is_some()).collect()
+    }
+
+    fn eos_from_config(&self) -> Vec<u32> {
+        self.config.eos.clone()
+    }
+
+    fn load(
+        &self,
+        snapshot: &Snapshot,
+        device: Device,
+        progress: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Box<dyn LanguageModel>> {
+        progress(0.0)?;
+        let mut loader = Loader::new(snapshot, device, "language_model.model.norm.weight")?;
+        let hidden = self.config.text.hidden_size;
+        let vision = match (&self.config.vision, &self.layout.image) {
+            (Some(config), Some((_, processor))) => {
+                Some((VisionEmbedder::load(&mut loader, config, hidden)?, *processor))
+            }
+            _ => None,
+        };
+        let audio =
+            self.config.audio.as_ref().map(|c| AudioEmbedder::load(&mut loader, c, hidden)).transpose()?;
+        let text = TextModel::load(&mut loader, &self.config.text, progress)?;
+        let (dtype, weight_bytes) = (loader.dtype, loader.bytes());
+        loader.finish(is_ignored)?;
+        progress(1.0)?;
+        Ok(Box::new(Model { text, vision, audio, dtype, weight_bytes }))
+    }
+}
+
+/// Tensors that some files hold and the model does not use: a copy of the tied output layer, and buffers that are
+/// computed.
+fn is_ignored(name: &str) -> bool {
+    name.starts_with("language_model.lm_head.") || name.ends_with(".inv_freq")
+}
+
+impl LanguageModel for Model {
+    fn new_cache(&self) -> Cache {
+        self.text.new_cache()
+    }
+
+    fn encode(&self, media: &Media) -> Result<SoftTokens> {
+        match (media, &self.vision, &self.audio) {
+            (Media::Image(image), Some((vision, processor)), _) => {
+                let patches = model_patches(&processor.resized(image)?, processor.side());
+                let features = vision.forward(&patches, self.dtype)?;
+                Ok(SoftTokens { features, extra: Vec::new(), grid: Some((patches.rows, patches.columns)) })
+            }
+            (Media::Audio(sound), _, Some(audio)) => {
+                let features = audio.forward(&raw_frames(sound, audio.samples_per_token), self.dtype)?;
+                Ok(SoftTokens { features, extra: Vec::new(), grid: None })
+            }
+            _ => Err(lacks(media.kind())),
+        }
+    }
+
+    fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {
+        self.text.forward(chunk, cache)
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+}

@@ -1,0 +1,313 @@
+//! Key-value caches: one per layer that has its own keys, behind one small interface.
+//!
+//! Keys and values are `[1, kv_heads, n, D]`. Buffers have spare rows, and new rows are written in place, so that a
+//! decode step copies nothing.
+
+use mlx_rs::Array;
+use mlx_rs::ops::{concatenate, zeros_dtype};
+
+use super::mlx;
+use crate::error::Result;
+
+/// Rows that a buffer grows by, at least.
+const STEP: usize = 256;
+/// Rows before the window that a sliding layer keeps when it drops older ones, so that the last few positions can
+/// still be taken back.
+const SPARE: usize = 64;
+
+/// The state of one session: keys and values of every layer, and how many positions they cover.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    layers: Vec<LayerCache>,
+    offset: usize,
+    /// Added to the offset to get a generated token's rotary position (Qwen's mrope); 0 elsewhere.
+    pub rope_delta: i32,
+}
+
+impl Cache {
+    /// One layer for each window: `None` for a layer that keeps all positions.
+    pub fn new(windows: impl IntoIterator<Item = Option<usize>>) -> Cache {
+        Cache { layers: windows.into_iter().map(LayerCache::new).collect(), offset: 0, rope_delta: 0 }
+    }
+
+    /// Positions that have been appended since the last [`clear`](Self::clear).
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The smallest window of a layer that does not keep all positions.
+    pub fn window(&self) -> Option<usize> {
+        self.layers.iter().filter_map(|layer| layer.window).min()
+    }
+
+    /// Forgets every position from `n` on. False, and nothing changed, when a sliding layer no longer holds the
+    /// window before `n`: the prompt must then be prefilled again from the start (or from a checkpoint).
+    pub fn trim_to(&mut self, n: usize) -> bool {
+        if n > self.offset || !self.layers.iter().all(|layer| layer.can_trim_to(n)) {
+            return false;
+        }
+        for layer in &mut self.layers {
+            layer.trim_to(n);
+        }
+        self.offset = n;
+        true
+    }
+
+    /// Every array that holds state, for evaluation after a prefill chunk.
+    pub fn arrays(&self) -> Vec<&Array> {
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.rows.as_ref())
+            .flat_map(|rows| [&rows.keys, &rows.values])
+            .collect()
+    }
+
+    /// Bytes of the buffers, used or reserved.
+    pub fn bytes(&self) -> usize {
+        self.arrays().iter().map(|array| array.nbytes()).sum()
+    }
+
+    /// Forgets everything and gives the buffers back.
+    pub fn clear(&mut self) {
+        for layer in &mut self.layers {
+            *layer = LayerCache::new(layer.window);
+        }
+        self.offset = 0;
+        self.rope_delta = 0;
+    }
+
+    /// The state as it is now, to come back to. Only handles are copied; the buffers are copied by whichever side
+    /// is written to first.
+    pub fn checkpoint(&self) -> Cache {
+        self.clone()
+    }
+
+    /// The cache of a layer.
+    pub fn layer(&mut self, index: usize) -> &mut LayerCache {
+        &mut self.layers[index]
+    }
+
+    /// Called by a model once all layers have taken a chunk in.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.offset += count;
+    }
+}
+
+/// The keys and values of one layer.
+#[derive(Clone, Debug)]
+pub struct LayerCache {
+    /// A query sees this many positions, itself included; `None` for all.
+    window: Option<usize>,
+    /// Position of the first row.
+    start: usize,
+    /// Position after the last row in use.
+    end: usize,
+    rows: Option<Rows>,
+}
+
+/// Buffers whose first rows are in use.
+#[derive(Clone, Debug)]
+struct Rows {
+    keys: Array,
+    values: Array,
+}
+
+impl LayerCache {
+    fn new(window: Option<usize>) -> LayerCache {
+        LayerCache { window, start: 0, end: 0, rows: None }
+    }
+
+    /// Keys that a chunk of `count` queries at position `offset` sees in a layer with this window.
+    pub fn visible(window: Option<usize>, offset: usize, count: usize) -> usize {
+        window.map_or(offset, |w| offset.min(w - 1)) + count
+    }
+
+    /// Appends `k` and `v` `[1, kv_heads, T, D]`, and gives the keys and values that the new queries see: those of
+    /// [`visible`](Self::visible) positions, the new ones last.
+    pub fn update(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
+        let count = k.dim(2) as usize;
+        let visible = Self::visible(self.window, self.end, count);
+        let used = self.end - self.start;
+        if let Some(rows) = self.rows.as_mut().filter(|rows| used + count <= rows.capacity()) {
+            rows.write(used, k, v)?;
+        } else if let Some(long) = self.outgrown(count) {
+            return self.replace_by_tail(long, k, v);
+        } else {
+            self.grow(k, v, count)?;
+        }
+        self.end += count;
+        match &self.rows {
+            Some(rows) => rows.view(self.end - self.start - visible, self.end - self.start),
+            None => Ok((k.clone(), v.clone())),
+        }
+    }
+
+    /// For a sliding layer, the rows to keep of a chunk that is longer than the buffer may become.
+    fn outgrown(&self, count: usize) -> Option<usize> {
+        let kept = self.window? - 1 + SPARE;
+        let prior = (self.end - self.start).min(kept);
+        (prior + count > kept + STEP).then_some(kept)
+    }
+
+    /// A new buffer of the rows still needed, the new ones, and spare ones.
+    fn grow(&mut self, k: &Array, v: &Array, count: usize) -> Result<()> {
+        let used = self.end - self.start;
+        let kept = self.window.map_or(used, |w| used.min(w - 1 + SPARE));
+        let needed = kept + count;
+        let roomy = (needed + needed / 8).next_multiple_of(STEP);
+        let capacity = self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed);
+        let prior = self.rows.take().map(|rows| rows.view(used - kept, used)).transpose()?;
+        self.rows = Some(Rows::joined(prior, k, v, capacity - needed)?);
+        self.start = self.end - kept;
+        Ok(())
+    }
+
+    /// Takes in a chunk longer than the buffer: the queries see all of it, the buffer keeps its last `kept` rows.
+    fn replace_by_tail(&mut self, kept: usize, k: &Array, v: &Array) -> Result<(Array, Array)> {
+        let (used, count) = (self.end - self.start, k.dim(2) as usize);
+        let visible = Self::visible(self.window, self.end, count);
+        let prior = visible - count;
+        let prior = self.rows.take().map(|rows| rows.view(used - prior, used)).transpose()?;
+        let all = Rows::joined(prior, k, v, 0)?;
+        self.end += count;
+        let kept = kept.min(visible);
+        let (tail_k, tail_v) = all.view(visible - kept, visible)?;
+        self.rows = Some(Rows::joined(None, &tail_k, &tail_v, STEP)?);
+        self.start = self.end - kept;
+        Ok((all.keys, all.values))
+    }
+
+    fn can_trim_to(&self, n: usize) -> bool {
+        n >= self.end || n == 0 || n >= self.start + self.window.map_or(n, |w| n.min(w - 1))
+    }
+
+    fn trim_to(&mut self, n: usize) {
+        if n == 0 {
+            self.start = 0;
+        }
+        self.end = self.end.min(n);
+    }
+}
+
+impl Rows {
+    fn capacity(&self) -> usize {
+        self.keys.dim(2) as usize
+    }
+
+    /// `prior`, then `k` and `v`, then `spare` zero rows.
+    fn joined(prior: Option<(Array, Array)>, k: &Array, v: &Array, spare: usize) -> Result<Rows> {
+        let join = |prior: Option<Array>, new: &Array| -> Result<Array> {
+            let mut parts: Vec<Array> = prior.into_iter().collect();
+            parts.push(new.clone());
+            if spare > 0 {
+                parts.push(zeros_dtype(&[1, new.dim(1), spare as i32, new.dim(3)], new.dtype())?);
+            }
+            Ok(concatenate(&parts, 2)?)
+        };
+        let (prior_k, prior_v) = prior.unzip();
+        Ok(Rows { keys: join(prior_k, k)?, values: join(prior_v, v)? })
+    }
+
+    fn write(&mut self, at: usize, k: &Array, v: &Array) -> Result<()> {
+        let put = |buffer: &Array, new: &Array| {
+            let stop = [1, new.dim(1), at as i32 + new.dim(2), new.dim(3)];
+            mlx::slice_update(buffer, new, &[0, 0, at as i32, 0], &stop)
+        };
+        self.keys = put(&self.keys, k)?;
+        self.values = put(&self.values, v)?;
+        Ok(())
+    }
+
+    fn view(&self, from: usize, to: usize) -> Result<(Array, Array)> {
+        let part = |buffer: &Array| {
+            let stop = [1, buffer.dim(1), to as i32, buffer.dim(3)];
+            mlx::slice(buffer, &[0, 0, from as i32, 0], &stop)
+        };
+        Ok((part(&self.keys)?, part(&self.values)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::testing::host;
+
+    /// Rows whose values are their positions.
+    fn rows(positions: std::ops::Range<usize>) -> Array {
+        let values: Vec<f32> = positions.clone().map(|p| p as f32).collect();
+        Array::from_slice(&values, &[1, 1, values.len() as i32, 1])
+    }
+
+    fn append(cache: &mut Cache, count: usize) -> Vec<f32> {
+        let new = rows(cache.offset()..cache.offset() + count);
+        let (k, v) = cache.layer(0).update(&new, &new).unwrap();
+        cache.advance(count);
+        assert_eq!(host(&k), host(&v));
+        host(&k)
+    }
+
+    fn expected(window: Option<usize>, offset: usize, count: usize) -> Vec<f32> {
+        let first = offset + count - LayerCache::visible(window, offset, count);
+        (first..offset + count).map(|p| p as f32).collect()
+    }
+
+    #[test]
+    fn every_chunking_shows_the_same_rows() {
+        for window in [None, Some(8), Some(300)] {
+            for sizes in [vec![1; 900], vec![700, 1, 1, 5], vec![3, 900, 1, 400, 1], vec![256, 256, 256, 1]] {
+                let mut cache = Cache::new([window]);
+                for count in sizes {
+                    let offset = cache.offset();
+                    assert_eq!(
+                        append(&mut cache, count),
+                        expected(window, offset, count),
+                        "{window:?} {offset}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_of_a_window_is_bounded() {
+        let mut cache = Cache::new([Some(100)]);
+        for count in [5000, 1, 1, 700] {
+            append(&mut cache, count);
+        }
+        for _ in 0..2000 {
+            append(&mut cache, 1);
+        }
+        assert!(cache.bytes() <= 2 * 4 * (100 + SPARE + STEP), "{}", cache.bytes());
+        cache.clear();
+        assert_eq!((cache.bytes(), cache.offset()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_trimmed_is_written_again() {
+        let mut cache = Cache::new([None]);
+        append(&mut cache, 300);
+        assert!(cache.trim_to(120));
+        assert_eq!(append(&mut cache, 2), expected(None, 120, 2));
+        assert!(!cache.trim_to(500));
+
+        let mut cache = Cache::new([Some(10)]);
+        append(&mut cache, 700);
+        assert!(!cache.trim_to(100), "the rows before 100 are gone");
+        assert_eq!(cache.offset(), 700);
+        assert!(cache.trim_to(700 - SPARE));
+        assert_eq!(append(&mut cache, 3), expected(Some(10), 700 - SPARE, 3));
+        assert!(cache.trim_to(0));
+        assert_eq!(append(&mut cache, 3), expected(Some(10), 0, 3));
+    }
+
+    #[test]
+    fn a_checkpoint_keeps_its_state() {
+        let mut cache = Cache::new([Some(20)]);
+        append(&mut cache, 30);
+        let mut saved = cache.checkpoint();
+        for _ in 0..400 {
+            append(&mut cache, 1);
+        }
+        assert_eq!(append(&mut saved, 2), expected(Some(20), 30, 2));
+    }
+}

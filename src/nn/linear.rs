@@ -1,0 +1,60 @@
+//! Linear layers and embeddings over matrices in any storage.
+
+use mlx_rs::ops::concatenate;
+use mlx_rs::{Array, Dtype};
+
+use super::matrix::Matrix;
+use crate::error::Result;
+
+/// `x · Wᵀ + b`. Several layers with the same input are one product where they are stored alike.
+pub struct Linear {
+    /// Stacked in order of output.
+    matrices: Vec<Matrix>,
+    bias: Option<Array>,
+}
+
+impl Linear {
+    /// The layers `parts`, whose outputs follow each other.
+    pub fn new(parts: Vec<Matrix>, bias: Option<Array>) -> Result<Linear> {
+        let matrices = match Matrix::stacked(parts)? {
+            Ok(stacked) => vec![stacked],
+            Err(parts) => parts,
+        };
+        Ok(Linear { matrices, bias })
+    }
+
+    /// `[T, in]` → `[T, out]`.
+    pub fn forward(&self, x: &Array) -> Result<Array> {
+        let product = match &self.matrices[..] {
+            [matrix] => matrix.multiply(x)?,
+            several => {
+                let parts = several.iter().map(|m| m.multiply(x)).collect::<Result<Vec<_>>>()?;
+                concatenate(&parts, -1)?
+            }
+        };
+        self.bias.as_ref().map_or(Ok(product.clone()), |bias| Ok(product.add(bias)?))
+    }
+
+    pub fn arrays(&self) -> Vec<&Array> {
+        self.matrices.iter().flat_map(Matrix::arrays).chain(&self.bias).collect()
+    }
+}
+
+/// A table of vectors, which may also be the output layer (a tied head).
+pub struct Embedding {
+    pub table: Matrix,
+    /// What the vectors are looked up as.
+    pub dtype: Dtype,
+}
+
+impl Embedding {
+    /// `[T]` → `[T, H]`.
+    pub fn forward(&self, ids: &Array) -> Result<Array> {
+        self.table.rows(ids, self.dtype)
+    }
+
+    /// `[T, H]` → `[T, vocab]`.
+    pub fn logits(&self, x: &Array) -> Result<Array> {
+        self.table.multiply(x)
+    }
+}

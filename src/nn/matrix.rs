@@ -1,0 +1,249 @@
+//! A weight matrix as it is stored: dense, or packed codes with scales.
+//!
+//! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work. MLX's CPU backend
+//! accumulates quantized products in the activations' dtype and is slow for more than a few rows, so there
+//! activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for the BLAS.
+
+use mlx_rs::ops::concatenate;
+use mlx_rs::{Array, Dtype};
+
+use super::norm::cast;
+use super::{Device, mlx};
+use crate::error::Result;
+use crate::snapshot::quantization::{Mode, Quantization};
+
+/// Values that are unpacked at a time on the CPU: a few MB, which stay in the processor's caches.
+const BLOCK_VALUES: usize = 1 << 20;
+
+/// `[out, in]`.
+pub enum Matrix {
+    Dense(Array),
+    Packed(Packed),
+}
+
+/// `[out, in]` in codes.
+pub struct Packed {
+    /// `u32` `[out, in · bits / 32]`.
+    pub codes: Array,
+    /// `[out, in / group_size]`: `u8` for the float modes, else a float.
+    pub scales: Array,
+    /// Like `scales`, for the affine mode.
+    pub biases: Option<Array>,
+    pub quantization: Quantization,
+    pub device: Device,
+}
+
+impl Matrix {
+    /// `x · Wᵀ`: `[T, in]` → `[T, out]`, in `x`'s dtype.
+    pub fn multiply(&self, x: &Array) -> Result<Array> {
+        match self {
+            Matrix::Dense(w) => Ok(x.matmul(w.t())?),
+            Matrix::Packed(packed) => packed.multiply(x),
+        }
+    }
+
+    /// The rows `ids` `[T]` as `dtype`: `[T, in]`.
+    pub fn rows(&self, ids: &Array, dtype: Dtype) -> Result<Array> {
+        match self {
+            Matrix::Dense(w) => cast(&w.take_axis(ids, 0)?, dtype),
+            Matrix::Packed(p) => {
+                let biases = p.biases.as_ref().map(|b| b.take_axis(ids, 0)).transpose()?;
+                let (codes, scales) = (p.codes.take_axis(ids, 0)?, p.scales.take_axis(ids, 0)?);
+                mlx::dequantize(&codes, &scales, biases.as_ref(), p.quantization, dtype)
+            }
+        }
+    }
+
+    /// Matrices with the same `in` on top of each other, if they are stored in the same way.
+    pub fn stacked(parts: Vec<Matrix>) -> Result<Result<Matrix, Vec<Matrix>>> {
+        let Some(first) = parts.first().filter(|first| parts.iter().all(|p| p.is_stored_like(first))) else {
+            return Ok(Err(parts));
+        };
+        if parts.len() == 1 {
+            return Ok(parts.into_iter().next().map_or(Err(Vec::new()), Ok));
+        }
+        let stack = |get: &dyn Fn(&Packed) -> Array| -> Result<Array> {
+            let arrays: Vec<Array> = parts.iter().filter_map(|p| p.packed().map(get)).collect();
+            Ok(concatenate(&arrays, 0)?)
+        };
+        let stacked = match first {
+            Matrix::Dense(_) => {
+                let arrays: Vec<&Array> = parts.iter().flat_map(Matrix::arrays).collect();
+                Matrix::Dense(concatenate(&arrays, 0)?)
+            }
+            Matrix::Packed(p) => Matrix::Packed(Packed {
+                codes: stack(&|p| p.codes.clone())?,
+                scales: stack(&|p| p.scales.clone())?,
+                biases: match p.biases {
+                    Some(_) => Some(stack(&|p| p.biases.clone().unwrap_or_else(|| p.scales.clone()))?),
+                    None => None,
+                },
+                ..*p
+            }),
+        };
+        Ok(Ok(stacked))
+    }
+
+    fn is_stored_like(&self, other: &Matrix) -> bool {
+        match (self, other) {
+            (Matrix::Dense(a), Matrix::Dense(b)) => a.dtype() == b.dtype(),
+            (Matrix::Packed(a), Matrix::Packed(b)) => a.quantization == b.quantization,
+            _ => false,
+        }
+    }
+
+    fn packed(&self) -> Option<&Packed> {
+        match self {
+            Matrix::Packed(packed) => Some(packed),
+            Matrix::Dense(_) => None,
+        }
+    }
+
+    /// What the matrix holds, for evaluation and for counting.
+    pub fn arrays(&self) -> Vec<&Array> {
+        match self {
+            Matrix::Dense(w) => vec![w],
+            Matrix::Packed(p) => {
+                [Some(&p.codes), Some(&p.scales), p.biases.as_ref()].into_iter().flatten().collect()
+            }
+        }
+    }
+}
+
+impl Packed {
+    fn multiply(&self, x: &Array) -> Result<Array> {
+        if self.device == Device::Gpu || x.dim(0) as usize <= self.direct_rows() {
+            return mlx::quantized_matmul(
+                x,
+                &self.codes,
+                &self.scales,
+                self.biases.as_ref(),
+                self.quantization,
+            );
+        }
+        self.multiply_unpacked(x)
+    }
+
+    /// Rows of `x` up to which MLX's CPU kernel is the faster way.
+    fn direct_rows(&self) -> usize {
+        match self.quantization.mode {
+            Mode::Mxfp8 => 1,
+            _ => 16,
+        }
+    }
+
+    /// Unpacks a block of rows, multiplies, and goes on to the next block only then, so that only one unpacked block
+    /// exists at a time.
+    fn multiply_unpacked(&self, x: &Array) -> Result<Array> {
+        let (rows, columns) = (self.codes.dim(0), x.dim(1));
+        let step = ((BLOCK_VALUES / columns as usize) as i32).max(1);
+        let mut products: Vec<Array> = Vec::new();
+        for first in (0..rows).step_by(step as usize) {
+            let block = self.rows_from(first, (first + step).min(rows), products.last())?;
+            products.push(x.matmul(block.unpack(x.dtype())?.t())?);
+        }
+        match products.len() {
+            1 => Ok(products.remove(0)),
+            _ => Ok(concatenate(&products, -1)?),
+        }
+    }
+
+    /// Rows `first..stop`, to be touched once `previous` has been evaluated.
+    fn rows_from(&self, first: i32, stop: i32, previous: Option<&Array>) -> Result<Packed> {
+        let part = |array: &Array| mlx::slice(array, &[first, 0], &[stop, array.dim(1)]);
+        let codes = part(&self.codes)?;
+        Ok(Packed {
+            codes: previous.map_or(Ok(codes.clone()), |previous| mlx::after(&codes, previous))?,
+            scales: part(&self.scales)?,
+            biases: self.biases.as_ref().map(part).transpose()?,
+            ..*self
+        })
+    }
+
+    fn unpack(&self, dtype: Dtype) -> Result<Array> {
+        mlx::dequantize(&self.codes, &self.scales, self.biases.as_ref(), self.quantization, dtype)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::testing::{close, host, random};
+
+    fn packed(rows: i32, columns: i32, quantization: Quantization, device: Device) -> Packed {
+        let (codes, scales, biases) = mlx::quantize(&random(&[rows, columns], 5), quantization).unwrap();
+        Packed { codes, scales, biases, quantization, device }
+    }
+
+    /// Every mode that a snapshot may have.
+    fn all() -> Vec<Quantization> {
+        let mut all = Vec::new();
+        for bits in [2, 3, 4, 5, 6, 8] {
+            for group_size in [32, 64, 128] {
+                all.push(Quantization { mode: Mode::Affine, bits, group_size });
+            }
+        }
+        for (mode, bits, group_size) in [(Mode::Mxfp4, 4, 32), (Mode::Nvfp4, 4, 16), (Mode::Mxfp8, 8, 32)] {
+            all.push(Quantization { mode, bits, group_size });
+        }
+        all
+    }
+
+    #[test]
+    fn packed_products_are_those_of_the_unpacked_matrix() {
+        for quantization in all() {
+            let matrix = packed(96, 256, quantization, Device::Cpu);
+            let dense = matrix.unpack(Dtype::Float32).unwrap();
+            for rows in [1, 2, 40] {
+                let x = random(&[rows, 256], 9);
+                let expected = host(&x.matmul(dense.t()).unwrap());
+                close(&host(&matrix.multiply(&x).unwrap()), &expected, 1e-4);
+                let kernel = Packed { device: Device::Gpu, ..packed(96, 256, quantization, Device::Gpu) };
+                close(&host(&kernel.multiply(&x).unwrap()), &expected, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_join_in_order() {
+        let quantization = Quantization { mode: Mode::Mxfp4, bits: 4, group_size: 32 };
+        let columns = BLOCK_VALUES as i32 / 64;
+        let matrix = packed(150, columns, quantization, Device::Cpu);
+        let x = random(&[20, columns], 3);
+        let expected = host(&x.matmul(matrix.unpack(Dtype::Float32).unwrap().t()).unwrap());
+        close(&host(&matrix.multiply(&x).unwrap()), &expected, 2e-3);
+    }
+
+    #[test]
+    fn rows_are_looked_up_in_any_storage() {
+        let ids = Array::from_slice(&[5i32, 0, 63, 5], &[4]);
+        for quantization in all() {
+            let matrix = packed(64, 128, quantization, Device::Cpu);
+            let dense = Matrix::Dense(matrix.unpack(Dtype::Float32).unwrap());
+            let expected = host(&dense.rows(&ids, Dtype::Float32).unwrap());
+            close(&host(&Matrix::Packed(matrix).rows(&ids, Dtype::Float32).unwrap()), &expected, 0.0);
+        }
+    }
+
+    #[test]
+    fn equal_storage_stacks() {
+        let mx = Quantization { mode: Mode::Mxfp8, bits: 8, group_size: 32 };
+        let affine = Quantization { mode: Mode::Affine, bits: 4, group_size: 64 };
+        for quantization in [mx, affine] {
+            let parts = vec![
+                Matrix::Packed(packed(32, 128, quantization, Device::Cpu)),
+                Matrix::Packed(packed(64, 128, quantization, Device::Cpu)),
+            ];
+            let x = random(&[3, 128], 1);
+            let separate: Vec<Array> = parts.iter().map(|p| p.multiply(&x).unwrap()).collect();
+            let expected = host(&concatenate(&separate, -1).unwrap());
+            let Ok(stacked) = Matrix::stacked(parts).unwrap() else { panic!() };
+            close(&host(&stacked.multiply(&x).unwrap()), &expected, 1e-5);
+        }
+        let mixed = vec![
+            Matrix::Packed(packed(32, 128, mx, Device::Cpu)),
+            Matrix::Packed(packed(32, 128, affine, Device::Cpu)),
+        ];
+        assert!(Matrix::stacked(mixed).unwrap().is_err());
+    }
+}

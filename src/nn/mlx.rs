@@ -1,0 +1,226 @@
+//! The MLX calls that mlx-rs lacks, or makes with more operations than they need. All of the crate's direct use of
+//! mlx-sys is here.
+
+use std::ffi::{CStr, c_int};
+use std::sync::Once;
+
+use mlx_rs::{Array, Dtype, Stream};
+use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_vector_array};
+
+use crate::error::{Code, Error, Result};
+use crate::snapshot::quantization::{Mode, Quantization};
+
+/// `x · Wᵀ` for packed `W` `[out, in]` and `x` `[.., in]`.
+pub fn quantized_matmul(
+    x: &Array,
+    codes: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    quantization: Quantization,
+) -> Result<Array> {
+    call("quantized_matmul", |out, stream| {
+        // SAFETY: the handles belong to live arrays, the mode is a C string, and `out` is an empty array handle.
+        unsafe {
+            mlx_sys::mlx_quantized_matmul(
+                out,
+                x.as_ptr(),
+                codes.as_ptr(),
+                scales.as_ptr(),
+                handle(biases),
+                true,
+                int(quantization.group_size),
+                int(quantization.bits),
+                mode(quantization).as_ptr(),
+                stream,
+            )
+        }
+    })
+}
+
+/// The values of packed rows, as `dtype`.
+pub fn dequantize(
+    codes: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    quantization: Quantization,
+    dtype: Dtype,
+) -> Result<Array> {
+    let dtype = mlx_optional_dtype { value: dtype.into(), has_value: true };
+    call("dequantize", |out, stream| {
+        // SAFETY: as in `quantized_matmul`; a null handle stands for "no global scale".
+        unsafe {
+            mlx_sys::mlx_dequantize(
+                out,
+                codes.as_ptr(),
+                scales.as_ptr(),
+                handle(biases),
+                int(quantization.group_size),
+                int(quantization.bits),
+                mode(quantization).as_ptr(),
+                handle(None),
+                dtype,
+                stream,
+            )
+        }
+    })
+}
+
+/// `array[start..stop]` along every axis, as one view.
+pub fn slice(array: &Array, start: &[i32], stop: &[i32]) -> Result<Array> {
+    slice_every(array, start, stop, 1)
+}
+
+/// `array[start..stop]` along every axis, taking each `step`th of the last one.
+pub fn slice_every(array: &Array, start: &[i32], stop: &[i32], step: i32) -> Result<Array> {
+    let mut strides = vec![1; start.len()];
+    if let Some(last) = strides.last_mut() {
+        *last = step;
+    }
+    call("slice", |out, stream| {
+        // SAFETY: the handle is live, and each pointer goes with its own length.
+        unsafe {
+            mlx_sys::mlx_slice(
+                out,
+                array.as_ptr(),
+                start.as_ptr(),
+                start.len(),
+                stop.as_ptr(),
+                stop.len(),
+                strides.as_ptr(),
+                strides.len(),
+                stream,
+            )
+        }
+    })
+}
+
+/// `array` with `array[start..stop]` replaced; written in place when nobody else holds `array` once it is evaluated.
+pub fn slice_update(array: &Array, update: &Array, start: &[i32], stop: &[i32]) -> Result<Array> {
+    let strides = vec![1; start.len()];
+    call("slice_update", |out, stream| {
+        // SAFETY: the handles are live, and each pointer goes with its own length.
+        unsafe {
+            mlx_sys::mlx_slice_update(
+                out,
+                array.as_ptr(),
+                update.as_ptr(),
+                start.as_ptr(),
+                start.len(),
+                stop.as_ptr(),
+                stop.len(),
+                strides.as_ptr(),
+                strides.len(),
+                stream,
+            )
+        }
+    })
+}
+
+/// `array`, but not before `first` has been evaluated.
+pub fn after(array: &Array, first: &Array) -> Result<Array> {
+    let arrays = Vector::of(array);
+    let firsts = Vector::of(first);
+    let mut both = Vector::empty();
+    call("depends", |out, _| {
+        // SAFETY: the three vectors are live, and `out` is an empty array handle.
+        unsafe {
+            match mlx_sys::mlx_depends(&mut both.0, arrays.0, firsts.0) {
+                0 => mlx_sys::mlx_vector_array_get(out, both.0, 0),
+                status => status,
+            }
+        }
+    })
+}
+
+/// `w` `[out, in]` packed: codes, scales and, for the affine mode, biases.
+#[cfg(test)]
+pub fn quantize(w: &Array, quantization: Quantization) -> Result<(Array, Array, Option<Array>)> {
+    let mut parts = Vector::empty();
+    let part = |parts: &Vector, index: usize| {
+        call("vector_array_get", |out, _| {
+            // SAFETY: the vector is live, and MLX checks the index.
+            unsafe { mlx_sys::mlx_vector_array_get(out, parts.0, index) }
+        })
+    };
+    let codes = call("quantize", |out, stream| {
+        // SAFETY: as in `quantized_matmul`.
+        unsafe {
+            let (group_size, bits) = (int(quantization.group_size), int(quantization.bits));
+            let mode = mode(quantization).as_ptr();
+            match mlx_sys::mlx_quantize(
+                &mut parts.0,
+                w.as_ptr(),
+                group_size,
+                bits,
+                mode,
+                handle(None),
+                stream,
+            ) {
+                0 => mlx_sys::mlx_vector_array_get(out, parts.0, 0),
+                status => status,
+            }
+        }
+    })?;
+    let biases = (quantization.mode == Mode::Affine).then(|| part(&parts, 2)).transpose()?;
+    Ok((codes, part(&parts, 1)?, biases))
+}
+
+/// Runs one MLX operation that fills an array handle.
+fn call(name: &str, f: impl FnOnce(*mut mlx_array, mlx_stream) -> c_int) -> Result<Array> {
+    static HANDLER: Once = Once::new();
+    // mlx-c's own error handler ends the process. mlx-rs puts its own in place with its first operation.
+    HANDLER.call_once(|| drop(mlx_rs::memory::active_memory()));
+    let stream = Stream::thread_local_or_default();
+    // SAFETY: makes an empty handle, which owns nothing yet.
+    let mut out = unsafe { mlx_sys::mlx_array_new() };
+    match f(&mut out, stream.as_ptr()) {
+        // SAFETY: on success the handle holds an array, and nobody else owns it.
+        0 => Ok(unsafe { Array::from_ptr(out) }),
+        _ => {
+            // SAFETY: an empty handle may be freed.
+            unsafe { mlx_sys::mlx_array_free(out) };
+            Err(Error::new(Code::Backend, format!("MLX refuses {name} for these arrays"))
+                .with("operation", name))
+        }
+    }
+}
+
+fn handle(array: Option<&Array>) -> mlx_array {
+    // SAFETY: makes an empty handle, which owns nothing and stands for a missing array.
+    array.map_or_else(|| unsafe { mlx_sys::mlx_array_new() }, Array::as_ptr)
+}
+
+fn int(value: i32) -> mlx_optional_int {
+    mlx_optional_int { value, has_value: true }
+}
+
+fn mode(quantization: Quantization) -> &'static CStr {
+    match quantization.mode {
+        Mode::Affine => c"affine",
+        Mode::Mxfp4 => c"mxfp4",
+        Mode::Nvfp4 => c"nvfp4",
+        Mode::Mxfp8 => c"mxfp8",
+    }
+}
+
+/// An owned `mlx_vector_array`.
+struct Vector(mlx_vector_array);
+
+impl Vector {
+    fn empty() -> Vector {
+        // SAFETY: makes an empty vector, freed on drop.
+        Vector(unsafe { mlx_sys::mlx_vector_array_new() })
+    }
+
+    fn of(array: &Array) -> Vector {
+        // SAFETY: the handle is live; the vector takes its own reference.
+        Vector(unsafe { mlx_sys::mlx_vector_array_new_value(array.as_ptr()) })
+    }
+}
+
+impl Drop for Vector {
+    fn drop(&mut self) {
+        // SAFETY: the vector is owned and freed once.
+        unsafe { mlx_sys::mlx_vector_array_free(self.0) };
+    }
+}

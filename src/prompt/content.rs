@@ -1,0 +1,187 @@
+//! In which form a template takes the content of a message: one string, or a list of typed parts.
+//!
+//! Published templates differ. Multimodal ones take both, text-only ones mostly take strings, a few take only lists,
+//! some take lists in user messages alone. Each template is tried once with a needle in each form, and what it
+//! writes tells.
+
+use serde_json::{Map, Value, json};
+
+use super::message::{Message, Part};
+use super::template::Template;
+use crate::media::MediaKind;
+
+/// Stands for a message's text in the trials; a word no template writes by itself.
+const NEEDLE: &str = "needle4f1c";
+
+/// Roles for which lists are tried; other roles count as users.
+const ROLES: [&str; 4] = ["user", "assistant", "system", "tool"];
+
+/// What the trials of one template showed.
+#[derive(Debug, PartialEq)]
+pub(super) struct Forms {
+    /// Whether a string is written as it is.
+    strings: bool,
+    /// The roles whose content may be a list of parts.
+    lists: Vec<&'static str>,
+    /// Whether a part of this kind goes through without an error.
+    images: bool,
+    audio: bool,
+}
+
+impl Forms {
+    pub fn of(template: &Template, variables: &Map<String, Value>) -> Self {
+        let trial = |role: &str, content: Value| Trial { template, variables }.run(role, content);
+        let text = json!({"type": "text", "text": NEEDLE});
+        let shows = |out: &Option<String>| out.as_ref().is_some_and(|out| out.contains(NEEDLE));
+        let string = trial("user", json!(NEEDLE));
+        let mut lists = Vec::new();
+        for role in ROLES {
+            let as_list = trial(role, json!([text]));
+            // A template that prints the list itself shows its keys, too.
+            let dumped =
+                as_list.as_ref().is_some_and(|out| out.contains("'text'") || out.contains("\"text\""));
+            if shows(&as_list) && (as_list == trial(role, json!(NEEDLE)) || !dumped) {
+                lists.push(role);
+            }
+        }
+        let takes = |kind| {
+            let out = trial("user", json!([media_part(kind), text]));
+            let dumped = out.as_ref().is_some_and(|out| out.contains("'type'") || out.contains("\"type\""));
+            lists.contains(&"user") && shows(&out) && !dumped
+        };
+        let (images, audio) = (takes(MediaKind::Image), takes(MediaKind::Audio));
+        Self { strings: shows(&string), lists, images, audio }
+    }
+
+    fn takes_lists(&self, message: &Message) -> bool {
+        let role = if message.is_model() { "assistant" } else { message.role.as_str() };
+        let known = ROLES.iter().find(|r| **r == role).unwrap_or(&"user");
+        self.lists.contains(known)
+    }
+
+    /// Whether parts of this kind may be shown to the template.
+    pub fn takes_media(&self, kind: MediaKind) -> bool {
+        match kind {
+            MediaKind::Image => self.images,
+            MediaKind::Audio => self.audio,
+        }
+    }
+
+    /// The content of a message whose parts have been chosen: a string where it is text alone and a string will do,
+    /// a list of parts where the template takes one, else the texts one after the other.
+    pub fn content(&self, message: &Message, parts: &[Content]) -> Value {
+        let lists = self.takes_lists(message);
+        match parts {
+            [Content::Text(text)] if self.strings || !lists => json!(text),
+            [] if !lists => json!(""),
+            _ if lists => parts.iter().map(Content::part).collect(),
+            _ => {
+                let texts = parts.iter().filter_map(|part| match part {
+                    Content::Text(text) => Some(text.as_str()),
+                    Content::Media(_) => None,
+                });
+                Value::String(texts.collect())
+            }
+        }
+    }
+}
+
+/// A part as the template gets it.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Text(String),
+    Media(MediaKind),
+}
+
+impl Content {
+    pub fn of(part: &Part, text: impl FnOnce(&str) -> String) -> Self {
+        match part {
+            Part::Text(t) => Content::Text(text(t)),
+            Part::Media(media) => Content::Media(media.kind()),
+        }
+    }
+
+    fn part(&self) -> Value {
+        match self {
+            Content::Text(text) => json!({"type": "text", "text": text}),
+            Content::Media(kind) => media_part(*kind),
+        }
+    }
+}
+
+fn media_part(kind: MediaKind) -> Value {
+    match kind {
+        MediaKind::Image => json!({"type": "image"}),
+        MediaKind::Audio => json!({"type": "audio"}),
+    }
+}
+
+struct Trial<'a> {
+    template: &'a Template,
+    variables: &'a Map<String, Value>,
+}
+
+impl Trial<'_> {
+    /// What the template writes for a short conversation that holds `content` in a message of `role`.
+    fn run(&self, role: &str, content: Value) -> Option<String> {
+        let message = json!({"role": role, "content": content});
+        let user = json!({"role": "user", "content": "x"});
+        let messages = match role {
+            "user" => json!([message]),
+            "system" => json!([message, user]),
+            _ => json!([user, message]),
+        };
+        let mut variables = self.variables.clone();
+        variables.insert("messages".into(), messages);
+        variables.insert("add_generation_prompt".into(), json!(true));
+        self.template.render(&variables).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::template_source::Source;
+    use super::*;
+
+    const BOTH: &str = "{% for m in messages %}{{ m.role }}:{% if m.content is string %}{{ m.content }}{% else %}\
+        {% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% elif p.type == 'image' %}<i>{% endif %}\
+        {% endfor %}{% endif %};{% endfor %}";
+    const STRINGS: &str = "{% for m in messages %}{{ m.role + ':' + m.content + ';' }}{% endfor %}";
+    const PRINTED: &str = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
+    const LISTS: &str = "{% for m in messages %}{% for p in m.content %}{% if p is mapping %}{{ p.text }}{% endif %}\
+        {% endfor %}{% endfor %}";
+    const REFUSES: &str = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}\
+        {% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% else %}{{ raise_exception('no') }}{% endif %}\
+        {% endfor %}{% endif %}{% endfor %}";
+
+    fn forms(text: &str) -> Forms {
+        let template = Template::compile(Source { file: "t".into(), text: text.into() }).ok().unwrap();
+        Forms::of(&template, &Map::new())
+    }
+
+    #[test]
+    fn forms_are_found_by_trying() {
+        let both = forms(BOTH);
+        assert!(both.strings && both.images && both.audio && both.lists == ROLES);
+        for text in [STRINGS, PRINTED] {
+            assert_eq!(forms(text), Forms { strings: true, lists: vec![], images: false, audio: false });
+        }
+        let lists = forms(LISTS);
+        assert!(!lists.strings && lists.lists == ROLES);
+        let refuses = forms(REFUSES);
+        assert!(refuses.strings && refuses.lists == ROLES && !refuses.images);
+    }
+
+    #[test]
+    fn one_text_is_a_string_and_several_are_parts_where_the_template_takes_them() {
+        let user = Message::text("user", "");
+        let (a, b) = (Content::Text("a".into()), Content::Text("b".into()));
+        let both = forms(BOTH);
+        assert_eq!(both.content(&user, std::slice::from_ref(&a)), json!("a"));
+        let list = json!([{"type": "text", "text": "a"}, {"type": "image"}]);
+        assert_eq!(both.content(&user, &[a.clone(), Content::Media(MediaKind::Image)]), list);
+        let strings = forms(STRINGS);
+        assert_eq!(strings.content(&user, &[a.clone(), b]), json!("ab"));
+        assert_eq!(forms(LISTS).content(&user, &[a]), json!([{"type": "text", "text": "a"}]));
+    }
+}

@@ -1,0 +1,221 @@
+//! A snapshot's tokenizer and chat template together: conversations to ids, ids to text.
+
+use std::path::Path;
+
+use super::content::Forms;
+use super::decoder::TextDecoder;
+use super::escape::remove_marks;
+use super::message::{Attached, Prompt};
+use super::placement::{self, MediaLayout, Medium, Piece, Placed};
+use super::planning::Planner;
+use super::rendering::{Chat, Rendering, View, special_variables};
+use super::template::{Template, parsed_spellings};
+use super::template_source::{Source, Sources};
+use super::token_config::TokenConfig;
+use super::tokenizer::{Plain, TextTokenizer};
+use super::turns::TurnMarkers;
+use crate::error::{Error, Result};
+
+/// Tokenizer, compiled template and turn markers of one snapshot.
+pub struct Formatter {
+    tokenizer: TextTokenizer,
+    markers: TurnMarkers,
+    chat: Option<Chat>,
+    /// A template of its own for conversations with tools, where the snapshot has one.
+    tool_chat: Option<Chat>,
+}
+
+impl Formatter {
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a snapshot folder.
+    pub fn load(dir: &Path) -> Result<Formatter> {
+        let config = TokenConfig::load(dir)?;
+        let sources = Sources::find(dir, &config)?;
+        let text = sources.default.as_ref().map(|s| s.text.as_str());
+        let tokenizer = TextTokenizer::load(dir, config, text)?;
+        Self::new(tokenizer, sources)
+    }
+
+    fn new(tokenizer: TextTokenizer, sources: Sources) -> Result<Formatter> {
+        let markers = TurnMarkers::resolve(&tokenizer);
+        let chat = |source: Option<Source>| source.map(|s| compile(s, &tokenizer, &markers)).transpose();
+        let (chat, tool_chat) = (chat(sources.default)?, chat(sources.tool_use)?);
+        Ok(Self { chat, tool_chat, tokenizer, markers })
+    }
+
+    pub fn has_template(&self) -> bool {
+        self.chat.is_some()
+    }
+
+    /// The text that the model is shown, media as the template's placeholders.
+    ///
+    /// Special spellings that a user typed stand in it as they were typed; [`Self::place`] gives their ids as text.
+    pub fn render(&self, prompt: &Prompt, add_generation_prompt: bool) -> Result<String> {
+        prompt.validate()?;
+        if let Some(tokens) = &prompt.tokens {
+            return self.decode(tokens, false);
+        }
+        let rendering = self.rendering(prompt, add_generation_prompt);
+        let (text, _) = remove_marks(&rendering.text(&View::WHOLE)?, rendering.mark());
+        let bos = if self.has_template() { None } else { self.canonical_bos() };
+        Ok(bos.and_then(|id| self.token_text(id)).unwrap_or_default() + &text)
+    }
+
+    /// Renders, encodes and puts every medium in its place.
+    ///
+    /// The template writes BOS itself; a snapshot without a template gets the canonical one before its texts. The
+    /// generation prompt is added unless `template_vars["add_generation_prompt"]` is false.
+    pub fn place(&self, prompt: &Prompt, layout: &dyn MediaLayout) -> Result<Placed> {
+        prompt.validate()?;
+        let mut media = prompt.media().iter().map(|a| medium(a, layout)).collect::<Result<Vec<_>>>()?;
+        if let Some(tokens) = &prompt.tokens {
+            return self.place_raw(tokens, &media);
+        }
+        let rendering = self.rendering(prompt, true);
+        let text = rendering.text(&View::WHOLE)?;
+        if !self.has_template() {
+            let mut ids: Vec<u32> = self.canonical_bos().into_iter().collect();
+            ids.extend(self.encode_marked(&text, rendering.mark())?);
+            let order: Vec<usize> = (0..media.len()).collect();
+            return Ok(self.place_without_turns(&ids, &media, &order));
+        }
+        if media.is_empty() {
+            return Ok(Placed { ids: self.encode_marked(&text, rendering.mark())?, media: Vec::new() });
+        }
+        let planner = Planner {
+            tokenizer: &self.tokenizer,
+            markers: &self.markers,
+            rendering: &rendering,
+            media: &mut media,
+        };
+        let plan = { planner }.plan(&text)?;
+        let ids = self.encode_marked(&plan.text, rendering.mark())?;
+        let mut pieces = placement::fill_placeholders(&ids, &media, &plan.order)?;
+        placement::insert_without_turns(&mut pieces, &media, &plan.without_turns, self.canonical_bos());
+        Ok(placement::expand(&pieces, &media))
+    }
+
+    /// Raw ids: each medium takes a placeholder id; ids without turns and placeholders take media as base models do.
+    fn place_raw(&self, ids: &[u32], media: &[Medium]) -> Result<Placed> {
+        let count = |m: &Medium| ids.iter().filter(|&&id| id == m.placeholder).count();
+        let (mut order, mut loose) = (Vec::new(), Vec::new());
+        for (index, medium) in media.iter().enumerate() {
+            let given = media.iter().filter(|m| m.kind == medium.kind).count();
+            match count(medium) {
+                found if found == given => order.push(index),
+                0 if !self.markers.occur_in_ids(ids) => loose.push(index),
+                found => {
+                    let (kind, id) = (medium.kind.name(), medium.placeholder);
+                    let text = format!(
+                        "the tokens hold {found} {kind} placeholders (id {id}) for {given} media of that kind"
+                    );
+                    return Err(Error::prompt(text).with("message_index", medium.message));
+                }
+            }
+        }
+        let mut pieces = placement::fill_placeholders(ids, media, &order)?;
+        placement::insert_without_turns(&mut pieces, media, &loose, self.canonical_bos());
+        Ok(placement::expand(&pieces, media))
+    }
+
+    fn place_without_turns(&self, ids: &[u32], media: &[Medium], order: &[usize]) -> Placed {
+        let mut pieces: Vec<Piece> = ids.iter().copied().map(Piece::Id).collect();
+        placement::insert_without_turns(&mut pieces, media, order, self.canonical_bos());
+        placement::expand(&pieces, media)
+    }
+
+    fn rendering<'a>(&'a self, prompt: &'a Prompt, add_generation_prompt: bool) -> Rendering<'a> {
+        let tools = prompt.tools.as_ref().and_then(|t| t.as_array()).is_some_and(|t| !t.is_empty());
+        let chat = self.tool_chat.as_ref().filter(|_| tools).or(self.chat.as_ref());
+        Rendering::new(chat, &self.tokenizer, prompt, add_generation_prompt)
+    }
+
+    fn encode_marked(&self, text: &str, mark: char) -> Result<Vec<u32>> {
+        let (clean, marks) = remove_marks(text, mark);
+        match marks.as_slice() {
+            [] => self.tokenizer.encode(&clean, true),
+            marks => self.tokenizer.encode_plain(&clean, &Plain::Broken(marks)),
+        }
+    }
+
+    /// Ids of a text; never adds BOS. Without `parse_special`, special spellings are plain text.
+    pub fn encode(&self, text: &str, parse_special: bool) -> Result<Vec<u32>> {
+        self.tokenizer.encode(text, parse_special)
+    }
+
+    /// The text of ids, without special tokens if so asked; unknown ids have no text.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.tokenizer.decode(ids, skip_special)
+    }
+
+    pub fn token_id(&self, spelling: &str) -> Option<u32> {
+        self.tokenizer.token_id(spelling)
+    }
+
+    /// A token as the vocabulary spells it.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.tokenizer.token_text(id)
+    }
+
+    pub fn is_special(&self, id: u32) -> bool {
+        self.tokenizer.is_special(id)
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.vocab_size()
+    }
+
+    /// Position of the last turn's opening token, which in a rendered prompt is the turn that the model is to write.
+    pub fn last_turn_start(&self, ids: &[u32]) -> Option<usize> {
+        self.markers.last_start(ids)
+    }
+
+    /// The token to begin a bare text with (see [`TextTokenizer::canonical_bos`]).
+    pub fn canonical_bos(&self) -> Option<u32> {
+        self.tokenizer.canonical_bos()
+    }
+
+    /// A streaming decoder that leaves special tokens out, for what a model generates.
+    pub fn text_decoder(&self) -> TextDecoder {
+        self.tokenizer.text_decoder(true)
+    }
+
+    /// A streaming decoder that writes special tokens as they are spelled.
+    pub fn text_decoder_with_special(&self) -> TextDecoder {
+        self.tokenizer.text_decoder(false)
+    }
+}
+
+fn compile(source: Source, tokenizer: &TextTokenizer, markers: &TurnMarkers) -> Result<Chat> {
+    let kept = kept_in_model_turns(&source.text, tokenizer, markers);
+    let template = Template::compile(source)?;
+    let forms = Forms::of(&template, &special_variables(tokenizer));
+    Ok(Chat { template, forms, kept })
+}
+
+/// Control spellings that a model's earlier answer may carry as tokens: those that the template cuts out of it
+/// (reasoning), and those that are not special, which detokenizing therefore shows as text (`<tool_call>` of Qwen).
+/// Everything else in an answer, above all turn markers and media placeholders, is text that somebody made the
+/// model write.
+fn kept_in_model_turns(template: &str, tokenizer: &TextTokenizer, markers: &TurnMarkers) -> Vec<String> {
+    let all = tokenizer.spellings().control();
+    let visible = |s: &&String| {
+        let special = tokenizer.token_id(s).is_none_or(|id| tokenizer.is_special(id));
+        !special && !markers.is_marker(s)
+    };
+    let mut kept = parsed_spellings(template, all);
+    kept.retain(|s| !markers.is_marker(s));
+    kept.extend(all.iter().filter(visible).cloned());
+    kept
+}
+
+/// What the model says of an attached medium.
+fn medium(attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
+    let Attached { media, message } = attached;
+    let kind = media.kind();
+    let Some(placeholder) = layout.placeholder(kind) else {
+        let text = format!("message {message} has an {} part, and the model takes no {0}", kind.name());
+        return Err(Error::unsupported(text).with("message_index", *message));
+    };
+    let block = layout.block(media).map_err(|e| e.with("message_index", *message))?;
+    Ok(Medium { media: media.clone(), kind, message: *message, placeholder, block })
+}

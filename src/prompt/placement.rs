@@ -1,0 +1,120 @@
+//! Media in a row of token ids: what a model declares, and the expansion of placeholders.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::media::{Media, MediaKind};
+
+/// What a model needs in place of one medium's placeholder: `before ++ [soft; count] ++ after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoftBlock {
+    pub before: Vec<u32>,
+    pub soft: u32,
+    pub count: usize,
+    pub after: Vec<u32>,
+}
+
+/// How an architecture lays out media. Pure host code.
+pub trait MediaLayout: Send + Sync {
+    /// The id that the template's placeholder tokenizes to; `None` if the model lacks the modality.
+    fn placeholder(&self, kind: MediaKind) -> Option<u32>;
+    /// The ids that stand for this medium.
+    fn block(&self, media: &Media) -> Result<SoftBlock>;
+}
+
+/// Ids after placement, and where the media are in them.
+#[derive(Clone)]
+pub struct Placed {
+    pub ids: Vec<u32>,
+    /// In order of position.
+    pub media: Vec<PlacedMedia>,
+}
+
+/// One medium and the positions of its soft tokens (not of what stands around them).
+#[derive(Clone)]
+pub struct PlacedMedia {
+    pub media: Arc<Media>,
+    pub tokens: Range<usize>,
+}
+
+/// A medium on its way into the ids.
+#[derive(Clone)]
+pub(super) struct Medium {
+    pub media: Arc<Media>,
+    pub kind: MediaKind,
+    /// Index of the message that holds it.
+    pub message: usize,
+    pub placeholder: u32,
+    pub block: SoftBlock,
+}
+
+/// A row of ids in which some places are media, by their index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Piece {
+    Id(u32),
+    Medium(usize),
+}
+
+/// Replaces placeholder ids by media: the n-th of a kind is the n-th medium of that kind in `order`.
+pub(super) fn fill_placeholders(ids: &[u32], media: &[Medium], order: &[usize]) -> Result<Vec<Piece>> {
+    let mut waiting: VecDeque<usize> = order.iter().copied().collect();
+    let mut pieces = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let next = waiting.iter().position(|&m| media[m].placeholder == id);
+        match next.and_then(|at| waiting.remove(at)) {
+            Some(medium) => pieces.push(Piece::Medium(medium)),
+            None if order.iter().any(|&m| media[m].placeholder == id) => {
+                return Err(Error::prompt(format!(
+                    "the prompt has more placeholders of id {id} than media for them"
+                )));
+            }
+            None => pieces.push(Piece::Id(id)),
+        }
+    }
+    match waiting.front() {
+        Some(&lost) => Err(unplaced(&media[lost], "the prompt has no placeholder for it")),
+        None => Ok(pieces),
+    }
+}
+
+/// For prompts without turns: images after a leading BOS, audio before the final token.
+pub(super) fn insert_without_turns(
+    pieces: &mut Vec<Piece>,
+    media: &[Medium],
+    order: &[usize],
+    bos: Option<u32>,
+) {
+    let leading = usize::from(bos.is_some_and(|bos| pieces.first() == Some(&Piece::Id(bos))));
+    let of = |kind| order.iter().copied().filter(move |&m| media[m].kind == kind).map(Piece::Medium);
+    let last = pieces.len().saturating_sub(1).max(leading);
+    pieces.splice(last..last, of(MediaKind::Audio));
+    pieces.splice(leading..leading, of(MediaKind::Image));
+}
+
+/// Writes every medium's block out and notes where its soft tokens are.
+pub(super) fn expand(pieces: &[Piece], media: &[Medium]) -> Placed {
+    let mut placed = Placed { ids: Vec::with_capacity(pieces.len()), media: Vec::new() };
+    for piece in pieces {
+        match *piece {
+            Piece::Id(id) => placed.ids.push(id),
+            Piece::Medium(index) => {
+                let Medium { media, block, .. } = &media[index];
+                placed.ids.extend_from_slice(&block.before);
+                let start = placed.ids.len();
+                placed.ids.resize(start + block.count, block.soft);
+                let tokens = start..placed.ids.len();
+                placed.media.push(PlacedMedia { media: Arc::clone(media), tokens });
+                placed.ids.extend_from_slice(&block.after);
+            }
+        }
+    }
+    placed
+}
+
+/// A medium must never be dropped: what cannot be placed is an error that names its message.
+pub(super) fn unplaced(medium: &Medium, why: &str) -> Error {
+    let text = format!("the {} of message {} cannot be placed: {why}", medium.kind.name(), medium.message);
+    Error::prompt(text).with("message_index", medium.message)
+}

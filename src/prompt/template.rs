@@ -1,0 +1,296 @@
+//! A compiled chat template.
+
+use std::io;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind};
+use serde_json::{Map, Value};
+
+use super::jinja;
+use super::template_source::Source;
+use crate::error::{Error, Result};
+
+/// A conversation rendered to more than this many bytes is taken for a template gone wrong.
+const MAX_OUTPUT: usize = 256 << 20;
+
+/// The name under which the environment knows its only template.
+const NAME: &str = "chat";
+
+/// One template of a snapshot, ready to render.
+pub(super) struct Template {
+    env: Environment<'static>,
+    source: Source,
+}
+
+impl Template {
+    /// Compiles; a syntax error names the file and the line.
+    pub fn compile(source: Source) -> Result<Self> {
+        let compile = || {
+            let mut env = jinja::environment()?;
+            env.add_template_owned(NAME, without_generation_tags(&source.text))?;
+            Ok(env)
+        };
+        match compile() {
+            Ok(env) => Ok(Self { env, source }),
+            Err(e) => Err(describe(&source.file, &e, Error::snapshot)),
+        }
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Renders with these variables; an error says in which line, and what the template raised.
+    pub fn render(&self, variables: &Map<String, Value>) -> Result<String> {
+        let mut out = Bounded::default();
+        let mut render = || {
+            let template = self.env.get_template(NAME)?;
+            template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut out).map(drop)
+        };
+        if let Err(e) = render() {
+            return Err(describe(&self.source.file, &e, Error::prompt));
+        }
+        String::from_utf8(out.bytes)
+            .map_err(|_| Error::prompt(format!("{}: the output is not UTF-8", self.source.file)))
+    }
+}
+
+/// A buffer that refuses to grow without end.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::Error::other(format!("the output exceeds {} MiB", MAX_OUTPUT >> 20)));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Error {
+    let line = innermost_line(e);
+    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
+    let what = match (jinja::raised_message(e), e.kind()) {
+        (Some(message), _) => format!("the template refused the conversation: {message}"),
+        (None, ErrorKind::OutOfFuel) => "the template takes too many steps; it seems to loop".to_owned(),
+        (None, kind) => match e.detail() {
+            Some(detail) => format!("{kind}: {detail}"),
+            None => kind.to_string(),
+        },
+    };
+    let error = make(format!("{place}: {what}")).with("file", file);
+    match line {
+        Some(line) => error.with("line", line),
+        None => error,
+    }
+}
+
+/// Where it went wrong, rather than the macro call that led there.
+fn innermost_line(e: &minijinja::Error) -> Option<usize> {
+    let mut line = e.line();
+    let mut source = std::error::Error::source(e);
+    while let Some(inner) = source {
+        line = inner.downcast_ref::<minijinja::Error>().and_then(minijinja::Error::line).or(line);
+        source = inner.source();
+    }
+    line
+}
+
+/// transformers' templates may mark what the model wrote by `{% generation %} … {% endgeneration %}`, which changes
+/// nothing in the text. An empty `with` block scopes and trims whitespace in the same way.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(open) = rest.find("{%") {
+        let (before, tag) = rest.split_at(open);
+        out.push_str(before);
+        let len = tag.find("%}").map_or(tag.len(), |end| end + 2);
+        let (tag, after) = tag.split_at(len);
+        let inner = tag.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
+        match inner {
+            "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
+            "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
+            _ => out.push_str(tag),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Which of these spellings the template looks for in what it is given: `text.split('<x>')`, `'<x>' in text`.
+/// In the model's own turns they must stay what they are, for that is how reasoning is cut from the history.
+pub(super) fn parsed_spellings(source: &str, spellings: &[String]) -> Vec<String> {
+    const METHODS: [&str; 9] = [
+        "split(",
+        "rsplit(",
+        "startswith(",
+        "endswith(",
+        "replace(",
+        "find(",
+        "rfind(",
+        "partition(",
+        "strip(",
+    ];
+    let looks_for = |spelling: &String| {
+        source.match_indices(spelling.as_str()).any(|(at, _)| {
+            let before = source[..at].strip_suffix(['\'', '"']);
+            let after = source[at + spelling.len()..].strip_prefix(['\'', '"']);
+            let (Some(before), Some(after)) = (before, after) else { return false };
+            let after = after.trim_start();
+            METHODS.iter().any(|m| before.trim_end().ends_with(m))
+                || after.starts_with("in ")
+                || after.starts_with("not in ")
+        })
+    };
+    spellings.iter().filter(|s| looks_for(s)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use serde_json::json;
+
+    fn compile(text: &str) -> Result<Template> {
+        Template::compile(Source { file: "chat_template.jinja".into(), text: text.into() })
+    }
+
+    fn render(text: &str, variables: Value) -> Result<String> {
+        compile(text)?.render(variables.as_object().unwrap())
+    }
+
+    fn text(template: &str, variables: Value) -> String {
+        render(template, variables).unwrap_or_else(|e| panic!("{template}: {e}"))
+    }
+
+    #[test]
+    fn a_syntax_error_names_file_and_line() {
+        let e = compile("ok\n{% if %}").err().unwrap();
+        assert_eq!(e.code(), Code::InvalidSnapshot);
+        assert!(e.message().starts_with("chat_template.jinja, line 2: "), "{e}");
+    }
+
+    #[test]
+    fn what_the_template_raises_reaches_the_host() {
+        let template = "{% macro check(m) %}\n{{ raise_exception('roles must alternate: ' ~ m) }}{% endmacro %}{{ check(1) }}";
+        let e = render(template, json!({})).unwrap_err();
+        assert_eq!(e.code(), Code::InvalidPrompt);
+        assert!(e.message().contains("line 2"), "{e}");
+        assert!(e.message().ends_with("refused the conversation: roles must alternate: 1"), "{e}");
+    }
+
+    #[test]
+    fn a_looping_template_is_an_error() {
+        let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let e = render(nested, json!({})).unwrap_err();
+        assert!(e.message().contains("loop"), "{e}");
+        let recursive = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}";
+        assert_eq!(render(recursive, json!({})).unwrap_err().code(), Code::InvalidPrompt);
+    }
+
+    #[test]
+    fn deep_recursion_fits_a_small_stack() {
+        let template = "{% macro f(n) %}{% for i in [1] %}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{% endfor %}\
+            {% endmacro %}{{ f(1000) }}";
+        let template = compile(template).ok().unwrap();
+        let thread = std::thread::Builder::new().stack_size(512 << 10);
+        let result = thread.spawn(move || template.render(&Map::new())).unwrap().join().unwrap();
+        assert!(result.is_err());
+    }
+
+    #[test]
+    fn whitespace_is_trimmed_as_by_transformers() {
+        assert_eq!(text("a\n  {% if true %}\nb\n  {% endif %}\nc\n", json!({})), "a\nb\nc");
+        assert_eq!(text("  {%- if true -%}  x {%+ endif %}", json!({})), "x ");
+        assert_eq!(text("{# note #}\nx{{ '\\n' }}\n", json!({})), "x\n");
+    }
+
+    #[test]
+    fn generation_blocks_leave_no_trace() {
+        let template =
+            "{% for m in messages %}\n{%- generation -%}\n {{ m }} {% endgeneration %}\n|\n{% endfor %}";
+        assert_eq!(text(template, json!({"messages": ["a", "b"]})), "a |\nb |\n");
+        let scoped = "{% set x = 1 %}{%- generation %}{% set x = 2 %}{{ x }}{% endgeneration -%} {{ x }}";
+        assert_eq!(text(scoped, json!({})), "21");
+    }
+
+    #[test]
+    fn python_methods_of_published_templates_work() {
+        let v = json!({"s": "  a</think>\n b ", "d": {"k": 1, "items": 2}});
+        assert_eq!(text("{{ s.split('</think>')[-1].lstrip('\\n') }}|", v.clone()), " b |");
+        assert_eq!(text("{{ s.strip().startswith('a') and s.rstrip().endswith('b') }}", v.clone()), "True");
+        assert_eq!(text("{{ d.get('k') }}{{ d.get('x', 'no') }}{{ d['items'] }}", v.clone()), "1no2");
+        assert_eq!(text("{% for k, x in d.items() %}{{ k }}={{ x }};{% endfor %}", v), "k=1;items=2;");
+        assert_eq!(text("{{ 'abc'.upper() }}{{ 'x y'.title() }}{{ 'aXb'.lower() }}", json!({})), "ABCX Yaxb");
+        assert_eq!(text("{{ '<a>b'.removeprefix('<a>') }}{{ 'a.b'.removesuffix('.b') }}", json!({})), "ba");
+        assert_eq!(text("{{ 'a-b-c'.rsplit('-', 1) | join('/') }}", json!({})), "a-b/c");
+        assert_eq!(text("{{ ' a  b c '.rsplit(None, 1) | join('/') }}", json!({})), " a  b/c");
+        assert_eq!(text("{{ 'k=v=w'.partition('=') | join('|') }}", json!({})), "k|=|v=w");
+        assert_eq!(text("{{ '{} and {x}'.format(1, x='y') }}", json!({})), "1 and y");
+    }
+
+    #[test]
+    fn jinja_features_of_published_templates_work() {
+        let v = json!({"m": [{"role": "a"}, {"role": "b"}, {"role": "c"}], "p": {"b": 1, "A": 2}, "t": ["x", "y"]});
+        let loops = "{% set ns = namespace(n=0) %}{% for x in m %}{% if loop.first %}{% continue %}{% endif %}\
+            {% set ns.n = ns.n + loop.index0 %}{{ x.role }}{% if loop.last %}!{% endif %}{% endfor %}{{ ns.n }}";
+        assert_eq!(text(loops, v.clone()), "bc!3");
+        assert_eq!(
+            text("{% for x in m[1:] %}{{ x['role'] }}{% break %}{% endfor %}{{ m[-1].role }}", v.clone()),
+            "bc"
+        );
+        assert_eq!(text("{% for k, x in p | dictsort %}{{ k }}{{ x }}{% endfor %}", v.clone()), "A2b1");
+        assert_eq!(
+            text("{{ t | map('upper') | list }}{{ 'a' ~ 1 ~ true ~ none }}", v.clone()),
+            "['X', 'Y']a1TrueNone"
+        );
+        assert_eq!(
+            text("{{ m is sequence }}{{ p is mapping }}{{ 'x' is string }}{{ q is defined }}", v.clone()),
+            "TrueTrueTrueFalse"
+        );
+        assert_eq!(
+            text("{{ 'x' is sequence }}{{ 'x' is iterable }}{{ 1 is iterable }}", v.clone()),
+            "TrueTrueFalse"
+        );
+        assert_eq!(text("{{ m | selectattr('role', 'equalto', 'b') | list | length }}", v.clone()), "1");
+        assert_eq!(text("{{ (q | default('d')) + ('y' if t else 'n') }}{{ 'x' in t }}", v), "dyTrue");
+    }
+
+    #[test]
+    fn tojson_takes_transformers_arguments() {
+        let v = json!({"x": {"b": "<é>'", "a": [1, 2]}});
+        assert_eq!(text("{{ x | tojson }}", v.clone()), "{\"b\": \"<é>'\", \"a\": [1, 2]}");
+        assert_eq!(text("{{ x.a | tojson(indent=2) }}", v.clone()), "[\n  1,\n  2\n]");
+        assert_eq!(
+            text("{{ x | tojson(separators=(',', ':'), sort_keys=True) }}", v.clone()),
+            "{\"a\":[1,2],\"b\":\"<é>'\"}"
+        );
+        assert_eq!(text("{{ x.b | tojson(ensure_ascii=True) }}", v.clone()), "\"<\\u00e9>'\"");
+        assert!(render("{{ nothing | tojson }}", v).is_err());
+    }
+
+    #[test]
+    fn output_is_bounded() {
+        let template =
+            "{% set x = 'aaaaaaaaaaaaaaaa' * 100000 %}{% for i in range(1000) %}{{ x }}{% endfor %}";
+        assert!(render(template, json!({})).is_err());
+    }
+
+    #[test]
+    fn spellings_that_the_template_parses_are_found() {
+        let source = "{% for p in text.split('<channel|>') %}{% if '<|channel>' in p %}{{ p }}{% endif %}{% endfor %}\
+            {{ '<|turn>' + role }}{{ '<|image|>' }}";
+        let all: Vec<String> =
+            ["<channel|>", "<|channel>", "<|turn>", "<|image|>"].map(String::from).to_vec();
+        assert_eq!(parsed_spellings(source, &all), ["<channel|>", "<|channel>"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! Tensors of a snapshot on the MLX thread.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use mlx_rs::Array;
+
+use super::{Snapshot, file_name};
+use crate::error::{Error, Result};
+
+/// The tensors of a snapshot, by canonical name. Each is read from its file only when it is evaluated, and whoever
+/// took it holds it alone: what was taken and dropped costs no memory.
+pub struct Weights<'a> {
+    snapshot: &'a Snapshot,
+    arrays: HashMap<String, Array>,
+    taken: HashSet<String>,
+}
+
+impl<'a> Weights<'a> {
+    /// Lazy arrays of every tensor of every shard.
+    pub fn open(snapshot: &'a Snapshot) -> Result<Weights<'a>> {
+        let shards = snapshot.shards().iter().map(|path| load_shard(path)).collect::<Result<Vec<_>>>()?;
+        let mut arrays = HashMap::new();
+        for (name, info) in snapshot.tensors() {
+            let array = shards[info.shard].get(&info.file_name).cloned();
+            let array = array.ok_or_else(|| snapshot.missing(name).with("shard", info.shard))?;
+            arrays.insert(name.to_owned(), array);
+        }
+        Ok(Weights { snapshot, arrays, taken: HashSet::new() })
+    }
+
+    pub fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.snapshot.tensor(name).is_some()
+    }
+
+    /// Hands the tensor over.
+    pub fn take(&mut self, name: &str) -> Result<Array> {
+        let array = self.arrays.remove(name).ok_or_else(|| match self.taken.contains(name) {
+            true => Error::snapshot(format!("tensor {name} is used twice")).with("tensor", name),
+            false => self.snapshot.missing(name),
+        })?;
+        self.taken.insert(name.to_owned());
+        Ok(array)
+    }
+
+    /// Hands the tensor over if its shape is `shape` and it is a float.
+    pub fn take_float(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
+        let info = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
+        if !info.is_float() || info.shape != shape {
+            let found = format!("{:?} {:?}", info.dtype, info.shape);
+            let message = format!("tensor {name} is {found}, but must be a float {shape:?}");
+            return Err(Error::snapshot(message).with("tensor", name).with("found", found));
+        }
+        self.take(name)
+    }
+
+    /// An error for a tensor that nobody took, unless `ignored` says of its name that it may be there.
+    pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<()> {
+        let mut left: Vec<&String> = self.arrays.keys().filter(|name| !ignored(name)).collect();
+        left.sort();
+        let Some(first) = left.first() else { return Ok(()) };
+        let others =
+            if left.len() > 1 { format!(" and {} others are", left.len() - 1) } else { " is".to_owned() };
+        let message =
+            format!("tensor {first}{others} in the weight files, but the model has no place for it");
+        Err(Error::snapshot(message).with("tensor", first.as_str()))
+    }
+}
+
+fn load_shard(path: &Path) -> Result<HashMap<String, Array>> {
+    Array::load_safetensors(path).map_err(|e| {
+        Error::snapshot(format!("{} cannot be read: {e}", file_name(path)))
+            .with("file", path.display().to_string())
+    })
+}
