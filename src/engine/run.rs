@@ -18,7 +18,7 @@ use super::queue::Queue;
 use crate::error::{Code, Error, Result};
 use crate::media::MediaKind;
 use crate::models::{Chunk, LanguageModel, SoftTokens};
-use crate::nn::cache::Cache;
+use crate::nn::cache::{Cache, Checkpoint};
 use crate::prompt::{Formatter, Placed};
 use crate::sampling::{Sampler, Settings};
 
@@ -71,8 +71,8 @@ pub(crate) struct SessionState {
     queue: Arc<Queue>,
     cache: Cache,
     held: Held,
-    /// The cache as it was where the model's turn began, once a window has wrapped since.
-    checkpoint: Option<Cache>,
+    /// The windows as they were where the model's turn began, if they may wrap after it.
+    checkpoint: Option<Checkpoint>,
     run: Option<Run>,
     rows: VecDeque<(u64, Array)>,
     next_row: u64,
@@ -178,10 +178,10 @@ impl SessionState {
         let mut keep = self.held.common_prefix(prompt);
         if keep < self.held.len() && !self.cache.trim_to(keep) {
             keep = self.checkpoint.as_ref().map_or(0, |c| if c.offset() <= keep { c.offset() } else { 0 });
-            self.cache = match &self.checkpoint {
-                Some(checkpoint) if keep > 0 => checkpoint.clone(),
-                _ => self.model.new_cache(),
-            };
+            match &self.checkpoint {
+                Some(checkpoint) if keep > 0 => self.cache.restore(checkpoint),
+                _ => self.cache = self.model.new_cache(),
+            }
         }
         self.held.truncate(keep);
         if self.checkpoint.as_ref().is_some_and(|c| c.offset() > keep) {

@@ -5,6 +5,10 @@ use super::resample::Resampler;
 use super::{ContentHash, audio_decode, contain};
 use crate::error::{Error, Result};
 
+/// Largest magnitude of a sample: beyond any integer type's unscaled samples, and small enough that the sums of a
+/// resampler stay finite.
+const MAX_LEVEL: f32 = 1e10;
+
 /// A decoded sound at [`Audio::SAMPLE_RATE`], one channel, nominally in `-1.0..=1.0`, every sample finite.
 #[derive(Clone)]
 pub struct Audio {
@@ -119,8 +123,8 @@ impl Mono16k {
                 [mono] => *mono,
                 _ => frame.iter().sum::<f32>() / self.channels as f32,
             };
-            if !value.is_finite() {
-                return Err(not_finite(frame, self.frames));
+            if value.is_nan() || value.abs() > MAX_LEVEL {
+                return Err(unusable(frame, self.frames));
             }
             self.mixed.push(value);
             self.frames += 1;
@@ -138,16 +142,12 @@ impl Mono16k {
             return Err(Error::media("the audio has no samples"));
         }
         let Some(resampler) = self.resampler else { return Ok(self.mixed) };
-        let samples = resampler.finish()?;
-        if samples.iter().all(|s| s.is_finite()) {
-            Ok(samples)
-        } else {
-            Err(Error::media("the audio's samples are too large to resample: they should be within -1 and 1"))
-        }
+        resampler.finish()
     }
 }
 
-fn not_finite(frame: &[f32], index: u64) -> Error {
+/// What is wrong with a frame whose mean is no sample.
+fn unusable(frame: &[f32], index: u64) -> Error {
     let message = match frame.iter().find(|s| !s.is_finite()) {
         Some(sample) => {
             format!("the audio has a sample that is not a finite number ({sample}) in frame {index}")
@@ -155,4 +155,120 @@ fn not_finite(frame: &[f32], index: u64) -> Error {
         None => format!("the audio's samples are too large in frame {index}: they should be within -1 and 1"),
     };
     Error::media(message).with("frame", index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{level, tone};
+    use super::super::{Media, MediaKind};
+    use super::*;
+    use crate::error::Code;
+
+    #[test]
+    fn sixteen_kilohertz_mono_passes_through() {
+        let samples = [0.1f32, -0.0, 1.5, f32::MIN_POSITIVE / 2.0, -1.0];
+        let audio = Audio::from_pcm_f32(&samples, 1, 16_000).unwrap();
+        let bits = |s: &[f32]| s.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(audio.samples()), bits(&samples));
+    }
+
+    #[test]
+    fn channels_are_averaged() {
+        let stereo = Audio::from_pcm_f32(&[1.0, 0.0, -0.5, 0.25], 2, 16_000).unwrap();
+        assert_eq!(stereo.samples(), [0.5, -0.125]);
+        let six = Audio::from_pcm_f32(&[0.6, 0.0, 0.0, 0.0, 0.0, 0.6], 6, 16_000).unwrap();
+        assert_eq!(six.samples(), [0.2]);
+        let opposite: Vec<f32> = tone(440.0, 48_000, 4800).iter().flat_map(|&s| [s, -s]).collect();
+        assert!(Audio::from_pcm_f32(&opposite, 2, 48_000).unwrap().samples().iter().all(|&s| s == 0.0));
+    }
+
+    #[test]
+    fn lengths_are_rounded_up() {
+        for (frames, rate, want) in [
+            (48_000, 48_000, 16_000),
+            (44_100, 44_100, 16_000),
+            (1, 44_100, 1),
+            (3, 48_000, 1),
+            (4, 48_000, 2),
+            (8_000, 8_000, 16_000),
+            (1, 8_000, 2),
+            (1_001, 22_050, 727),
+            (10_007, 11_025, 14_523),
+            (100, 768_000, 3),
+        ] {
+            let audio = Audio::from_pcm_f32(&vec![0.1; frames], 1, rate).unwrap();
+            assert_eq!(audio.samples().len(), want, "{frames} frames at {rate} Hz");
+        }
+    }
+
+    #[test]
+    fn a_tone_keeps_its_pitch_level_and_time() {
+        for rate in [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000] {
+            let frames = rate as usize;
+            let audio = Audio::from_pcm_f32(&tone(1_000.0, rate, frames), 1, rate).unwrap();
+            let want = tone(1_000.0, 16_000, 16_000);
+            // Away from the ends, where the sound starts and stops at once.
+            let worst = (2_000..14_000).map(|i| (audio.samples()[i] - want[i]).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-5, "{rate} Hz: {worst}");
+        }
+    }
+
+    #[test]
+    fn what_16_khz_cannot_hold_is_removed() {
+        let audio = Audio::from_pcm_f32(&tone(9_000.0, 44_100, 44_100), 1, 44_100).unwrap();
+        let worst = audio.samples()[2_000..14_000].iter().fold(0.0f32, |a, s| a.max(s.abs()));
+        assert!(worst < 1e-5, "{worst}");
+        let audio = Audio::from_pcm_f32(&tone(7_500.0, 44_100, 44_100), 1, 44_100).unwrap();
+        assert!((level(&audio.samples()[2_000..14_000], 7_500.0) - 0.5).abs() < 1e-3);
+    }
+
+    #[test]
+    fn pieces_make_the_same_sound_as_the_whole() {
+        let samples = tone(300.0, 44_100, 20_000);
+        let whole = Audio::from_pcm_f32(&samples, 1, 44_100).unwrap();
+        for size in [1, 7, 1_152, 9_999] {
+            let mut mono = Mono16k::new(1, 44_100).unwrap();
+            samples.chunks(size).for_each(|piece| mono.push(piece).unwrap());
+            assert_eq!(mono.frames(), 20_000);
+            assert_eq!(mono.finish().unwrap(), whole.samples(), "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn unusable_samples_are_errors() {
+        let of = |samples: &[f32], channels, rate| Audio::from_pcm_f32(samples, channels, rate).unwrap_err();
+        for (samples, channels, rate, code, says) in [
+            (&[][..], 1, 16_000, Code::InvalidMedia, "no samples"),
+            (&[], 2, 44_100, Code::InvalidMedia, "no samples"),
+            (&[0.0; 3], 2, 16_000, Code::InvalidArgument, "3 samples do not make whole frames of 2 channels"),
+            (&[0.0; 3], 0, 16_000, Code::InvalidArgument, "0 channels"),
+            (&[0.0; 3], 1, 0, Code::InvalidMedia, "0 Hz"),
+            (&[0.0; 3], 1, u32::MAX, Code::InvalidMedia, "4294967295 Hz"),
+            (&[0.0, 0.0, 0.0, f32::NAN], 2, 16_000, Code::InvalidMedia, "(NaN) in frame 1"),
+            (&[0.0, f32::NEG_INFINITY, f32::NAN], 1, 44_100, Code::InvalidMedia, "(-inf) in frame 1"),
+            (&[f32::MAX, f32::MAX], 2, 16_000, Code::InvalidMedia, "too large in frame 0"),
+        ] {
+            let error = of(samples, channels, rate);
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.message().contains(says), "{error}");
+        }
+        assert_eq!(of(&[0.0, f32::NAN], 1, 16_000).details()["frame"], 1);
+        assert!(of(&vec![0.0; 3_600_001], 1, 1_000).message().contains("longer than 3600 seconds"));
+        assert!(of(&[2e10; 4_000], 1, 44_100).message().contains("too large"));
+        for (sample, rate) in [(1e10, 768_000), (-1e10, 44_101), (1e10, 1_000)] {
+            let loud = Audio::from_pcm_f32(&vec![sample; 5_000], 1, rate).unwrap();
+            assert!(loud.samples().iter().all(|s| s.is_finite()), "{rate} Hz");
+        }
+    }
+
+    #[test]
+    fn hashes_tell_sounds_apart() {
+        let of = |samples: &[f32]| Audio::from_pcm_f32(samples, 1, 16_000).unwrap();
+        let long = tone(440.0, 16_000, 5_000);
+        assert_eq!(of(&long).hash(), of(&long).hash());
+        assert_ne!(of(&long).hash(), of(&long[..4_999]).hash());
+        assert_ne!(of(&[0.0]).hash(), of(&[0.0, 0.0]).hash());
+        let media = Media::Audio(of(&long));
+        assert_eq!((media.kind(), media.hash()), (MediaKind::Audio, of(&long).hash()));
+    }
 }

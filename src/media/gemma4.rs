@@ -220,3 +220,128 @@ pub fn raw_frames(audio: &Audio, samples_per_token: usize) -> AudioFrames {
 pub fn raw_frame_count(audio: &Audio, samples_per_token: usize) -> usize {
     audio.samples().len().div_ceil(samples_per_token.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{noise, testdata};
+    use super::super::{PixelDesc, PixelFormat};
+    use super::*;
+    use crate::error::Code;
+
+    fn image(width: u32, height: u32) -> Image {
+        let desc = PixelDesc { width, height, row_stride: 0, format: PixelFormat::Rgb8 };
+        Image::from_pixels(&desc, &noise(width as usize * height as usize * 3, 2)).unwrap()
+    }
+
+    #[test]
+    fn target_sizes_are_the_references() {
+        let processor = ImageProcessor::default();
+        let mut count = 0;
+        for line in testdata("gemma4_sizes.txt").unwrap_text().lines() {
+            let fields: Vec<u32> = line.split(' ').map(|f| f.parse().unwrap()).collect();
+            let found = target_size(&processor, fields[0], fields[1], fields[2]).unwrap_or((0, 0));
+            assert_eq!(found, (fields[3], fields[4]), "{line}");
+            count += 1;
+        }
+        assert_eq!(count, 600);
+    }
+
+    #[test]
+    fn a_small_picture_grows_and_its_tokens_are_counted() {
+        let processor = ImageProcessor::default();
+        let square = image(64, 64);
+        assert_eq!(processor.target_size(&square).unwrap(), (768, 768));
+        assert_eq!(processor.soft_tokens(&square).unwrap(), 256);
+        let resized = processor.resized(&square).unwrap();
+        assert_eq!((resized.width, resized.height, resized.rgb.len()), (768, 768, 768 * 768 * 3));
+        let same = image(768, 768);
+        assert_eq!(processor.resized(&same).unwrap().rgb, same.rgb());
+    }
+
+    #[test]
+    fn an_images_own_budget_wins() {
+        let processor = ImageProcessor { max_soft_tokens: 1120, ..Default::default() };
+        let own = image(64, 64).with_soft_token_budget(Some(70)).unwrap();
+        assert_eq!(processor.soft_tokens(&own).unwrap(), 64);
+        assert_eq!(processor.soft_tokens(&image(64, 64)).unwrap(), 1089);
+    }
+
+    #[test]
+    fn a_strip_thinner_than_a_square_is_one_square_thick() {
+        let processor = ImageProcessor::default();
+        assert_eq!(processor.target_size(&image(3000, 3)).unwrap(), (13_440, 48));
+        assert_eq!(processor.target_size(&image(3, 3000)).unwrap(), (48, 13_440));
+        assert_eq!(processor.target_size(&image(2850, 10)).unwrap(), (13_440, 48));
+        let wide = image(3000, 1).with_soft_token_budget(Some(1120)).unwrap();
+        assert_eq!(processor.target_size(&wide).unwrap(), (53_760, 48));
+        assert_eq!(processor.soft_tokens(&wide).unwrap(), 1120);
+    }
+
+    #[test]
+    fn the_config_is_read_and_checked() {
+        let of = |v: Value| ImageProcessor::from_config(Some(&v));
+        let small = ImageProcessor { patch_size: 4, pooling_kernel_size: 2, max_soft_tokens: 70 };
+        let block = json!({"patch_size": 4, "pooling_kernel_size": 2, "max_soft_tokens": 70});
+        assert_eq!(ImageProcessor::from_config(None).unwrap(), ImageProcessor::default());
+        assert_eq!(of(json!({})).unwrap(), ImageProcessor::default());
+        assert_eq!(of(block.clone()).unwrap(), small);
+        assert_eq!(of(json!({"image_processor": block})).unwrap(), small);
+        let published = json!({"image_processor": {"do_convert_rgb": true, "do_normalize": false, "do_rescale": true,
+            "do_resize": true, "image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0], "resample": 3,
+            "rescale_factor": 0.00392156862745098, "max_soft_tokens": 280, "patch_size": 16, "pooling_kernel_size": 3}});
+        assert_eq!(of(published).unwrap(), ImageProcessor::default());
+        for (key, value, code) in [
+            ("max_soft_tokens", json!(281), Code::InvalidSnapshot),
+            ("patch_size", json!(0), Code::InvalidSnapshot),
+            ("patch_size", json!("16"), Code::InvalidSnapshot),
+            ("pooling_kernel_size", json!(u64::MAX), Code::InvalidSnapshot),
+            ("do_resize", json!(false), Code::Unsupported),
+            ("do_rescale", json!(false), Code::Unsupported),
+            ("rescale_factor", json!(1.0), Code::Unsupported),
+            ("resample", json!(2), Code::Unsupported),
+        ] {
+            let error = of(json!({ "image_processor": { key: value } })).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.message().contains("image processor's"), "{error}");
+        }
+        let normalizing = json!({"do_normalize": true, "image_mean": [0.5, 0.5, 0.5]});
+        assert_eq!(of(normalizing).unwrap_err().code(), Code::Unsupported);
+    }
+
+    #[test]
+    fn no_processor_of_a_config_overflows() {
+        let huge = ImageProcessor { patch_size: 2048, pooling_kernel_size: 2048, max_soft_tokens: 1120 };
+        assert_eq!(target_size(&huge, 65_535, 65_535, 1120).unwrap_err().code(), Code::InvalidMedia);
+        let tiny = ImageProcessor { patch_size: 1, pooling_kernel_size: 1, max_soft_tokens: 70 };
+        assert_eq!(target_size(&tiny, 65_535, 1, 70).unwrap(), (70, 1));
+    }
+
+    #[test]
+    fn patches_go_by_row_column_channel() {
+        // 4 x 2 pixels, each byte its own index: patches of 2 x 2 are the left and the right half.
+        let resized = Resized { width: 4, height: 2, rgb: (0..24).collect() };
+        let patches = model_patches(&resized, 2);
+        assert_eq!((patches.columns, patches.rows), (2, 1));
+        let levels: Vec<u8> = patches.values.iter().map(|v| (v * 255.0).round() as u8).collect();
+        assert_eq!(
+            levels,
+            [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17, 6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23]
+        );
+        let white = model_patches(&Resized { width: 3, height: 3, rgb: vec![255; 27] }, 3);
+        assert_eq!((white.columns, white.rows, white.values), (1, 1, vec![1.0; 27]));
+    }
+
+    #[test]
+    fn frames_are_whole_and_padded() {
+        for (samples, count) in [(1, 1), (639, 1), (640, 1), (641, 2), (1280, 2)] {
+            let audio = Audio::from_pcm_f32(&vec![0.5; samples], 1, 16_000).unwrap();
+            let frames = raw_frames(&audio, 640);
+            assert_eq!((frames.count, frames.values.len()), (count, count * 640));
+            assert_eq!(raw_frame_count(&audio, 640), count);
+            assert!(frames.values[..samples].iter().all(|&v| v == 0.5));
+            assert!(frames.values[samples..].iter().all(|&v| v == 0.0));
+        }
+    }
+}

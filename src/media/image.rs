@@ -181,3 +181,82 @@ fn full_hash(pixels_hash: &ContentHash, budget: Option<u32>) -> ContentHash {
     hasher.update(&budget.unwrap_or(0).to_le_bytes());
     *hasher.finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Media, MediaKind};
+    use super::*;
+    use crate::error::Code;
+
+    fn desc(width: u32, height: u32, row_stride: usize, format: PixelFormat) -> PixelDesc {
+        PixelDesc { width, height, row_stride, format }
+    }
+
+    #[test]
+    fn every_pixel_format_becomes_rgb() {
+        for (format, bytes, want) in [
+            (PixelFormat::Rgb8, &[1u8, 2, 3, 4, 5, 6][..], [1u8, 2, 3, 4, 5, 6]),
+            (PixelFormat::Rgba8, &[1, 2, 3, 0, 4, 5, 6, 255], [1, 2, 3, 4, 5, 6]),
+            (PixelFormat::Bgra8, &[3, 2, 1, 0, 6, 5, 4, 255], [1, 2, 3, 4, 5, 6]),
+            (PixelFormat::Gray8, &[7, 9], [7, 7, 7, 9, 9, 9]),
+        ] {
+            let image = Image::from_pixels(&desc(2, 1, 0, format), bytes).unwrap();
+            assert_eq!((image.width(), image.height(), image.rgb()), (2, 1, &want[..]), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn padding_between_rows_is_skipped() {
+        let padded = [1, 2, 3, 99, 99, 4, 5, 6, 99, 99, 7, 8, 9];
+        let image = Image::from_pixels(&desc(1, 3, 5, PixelFormat::Rgb8), &padded).unwrap();
+        assert_eq!(image.rgb(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let tight =
+            Image::from_pixels(&desc(1, 3, 0, PixelFormat::Rgb8), &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+        assert_eq!(image.hash(), tight.hash());
+    }
+
+    #[test]
+    fn impossible_layouts_are_errors() {
+        let of = |d: PixelDesc, len: usize| Image::from_pixels(&d, &vec![0; len]).unwrap_err();
+        let error = of(desc(4, 2, 11, PixelFormat::Rgb8), 100);
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(
+            error.message().contains("stride is 11 bytes, but a row of 4 Rgb8 pixels takes 12"),
+            "{error}"
+        );
+        let error = of(desc(4, 2, 16, PixelFormat::Rgb8), 27);
+        assert!(error.message().contains("take 28 bytes, but 27 were given"), "{error}");
+        let error = of(desc(4, 3, usize::MAX, PixelFormat::Rgba8), 27);
+        assert!(error.message().contains("more bytes than can be addressed"), "{error}");
+        assert_eq!(of(desc(0, 2, 0, PixelFormat::Rgb8), 0).code(), Code::InvalidMedia);
+        assert_eq!(of(desc(u32::MAX, u32::MAX, 0, PixelFormat::Rgba8), 0).code(), Code::InvalidMedia);
+        assert_eq!(of(desc(100_000, 1, 0, PixelFormat::Gray8), 100_000).code(), Code::InvalidMedia);
+    }
+
+    #[test]
+    fn hashes_tell_content_size_and_budget_apart() {
+        let of = |w, h, bytes: &[u8]| Image::from_pixels(&desc(w, h, 0, PixelFormat::Gray8), bytes).unwrap();
+        let image = of(2, 3, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(image.hash(), of(2, 3, &[1, 2, 3, 4, 5, 6]).hash());
+        assert_ne!(image.hash(), of(3, 2, &[1, 2, 3, 4, 5, 6]).hash());
+        assert_ne!(image.hash(), of(2, 3, &[1, 2, 3, 4, 5, 7]).hash());
+        let frugal = image.clone().with_soft_token_budget(Some(70)).unwrap();
+        assert_eq!(frugal.soft_token_budget(), Some(70));
+        assert_ne!(image.hash(), frugal.hash());
+        assert_ne!(frugal.hash(), frugal.clone().with_soft_token_budget(Some(140)).unwrap().hash());
+        let back = frugal.with_soft_token_budget(None).unwrap();
+        assert_eq!(image.hash(), back.hash());
+        let media = Media::Image(back);
+        assert_eq!((media.kind(), media.hash()), (MediaKind::Image, image.hash()));
+    }
+
+    #[test]
+    fn only_the_models_budgets_are_taken() {
+        let image = Image::from_pixels(&desc(1, 1, 0, PixelFormat::Gray8), &[0]).unwrap();
+        for budget in SOFT_TOKEN_BUDGETS {
+            assert!(image.clone().with_soft_token_budget(Some(budget)).is_ok());
+        }
+        let error = image.with_soft_token_budget(Some(100)).unwrap_err();
+        assert!(error.message().contains("[70, 140, 280, 560, 1120]"), "{error}");
+    }
+}

@@ -1,9 +1,11 @@
-//! Bicubic resizing of 8-bit RGB, equal bit for bit to Pillow's `Image.resize(size, Image.Resampling.BICUBIC)`.
+//! Bicubic resizing of 8-bit RGB, equal bit for bit to Pillow 13's
+//! `Image.resize(size, Image.Resampling.BICUBIC)`.
 //!
-//! The models were trained on pictures resized so, and one level of difference moves logits, so the arithmetic is
-//! Pillow's (`src/libImaging/Resample.c`): a Keys kernel with a = -0.5, widened by the scale when shrinking;
-//! weights computed in `f64`, normalized, rounded to 22-bit fixed point; a horizontal pass, then a vertical one,
-//! each rounded and clipped to 8 bits; a pass that would not change the size is left out.
+//! The references resize so, and one level of difference moves logits, so the arithmetic is Pillow's
+//! (`src/libImaging/Resample.c`): a Keys kernel with a = -0.5, widened by the scale when shrinking; weights
+//! computed in `f64`, normalized, rounded to 22-bit fixed point; a horizontal and a vertical pass, each rounded
+//! and clipped to 8 bits, so that their order shows; a pass that would not change the size is left out.
+//! Earlier Pillow always began with the horizontal pass: it differs by a few levels where [`vertical_first`] holds.
 
 use super::limits::{check_dimensions, zeroed};
 use crate::error::{Error, Result};
@@ -24,7 +26,8 @@ const TILE: usize = 2048;
 pub fn bicubic(rgb: &[u8], width: u32, height: u32, to_width: u32, to_height: u32) -> Result<Vec<u8>> {
     check_dimensions(width, height)?;
     check_dimensions(to_width, to_height)?;
-    check_dimensions(to_width, height)?;
+    let vertical_first = vertical_first(width, height, to_width, to_height);
+    if vertical_first { check_dimensions(width, to_height) } else { check_dimensions(to_width, height) }?;
     let expected = width as usize * height as usize * 3;
     if rgb.len() != expected {
         return Err(Error::invalid_argument(format!(
@@ -32,14 +35,22 @@ pub fn bicubic(rgb: &[u8], width: u32, height: u32, to_width: u32, to_height: u3
             rgb.len()
         )));
     }
-    let wide;
-    let rows = if width == to_width {
-        rgb
+    if vertical_first {
+        let flat = vertical(rgb, width, height, to_height)?;
+        if width == to_width { Ok(flat) } else { horizontal(&flat, width, to_height, to_width) }
+    } else if width == to_width {
+        if height == to_height { copy(rgb) } else { vertical(rgb, width, height, to_height) }
     } else {
-        wide = horizontal(rgb, width, height, to_width)?;
-        &wide
-    };
-    if height == to_height { copy(rows) } else { vertical(rows, to_width, height, to_height) }
+        let narrow = horizontal(rgb, width, height, to_width)?;
+        if height == to_height { Ok(narrow) } else { vertical(&narrow, to_width, height, to_height) }
+    }
+}
+
+/// Whether the vertical pass is the first: where the height loses more than twice the pixels that the width does.
+fn vertical_first(width: u32, height: u32, to_width: u32, to_height: u32) -> bool {
+    let lost_width = i64::from(width) - i64::from(to_width);
+    let lost_height = i64::from(height) - i64::from(to_height);
+    lost_height > 0 && lost_height > 2 * lost_width
 }
 
 fn copy(rgb: &[u8]) -> Result<Vec<u8>> {
@@ -146,4 +157,63 @@ fn vertical(rgb: &[u8], width: u32, height: u32, to_height: u32) -> Result<Vec<u
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fnv, noise, testdata};
+    use super::*;
+
+    #[test]
+    fn every_bit_is_pillows() {
+        let mut count = 0;
+        for line in testdata("resize.txt").unwrap_text().lines() {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let [w, h, to_w, to_h, seed] = [0, 1, 2, 3, 4].map(|i| fields[i].parse::<u32>().unwrap());
+            let source = noise(w as usize * h as usize * 3, u64::from(seed));
+            let resized = bicubic(&source, w, h, to_w, to_h).unwrap();
+            assert_eq!(resized.len(), to_w as usize * to_h as usize * 3);
+            assert_eq!(fnv(&resized), fields[5], "{line}");
+            count += 1;
+        }
+        assert_eq!(count, 80);
+    }
+
+    #[test]
+    fn a_row_longer_than_a_tile_is_resized_like_a_short_one() {
+        // Vertically, columns do not know each other: a wide picture is its narrow one repeated.
+        let (narrow, repeats) = (noise(16 * 9 * 3, 2), 3 * TILE / 48);
+        let wide: Vec<u8> = narrow.chunks(48).flat_map(|row| row.repeat(repeats)).collect();
+        let width = 16 * repeats as u32;
+        let small = bicubic(&narrow, 16, 9, 16, 31).unwrap();
+        let large = bicubic(&wide, width, 9, width, 31).unwrap();
+        for (small, large) in small.chunks(48).zip(large.chunks(48 * repeats)) {
+            assert!(large.chunks(48).all(|part| part == small));
+        }
+    }
+
+    #[test]
+    fn the_pass_order_is_pillows() {
+        assert!(!vertical_first(3024, 4032, 672, 912));
+        assert!(vertical_first(1080, 2400, 528, 1152));
+        assert!(vertical_first(90, 120, 81, 101));
+        assert!(!vertical_first(90, 120, 80, 100));
+        assert!(!vertical_first(64, 64, 768, 768));
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors() {
+        for (len, w, h, to_w, to_h) in [
+            (11, 2, 2, 4, 4),
+            (13, 2, 2, 4, 4),
+            (0, 0, 2, 4, 4),
+            (12, 2, 2, 0, 4),
+            (12, 2, 2, 4, 70_000),
+            (12, 2, 2, 60_000, 60_000),
+        ] {
+            assert!(bicubic(&vec![0; len], w, h, to_w, to_h).is_err());
+        }
+        // The picture between both passes counts too.
+        assert!(bicubic(&[0; 3 * 2 * 6_000], 2, 6_000, 60_000, 2_000).is_ok());
+    }
 }

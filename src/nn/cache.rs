@@ -76,10 +76,22 @@ impl Cache {
         self.rope_delta = 0;
     }
 
-    /// The state as it is now, to come back to. Only handles are copied; the buffers are copied by whichever side
-    /// is written to first.
-    pub fn checkpoint(&self) -> Cache {
-        self.clone()
+    /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions
+    /// can be trimmed instead, so nothing of them is kept.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let window = |layer: &LayerCache| layer.window.map(|_| layer.clone());
+        Checkpoint { windows: self.layers.iter().map(window).collect(), offset: self.offset }
+    }
+
+    /// Goes back to a checkpoint of this cache.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) {
+        for (layer, window) in self.layers.iter_mut().zip(&checkpoint.windows) {
+            match window {
+                Some(window) => *layer = window.clone(),
+                None => layer.trim_to(checkpoint.offset),
+            }
+        }
+        self.offset = checkpoint.offset;
     }
 
     /// The cache of a layer.
@@ -90,6 +102,20 @@ impl Cache {
     /// Called by a model once all layers have taken a chunk in.
     pub(crate) fn advance(&mut self, count: usize) {
         self.offset += count;
+    }
+}
+
+/// The sliding layers of a [`Cache`] at some earlier offset. Only handles are kept; the buffers are copied when the
+/// cache is next written to.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    windows: Vec<Option<LayerCache>>,
+    offset: usize,
+}
+
+impl Checkpoint {
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 }
 
@@ -301,13 +327,22 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_keeps_its_state() {
-        let mut cache = Cache::new([Some(20)]);
+    fn a_checkpoint_brings_windows_and_full_layers_back() {
+        let mut cache = Cache::new([Some(20), None]);
+        let append = |cache: &mut Cache, count: usize| {
+            let new = rows(cache.offset()..cache.offset() + count);
+            let shown = [0, 1].map(|layer| host(&cache.layer(layer).update(&new, &new).unwrap().0));
+            cache.advance(count);
+            shown
+        };
         append(&mut cache, 30);
-        let mut saved = cache.checkpoint();
+        let saved = cache.checkpoint();
         for _ in 0..400 {
             append(&mut cache, 1);
         }
-        assert_eq!(append(&mut saved, 2), expected(Some(20), 30, 2));
+        assert!(!cache.trim_to(30));
+        cache.restore(&saved);
+        assert_eq!(cache.offset(), 30);
+        assert_eq!(append(&mut cache, 2), [expected(Some(20), 30, 2), expected(None, 30, 2)]);
     }
 }
