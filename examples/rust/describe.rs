@@ -5,7 +5,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use rmlx::{Audio, EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session};
+use rmlx::{
+    Audio, EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session,
+};
 
 type AnyResult<T> = Result<T, Box<dyn std::error::Error>>;
 
