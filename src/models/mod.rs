@@ -5,6 +5,8 @@
 //! MLX arrays and never leaves the thread that made it.
 
 mod gemma4_unified;
+#[cfg(test)]
+mod golden;
 
 use std::ops::Range;
 

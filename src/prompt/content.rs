@@ -4,6 +4,8 @@
 //! some take lists in user messages alone. Each template is tried once with a needle in each form, and what it
 //! writes tells.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use super::message::{Message, Part};
@@ -30,7 +32,8 @@ pub(super) struct Forms {
 
 impl Forms {
     pub fn of(template: &Template, variables: &Map<String, Value>) -> Self {
-        let trial = |role: &str, content: Value| Trial { template, variables }.run(role, content);
+        let trials = Trials { template, variables, looped: Cell::new(false) };
+        let trial = |role: &str, content: Value| trials.run(role, content);
         let text = json!({"type": "text", "text": NEEDLE});
         let shows = |out: &Option<String>| out.as_ref().is_some_and(|out| out.contains(NEEDLE));
         let string = trial("user", json!(NEEDLE));
@@ -54,7 +57,11 @@ impl Forms {
     }
 
     fn takes_lists(&self, message: &Message) -> bool {
-        let role = if message.is_model() { "assistant" } else { message.role.as_str() };
+        let role = match message.role.as_str() {
+            _ if message.is_model() => "assistant",
+            "developer" => "system",
+            role => role,
+        };
         let known = ROLES.iter().find(|r| **r == role).unwrap_or(&"user");
         self.lists.contains(known)
     }
@@ -116,14 +123,19 @@ fn media_part(kind: MediaKind) -> Value {
     }
 }
 
-struct Trial<'a> {
+struct Trials<'a> {
     template: &'a Template,
     variables: &'a Map<String, Value>,
+    /// A template that loops costs a second each time, so the first time is the last.
+    looped: Cell<bool>,
 }
 
-impl Trial<'_> {
+impl Trials<'_> {
     /// What the template writes for a short conversation that holds `content` in a message of `role`.
     fn run(&self, role: &str, content: Value) -> Option<String> {
+        if self.looped.get() {
+            return None;
+        }
         let message = json!({"role": role, "content": content});
         let user = json!({"role": "user", "content": "x"});
         let messages = match role {
@@ -134,7 +146,9 @@ impl Trial<'_> {
         let mut variables = self.variables.clone();
         variables.insert("messages".into(), messages);
         variables.insert("add_generation_prompt".into(), json!(true));
-        self.template.render(&variables).ok()
+        let rendered = self.template.render(&variables);
+        self.looped.set(rendered.as_ref().is_err_and(Template::is_looping));
+        rendered.ok()
     }
 }
 

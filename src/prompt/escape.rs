@@ -43,7 +43,7 @@ impl<'a> Escaper<'a> {
         for (at, c) in text.char_indices() {
             out.push(c);
             let hit = self.spellings.longest_at(text, at, |m| m.spelled.control && escaped(&text[at..m.end]));
-            let open = || at < trimmed.len() && self.spellings.begins_control(&trimmed[at..], escaped);
+            let open = || trimmed.get(at..).is_some_and(|end| self.spellings.begins_control(end, escaped));
             if hit.is_some() || open() {
                 out.push(self.mark);
             }

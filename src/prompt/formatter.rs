@@ -30,8 +30,8 @@ impl Formatter {
     pub fn load(dir: &Path) -> Result<Formatter> {
         let config = TokenConfig::load(dir)?;
         let sources = Sources::find(dir, &config)?;
-        let text = sources.default.as_ref().map(|s| s.text.as_str());
-        let tokenizer = TextTokenizer::load(dir, config, text)?;
+        let texts: Vec<&str> = sources.all().map(|s| s.text.as_str()).collect();
+        let tokenizer = TextTokenizer::load(dir, config, &texts.concat())?;
         Self::new(tokenizer, sources)
     }
 
@@ -218,4 +218,62 @@ fn medium(attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
     };
     let block = layout.block(media).map_err(|e| e.with("message_index", *message))?;
     Ok(Medium { media: media.clone(), kind, message: *message, placeholder, block })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{gemma_tokenizer, load};
+    use super::*;
+    use crate::error::Code;
+    use crate::prompt::Message;
+    use serde_json::json;
+
+    fn one_message() -> Prompt {
+        Prompt { messages: vec![Message::text("user", "x")], ..Prompt::default() }
+    }
+
+    #[test]
+    fn a_formatter_goes_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Formatter>();
+    }
+
+    #[test]
+    fn broken_files_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |e: Option<Error>| e.unwrap().details()["file"].as_str().unwrap().to_owned();
+        assert_eq!(file(Formatter::load(dir.path()).err()), "tokenizer.json");
+        assert_eq!(file(load(&json!({"model": 3}), json!({}), None).err()), "tokenizer.json");
+        let e = load(&gemma_tokenizer(), json!({}), Some("{% for %}")).err().unwrap();
+        assert_eq!((e.code(), &e.details()["line"]), (Code::InvalidSnapshot, &json!(1)));
+        std::fs::write(dir.path().join("tokenizer_config.json"), "[").unwrap();
+        assert_eq!(file(Formatter::load(dir.path()).err()), "tokenizer_config.json");
+    }
+
+    #[test]
+    fn a_template_for_tools_is_used_with_tools_only() {
+        let templates = json!([{"name": "default", "template": "D"}, {"name": "tool_use", "template": "T"}]);
+        let f = load(&gemma_tokenizer(), json!({"chat_template": templates}), None).unwrap();
+        let mut prompt = one_message();
+        assert_eq!(f.render(&prompt, true).unwrap(), "D");
+        prompt.tools = Some(json!([]));
+        assert_eq!(f.render(&prompt, true).unwrap(), "D");
+        prompt.tools = Some(json!([{}]));
+        assert_eq!(f.render(&prompt, true).unwrap(), "T");
+    }
+
+    #[test]
+    fn a_looping_template_is_an_error_at_render_and_does_not_hold_up_the_load() {
+        let template = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let f = load(&gemma_tokenizer(), json!({}), Some(template)).unwrap();
+        assert_eq!(f.render(&one_message(), true).unwrap_err().code(), Code::InvalidPrompt);
+    }
+
+    #[test]
+    fn the_last_turn_is_the_models() {
+        let f = super::super::testing::gemma();
+        let ids = f.encode(&f.render(&one_message(), true).unwrap(), true).unwrap();
+        let start = f.last_turn_start(&ids).unwrap();
+        assert_eq!(f.decode(&ids[start..], false).unwrap(), "<|turn>model\n");
+    }
 }

@@ -9,9 +9,14 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 
 use super::{json_dumps, strftime};
 
-/// Steps of one rendering after which a template counts as looping. A conversation of a thousand turns with tools
-/// takes a few million.
-const FUEL: u64 = 40_000_000;
+/// Steps of one rendering after which a template counts as looping, given how many messages there are.
+///
+/// A turn takes some hundreds of steps, and where a template looks at the other messages for each one (the larger
+/// Gemma 4 models') about four for every pair.
+pub(super) fn fuel(messages: usize) -> u64 {
+    let messages = messages.min(1_000_000) as u64;
+    20_000_000 + 10_000 * messages + 10 * messages * messages
+}
 
 /// Nesting of macros, loops and blocks; minijinja counts a macro as several. Low enough for the 512 KiB stack of a
 /// secondary thread on Apple's systems.
@@ -48,7 +53,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     env.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()?);
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_undefined_behavior(UndefinedBehavior::Lenient);
-    env.set_fuel(Some(FUEL));
+    env.set_fuel(Some(fuel(0)));
     env.set_recursion_limit(RECURSION);
     env.set_unknown_method_callback(python_method);
     env.add_function("raise_exception", raise_exception);

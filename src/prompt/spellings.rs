@@ -21,6 +21,8 @@ pub(super) struct Spellings {
     entries: HashMap<String, Spelled>,
     /// The control spellings, sorted, to find those that begin with a given text.
     control: Vec<String>,
+    /// Bytes of the longest of them.
+    longest_control: usize,
 }
 
 /// A spelling found at `start..end` of a text.
@@ -44,7 +46,8 @@ impl Spellings {
         let mut control: Vec<String> =
             entries.iter().filter(|(_, s)| s.control).map(|(t, _)| t.clone()).collect();
         control.sort_unstable();
-        Self { lengths, entries, control }
+        let longest_control = control.iter().map(String::len).max().unwrap_or(0);
+        Self { lengths, entries, control, longest_control }
     }
 
     pub fn get(&self, text: &str) -> Option<&Spelled> {
@@ -67,6 +70,9 @@ impl Spellings {
 
     /// Whether `text` is the beginning, but not the whole, of a control spelling that `counts`.
     pub fn begins_control(&self, text: &str, counts: impl Fn(&str) -> bool) -> bool {
+        if text.is_empty() || text.len() >= self.longest_control {
+            return false;
+        }
         let from = self.control.partition_point(|s| s.as_str() < text);
         self.control[from..]
             .iter()

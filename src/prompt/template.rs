@@ -27,7 +27,9 @@ impl Template {
     pub fn compile(source: Source) -> Result<Self> {
         let compile = || {
             let mut env = jinja::environment()?;
-            env.add_template_owned(NAME, without_generation_tags(&source.text))?;
+            // Jinja reads every kind of line end as a newline.
+            let text = source.text.replace("\r\n", "\n").replace('\r', "\n");
+            env.add_template_owned(NAME, without_generation_tags(&text))?;
             Ok(env)
         };
         match compile() {
@@ -43,8 +45,11 @@ impl Template {
     /// Renders with these variables; an error says in which line, and what the template raised.
     pub fn render(&self, variables: &Map<String, Value>) -> Result<String> {
         let mut out = Bounded::default();
+        let messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
+        let mut env = self.env.clone();
+        env.set_fuel(Some(jinja::fuel(messages)));
         let mut render = || {
-            let template = self.env.get_template(NAME)?;
+            let template = env.get_template(NAME)?;
             template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut out).map(drop)
         };
         if let Err(e) = render() {
@@ -52,6 +57,13 @@ impl Template {
         }
         String::from_utf8(out.bytes)
             .map_err(|_| Error::prompt(format!("{}: the output is not UTF-8", self.source.file)))
+    }
+}
+
+impl Template {
+    /// Whether this error of [`Self::render`] means that the steps ran out.
+    pub fn is_looping(error: &Error) -> bool {
+        error.details().contains_key("looping")
     }
 }
 
@@ -86,7 +98,10 @@ fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Erro
             None => kind.to_string(),
         },
     };
-    let error = make(format!("{place}: {what}")).with("file", file);
+    let mut error = make(format!("{place}: {what}")).with("file", file);
+    if e.kind() == ErrorKind::OutOfFuel {
+        error = error.with("looping", true);
+    }
     match line {
         Some(line) => error.with("line", line),
         None => error,
@@ -211,6 +226,7 @@ mod tests {
     fn whitespace_is_trimmed_as_by_transformers() {
         assert_eq!(text("a\n  {% if true %}\nb\n  {% endif %}\nc\n", json!({})), "a\nb\nc");
         assert_eq!(text("  {%- if true -%}  x {%+ endif %}", json!({})), "x ");
+        assert_eq!(text("{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n", json!({})), "b\nc");
         assert_eq!(text("{# note #}\nx{{ '\\n' }}\n", json!({})), "x\n");
     }
 

@@ -43,6 +43,10 @@ impl Sources {
         }
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Source> {
+        self.default.iter().chain(&self.tool_use)
+    }
+
     /// One template as a string, several as a list of `{name, template}` or a map from name to template.
     fn from_json(file: &str, value: &Value) -> Result<Self> {
         let source = |text: &str| Source { file: file.to_owned(), text: text.to_owned() };

@@ -48,36 +48,34 @@ pub(super) struct TextTokenizer {
 impl TextTokenizer {
     /// Reads `tokenizer.json`, and `tokenizer_config.json` where there is one.
     ///
-    /// `template` is the chat template's source: spellings that it writes carry structure.
-    pub fn load(dir: &Path, config: TokenConfig, template: Option<&str>) -> Result<Self> {
-        let path = dir.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(|e| {
-            Error::snapshot(format!("tokenizer.json cannot be read: {e}")).with("file", "tokenizer.json")
-        })?;
-        let inner = Tokenizer::from_bytes(bytes).map_err(|e| {
-            Error::snapshot(format!("tokenizer.json is not valid: {e}")).with("file", "tokenizer.json")
-        })?;
+    /// `template` is the source of the chat templates: spellings that they write carry structure.
+    pub fn load(dir: &Path, config: TokenConfig, template: &str) -> Result<Self> {
+        const FILE: &str = "tokenizer.json";
+        let error = |what, e| Error::snapshot(format!("{FILE} {what}: {e}")).with("file", FILE);
+        let bytes = std::fs::read(dir.join(FILE)).map_err(|e| error("cannot be read", e.into()))?;
+        let inner = Tokenizer::from_bytes(bytes).map_err(|e| error("is not valid", e))?;
         Self::new(inner, config, template)
     }
 
-    pub fn new(mut inner: Tokenizer, config: TokenConfig, template: Option<&str>) -> Result<Self> {
+    pub fn new(mut inner: Tokenizer, config: TokenConfig, template: &str) -> Result<Self> {
         // The host's prompt is encoded as it is: a tokenizer.json may carry its trainer's length limits.
         inner.with_padding(None);
         let _ = inner.with_truncation(None);
         config.add_missing_tokens(&mut inner)?;
         let added = sorted_added_tokens(&inner);
+        let written = markup_in(template, &added);
         let is_control = |id: u32, token: &AddedToken| {
             token.special
                 || inner.get_model().id_to_token(id).is_none()
                 || config.names_special(&token.content)
-                || template
-                    .is_some_and(|t| token_config::is_markup(&token.content) && t.contains(&token.content))
+                || written.contains(&id)
         };
-        let entries = added.iter().map(|(id, token)| (token, spelled(*id, token, is_control(*id, token))));
-        let control_ids: HashSet<u32> =
-            entries.clone().filter(|(_, s)| s.control).map(|(_, s)| s.id).collect();
+        let entries: Vec<(&AddedToken, Spelled)> =
+            added.iter().map(|(id, token)| (token, spelled(*id, token, is_control(*id, token)))).collect();
+        let control_ids = entries.iter().filter(|(_, s)| s.control).map(|(_, s)| s.id).collect();
         // Control spellings are looked for in the raw text whatever their flag says, where marks still have places.
-        let (late, early): (Vec<_>, Vec<_>) = entries.partition(|(token, s)| token.normalized && !s.control);
+        let (late, early): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(token, s)| token.normalized && !s.control);
         let raw = Spellings::new(early.into_iter().map(|(token, s)| (token.content.clone(), s)));
         let late = late.into_iter().map(|(token, s)| Ok((normalize(&inner, &token.content)?, s)));
         let normalized = Spellings::new(late.collect::<Result<Vec<_>>>()?);
@@ -205,6 +203,13 @@ fn sorted_added_tokens(inner: &Tokenizer) -> Vec<(u32, AddedToken)> {
     added
 }
 
+/// The added tokens that a template writes, as far as they look like markup.
+fn markup_in(template: &str, added: &[(u32, AddedToken)]) -> HashSet<u32> {
+    let markup = added.iter().filter(|(_, token)| token_config::is_markup(&token.content));
+    let markup = Spellings::new(markup.map(|(id, token)| (token.content.clone(), spelled(*id, token, true))));
+    markup.find_all(template, |_| true).iter().map(|m| m.spelled.id).collect()
+}
+
 fn spelled(id: u32, token: &AddedToken, control: bool) -> Spelled {
     Spelled { id, control, lstrip: token.lstrip, rstrip: token.rstrip, single_word: token.single_word }
 }
@@ -256,7 +261,7 @@ mod tests {
 
     fn tokenizer(json: &Value, config: Value) -> TextTokenizer {
         let inner = Tokenizer::from_bytes(json.to_string()).unwrap();
-        TextTokenizer::new(inner, TokenConfig::from_json(&config), None).ok().unwrap()
+        TextTokenizer::new(inner, TokenConfig::from_json(&config), "").ok().unwrap()
     }
 
     /// Cheap random numbers, the same in every run.

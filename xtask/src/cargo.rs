@@ -50,17 +50,22 @@ pub enum Profile {
 pub fn build(profile: Profile) -> Result<PathBuf> {
     let mut build = command();
     build.args(["build", "--package", "rmlx", "--lib"]);
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => {
-            build.arg("--release");
-            "release"
-        }
-    };
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
     process::run(&mut build)?;
+    output_folder(profile)
+}
+
+/// Where Cargo puts what it builds.
+pub fn output_folder(profile: Profile) -> Result<PathBuf> {
     let metadata = metadata()?;
     let target = metadata["target_directory"]
         .as_str()
         .ok_or_else(|| anyhow!("cargo metadata names no target directory"))?;
-    Ok(PathBuf::from(target).join(folder))
+    let name = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    Ok(PathBuf::from(target).join(name))
 }

@@ -1,7 +1,9 @@
 //! The project's chores: `cargo xtask <command>`.
 
+mod bench;
 mod cargo;
 mod compile;
+mod demo;
 mod dist;
 mod header;
 mod library;
@@ -22,7 +24,11 @@ usage: cargo xtask <command>
   header [--check]              make include/rmlx.h, or check that it is up to date
   symbols --check               check what the shared library exports
   test [--filter TEXT]          run every test, or those whose name has the text in it
-  dist                          lay out headers, libraries and licences under dist/";
+  dist                          lay out headers, libraries and licences under dist/
+  demo [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
+                                build the C example and ask it about a picture
+  bench [--midsize FORMATS] [--rounds N]
+                                compare with mlx-vlm";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +46,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "symbols" => symbols::command(rest),
         "test" => test::command(rest),
         "dist" => dist::command(rest),
+        "demo" => demo::command(rest),
+        "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

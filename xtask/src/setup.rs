@@ -42,6 +42,11 @@ pub fn ensure() -> Result<Option<Stage>> {
     run(config::configured_backend().unwrap_or(Backend::Cpu)).map(Some)
 }
 
+/// The version of MLX that rmlx is built with.
+pub fn mlx_version() -> Result<String> {
+    Ok(sources::find()?.mlx_version)
+}
+
 fn run(backend: Backend) -> Result<Stage> {
     if !cfg!(target_os = "linux") {
         bail!("this platform is not supported: rmlx is built on Linux, macOS and for iOS");

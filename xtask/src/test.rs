@@ -22,6 +22,9 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if let Err(error) = run(&mut report) {
         report.fail("test", &error);
     }
+    if report.passed() + report.failed() == 0 {
+        bail!("no test has {filter} in its name");
+    }
     println!("\n{} passed, {} failed", report.passed(), report.failed());
     ensure!(report.failed() == 0, "{} failed", report.failures().join(", "));
     Ok(())

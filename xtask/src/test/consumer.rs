@@ -59,12 +59,12 @@ fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
     let Some(stage) = stage else { return Ok(()) };
     let resolved = process::capture(Command::new("ldd").arg(executable).env_remove("LD_LIBRARY_PATH"))?;
     for name in stage.runtime_libraries() {
-        let path = prefix.join("lib").join(name);
-        ensure!(
-            resolved.contains(&path.display().to_string()),
-            "{name} is not {}\n{resolved}",
-            path.display()
-        );
+        let expected = prefix.join("lib").join(name).canonicalize()?;
+        let found = resolved.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" => "));
+        // After the path comes the address in parentheses.
+        let path = found.and_then(|found| Some(found.rsplit_once(" (")?.0)).unwrap_or_default();
+        let canonical = Path::new(path).canonicalize().ok();
+        ensure!(canonical == Some(expected), "{name} comes from somewhere else\n{resolved}");
     }
     Ok(())
 }

@@ -1,0 +1,146 @@
+//! Runs one prompt and prints what it took, as one line of JSON.
+//!
+//! The same arguments and the same fields as `benches/mlx_vlm_driver.py`, so that `cargo xtask bench` can put them side
+//! by side.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rmlx::{
+    EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session, SessionOptions,
+};
+use serde_json::json;
+
+#[derive(Default)]
+struct Arguments {
+    model: PathBuf,
+    prompt: String,
+    image: Option<PathBuf>,
+    tokens: usize,
+    repeats: usize,
+}
+
+/// What one generation took.
+struct Run {
+    /// The time of day at which the first token came.
+    first_token: Duration,
+    ttft_ms: f64,
+    decode_tps: f64,
+    tokens: Vec<u32>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = parse()?;
+    let started: f64 = std::env::var("RMLX_BENCH_STARTED")?.parse()?;
+
+    let loading = Instant::now();
+    let model = Model::load(&arguments.model, LoadOptions::default())?;
+    let load_ms = milliseconds(loading.elapsed());
+    let session = Session::new(&model, &SessionOptions::default())?;
+
+    let cold = run(&session, &arguments)?;
+    let prompt_ids = session.prompt_tokens()?;
+    let mut later = Vec::new();
+    for _ in 0..arguments.repeats {
+        session.reset()?;
+        later.push(run(&session, &arguments)?);
+    }
+    let measured = if later.is_empty() { std::slice::from_ref(&cold) } else { &later };
+    let ttft_ms = median(measured.iter().map(|run| run.ttft_ms).collect());
+    let report = json!({
+        "first_token_ms": 1e3 * (cold.first_token.as_secs_f64() - started),
+        "load_ms": load_ms,
+        "first_ttft_ms": cold.ttft_ms,
+        "ttft_ms": ttft_ms,
+        "prefill_tps": prompt_ids.len() as f64 / ttft_ms * 1e3,
+        "decode_tps": median(measured.iter().map(|run| run.decode_tps).collect()),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "prompt_tokens": prompt_ids.len(),
+        "prompt_ids": prompt_ids,
+        "tokens": cold.tokens,
+    });
+    println!("{report}");
+    Ok(())
+}
+
+/// One greedy generation of exactly so many tokens, from the picture's file to the last token.
+fn run(session: &Session, arguments: &Arguments) -> Result<Run, Box<dyn Error>> {
+    let begin = Instant::now();
+    let mut parts = vec![Part::Text(arguments.prompt.clone())];
+    if let Some(file) = &arguments.image {
+        parts.insert(0, Part::Media(Media::Image(Image::decode(&std::fs::read(file)?)?).into()));
+    }
+    let prompt =
+        Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() };
+    let options = GenerationOptions {
+        max_tokens: Some(arguments.tokens),
+        temperature: Some(0.0),
+        ignore_eos: true,
+        ..GenerationOptions::default()
+    };
+    session.submit(&prompt, &options)?;
+
+    let mut tokens = Vec::new();
+    let mut first = None;
+    let mut last = begin;
+    loop {
+        let event = session.step()?;
+        if event.kind == EventKind::Finish {
+            if let Some(error) = event.error {
+                return Err(error.into());
+            }
+            break;
+        }
+        let Some(token) = event.token else { continue };
+        last = Instant::now();
+        first.get_or_insert((last, SystemTime::now()));
+        tokens.push(token);
+    }
+    let (first, time_of_day) = first.ok_or("no token was generated")?;
+    Ok(Run {
+        first_token: time_of_day.duration_since(UNIX_EPOCH)?,
+        ttft_ms: milliseconds(first - begin),
+        decode_tps: (tokens.len() - 1) as f64 / (last - first).as_secs_f64(),
+        tokens,
+    })
+}
+
+fn parse() -> Result<Arguments, Box<dyn Error>> {
+    let mut arguments = Arguments { repeats: 2, ..Arguments::default() };
+    let mut rest = std::env::args().skip(1);
+    while let Some(flag) = rest.next() {
+        let value = rest.next().ok_or_else(|| format!("{flag} has no value"))?;
+        match flag.as_str() {
+            "--model" => arguments.model = value.into(),
+            "--prompt" => arguments.prompt = value,
+            "--image" => arguments.image = Some(value.into()),
+            "--tokens" => arguments.tokens = value.parse()?,
+            "--repeats" => arguments.repeats = value.parse()?,
+            _ => return Err(format!("unknown option {flag}").into()),
+        }
+    }
+    Ok(arguments)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn peak_rss_bytes() -> u64 {
+    // SAFETY: an all-zero rusage is a valid value, and the call only writes to it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    // Linux counts in kilobytes, Darwin in bytes.
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    u64::try_from(usage.ru_maxrss).unwrap_or_default() * unit
+}

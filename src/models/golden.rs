@@ -1,0 +1,224 @@
+//! The models against the golden fixtures of `tests/fixtures` (its README.md has the schema), on one thread.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use mlx_rs::Array;
+use mlx_rs::transforms::eval;
+use serde_json::Value;
+
+use super::{Architecture, Chunk, LanguageModel, SoftTokens, architecture};
+use crate::media::{Audio, Image, Media};
+use crate::nn::Device;
+use crate::nn::cache::Cache;
+use crate::nn::testing::host;
+use crate::snapshot::Snapshot;
+
+/// Logits may be this far off, in standard deviations of the reference's row.
+const TOLERANCE: f32 = 1e-3;
+
+fn fixtures() -> PathBuf {
+    match std::env::var_os("RMLX_FIXTURES") {
+        Some(dir) => dir.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+struct Loaded {
+    folder: String,
+    key: String,
+    architecture: Box<dyn Architecture>,
+    model: Box<dyn LanguageModel>,
+    suppressed: Vec<usize>,
+}
+
+fn load(folder: &str, key: &str) -> Loaded {
+    let snapshot = Snapshot::open(&fixtures().join(folder)).unwrap();
+    let architecture = architecture(&snapshot).unwrap();
+    let mut steps = Vec::new();
+    let model = architecture
+        .load(&snapshot, Device::Cpu, &mut |done| {
+            steps.push(done);
+            Ok(())
+        })
+        .unwrap();
+    assert!(steps.is_sorted() && steps.first() == Some(&0.0) && steps.last() == Some(&1.0), "{steps:?}");
+    let suppressed = snapshot.generation_config.as_ref().map_or(&Value::Null, |c| &c["suppress_tokens"]);
+    let suppressed = suppressed.as_array().into_iter().flatten().map(|v| v.as_u64().unwrap() as usize).collect();
+    Loaded { folder: folder.into(), key: key.into(), architecture, model, suppressed }
+}
+
+/// One conversation of `golden/`.
+struct Case {
+    name: String,
+    json: Value,
+    tensors: std::collections::HashMap<String, Array>,
+    ids: Vec<i32>,
+    media: Vec<(Media, Range<usize>)>,
+}
+
+fn cases() -> Vec<Case> {
+    let mut names: Vec<PathBuf> = std::fs::read_dir(fixtures().join("golden"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    names.sort();
+    names.iter().map(|path| case(path)).collect()
+}
+
+fn case(path: &Path) -> Case {
+    let json = json(path);
+    let parts = json["messages"].as_array().unwrap().iter().flat_map(|m| m["parts"].as_array().unwrap());
+    let files = parts.filter(|part| part["type"] != "text").map(|part| {
+        let bytes = std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
+        match part["type"].as_str().unwrap() {
+            "image" => {
+                let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
+                Media::Image(Image::decode(&bytes).unwrap().with_soft_token_budget(budget).unwrap())
+            }
+            _ => Media::Audio(Audio::decode(&bytes).unwrap()),
+        }
+    });
+    let spans = json["media"].as_array().unwrap().iter().map(|m| {
+        let begin = m["begin"].as_u64().unwrap() as usize + 1;
+        begin..begin + m["soft_tokens"].as_u64().unwrap() as usize
+    });
+    Case {
+        name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+        tensors: Array::load_safetensors(path.with_extension("safetensors")).unwrap(),
+        ids: json["prompt_ids"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i32).collect(),
+        media: files.zip(spans).collect(),
+        json,
+    }
+}
+
+fn ids(values: &[i32]) -> Array {
+    Array::from_slice(values, &[values.len() as i32])
+}
+
+/// Prefills the prompt in chunks of `size` that split no medium, and gives the last row's logits.
+fn prefill(loaded: &Loaded, case: &Case, size: usize, cache: &mut Cache) -> Vec<f32> {
+    let soft: Vec<(Range<usize>, SoftTokens)> =
+        case.media.iter().map(|(media, at)| (at.clone(), loaded.model.encode(media).unwrap())).collect();
+    let mut start = 0;
+    let mut logits = None;
+    while start < case.ids.len() {
+        let mut end = (start + size).min(case.ids.len());
+        if let Some((_, at)) = case.media.iter().find(|(_, at)| at.start < end && end < at.end) {
+            end = at.end;
+        }
+        let inside = |at: &Range<usize>| at.start >= start && at.end <= end;
+        let shift = |at: &Range<usize>| at.start - start..at.end - start;
+        let here: Vec<_> = soft.iter().filter(|(at, _)| inside(at)).map(|(at, t)| (shift(at), t.clone())).collect();
+        let blocks: Vec<_> = case
+            .media
+            .iter()
+            .filter(|(media, at)| matches!(media, Media::Image(_)) && inside(at))
+            .map(|(_, at)| shift(at))
+            .collect();
+        let ids = ids(&case.ids[start..end]);
+        logits = Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());
+        eval(cache.arrays()).unwrap();
+        start = end;
+    }
+    host(&logits.unwrap())
+}
+
+fn distance(a: &[f32], b: &[f32], sigma: f32) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / sigma
+}
+
+fn best(logits: &[f32], suppressed: &[usize]) -> i32 {
+    let allowed = logits.iter().enumerate().filter(|(id, _)| !suppressed.contains(id));
+    allowed.max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as i32
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+/// The soft tokens' rows that the fixture keeps; the worst distance, relative to their own size.
+fn check_soft(loaded: &Loaded, case: &Case, result: &Value) -> f32 {
+    let mut worst = 0f32;
+    for (i, (media, at)) in case.media.iter().enumerate() {
+        let block = loaded.architecture.layout().block(media).unwrap();
+        assert_eq!(block.count, at.len(), "{}", case.name);
+        assert_eq!(block.soft as i32, case.ids[at.start]);
+        assert_eq!((block.before[0] as i32, block.after[0] as i32), (case.ids[at.start - 1], case.ids[at.end]));
+        let tokens = loaded.model.encode(media).unwrap();
+        assert_eq!(tokens.count(), at.len());
+        let expected = &case.tensors[&format!("{}/soft/{i}", loaded.key)];
+        let rows: Vec<i32> = numbers(&result["soft_rows"][i]).iter().map(|r| *r as i32).collect();
+        let found = host(&tokens.features.take_axis(ids(&rows), 0).unwrap());
+        let expected = host(expected);
+        let size = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-6);
+        worst = worst.max(distance(&found, &expected, size));
+    }
+    worst
+}
+
+/// Greedy tokens, as long as the reference's margin says that they must agree.
+fn check_greedy(loaded: &Loaded, case: &Case, result: &Value, sigma: f32, first: &[f32], cache: &mut Cache) -> usize {
+    let margins = numbers(&result["greedy_margins"]);
+    let expected: Vec<i32> = numbers(&result["greedy_ids"]).iter().map(|v| *v as i32).collect();
+    let mut logits = first.to_vec();
+    for (step, (id, margin)) in expected.iter().zip(&margins).enumerate() {
+        let found = best(&logits, &loaded.suppressed);
+        if found != *id {
+            let told = format!("{} {} step {step}: {found} instead of {id}", loaded.folder, case.name);
+            assert!((*margin as f32) < 4.0 * TOLERANCE * sigma, "{told}, margin {margin}");
+            return step;
+        }
+        let next = loaded.model.forward(&Chunk::text(&ids(&[found])), cache).unwrap();
+        eval(std::iter::once(&next).chain(cache.arrays())).unwrap();
+        logits = host(&next);
+    }
+    expected.len()
+}
+
+fn check(loaded: &Loaded, case: &Case) -> Option<(f32, f32)> {
+    let result = case.json["results"].get(&loaded.key)?;
+    let sigma = result["sigma"].as_f64().unwrap() as f32;
+    let expected = host(&case.tensors[&format!("{}/logits", loaded.key)]);
+    let soft = check_soft(loaded, case, result);
+    let mut cache = loaded.model.new_cache();
+    let logits = prefill(loaded, case, usize::MAX / 2, &mut cache);
+    let off = distance(&logits, &expected, sigma);
+    let same = check_greedy(loaded, case, result, sigma, &logits, &mut cache);
+    println!("{:22} {:26} logits {off:.1e} sigma, soft {soft:.1e}, greedy {same}", loaded.folder, case.name);
+    for size in [1, 7, 50] {
+        let chunked = prefill(loaded, case, size, &mut loaded.model.new_cache());
+        assert!(distance(&chunked, &logits, sigma) < 2e-4, "{} in chunks of {size}", case.name);
+    }
+    Some((off, soft))
+}
+
+#[test]
+fn logits_soft_tokens_and_greedy_tokens_are_the_references() {
+    let folders: BTreeMap<String, String> =
+        serde_json::from_value(json(&fixtures().join("snapshots.json"))).unwrap();
+    let cases = cases();
+    for (folder, key) in &folders {
+        let loaded = load(folder, key);
+        for (case, (off, soft)) in cases.iter().filter_map(|case| Some((case, check(&loaded, case)?))) {
+            assert!(off < TOLERANCE, "{folder} {}: logits are off by {off} sigma", case.name);
+            assert!(soft < TOLERANCE, "{folder} {}: soft tokens are off by {soft}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_cancel_stops_the_load() {
+    let snapshot = Snapshot::open(&fixtures().join("unified-mxfp4")).unwrap();
+    let architecture = architecture(&snapshot).unwrap();
+    let cancelled = crate::error::Error::new(crate::error::Code::Cancelled, "stop");
+    let stop = &mut |done: f32| if done > 0.4 { Err(cancelled.clone()) } else { Ok(()) };
+    assert_eq!(architecture.load(&snapshot, Device::Cpu, stop).err(), Some(cancelled.clone()));
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask bench`: rmlx beside mlx-vlm, on the same version of MLX, the same snapshots and the same prompts.
+//!
+//! The two run in turn, each in a process of its own, so that whatever else the machine does meets both.
+
+mod measurement;
+mod mlx_vlm;
+mod snapshots;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::cargo::{self, Profile};
+use crate::{paths, process, setup};
+use measurement::Measurement;
+use mlx_vlm::MlxVlm;
+
+const USAGE: &str = "usage: cargo xtask bench [--midsize FORMAT,...|all] [--rounds N]";
+const TOKENS: &str = "64";
+
+/// One snapshot and one prompt.
+struct Case {
+    name: String,
+    snapshot: PathBuf,
+    prompt: String,
+    image: Option<PathBuf>,
+    /// How often each of the two is started.
+    rounds: usize,
+    /// Requests in each process after the first; 0 where mlx-vlm takes minutes for one.
+    repeats: usize,
+}
+
+struct Options {
+    midsize: Vec<String>,
+    rounds: usize,
+}
+
+/// `cargo xtask bench [--midsize FORMAT,...|all] [--rounds N]`
+pub fn command(arguments: &[String]) -> Result<()> {
+    let options = parse(arguments)?;
+    setup::ensure()?;
+    let rmlx = build_driver()?;
+    let mlx_vlm = MlxVlm::prepare()?;
+    let mut cases = snapshots::tiny(options.rounds)?;
+    if !options.midsize.is_empty() {
+        cases.extend(snapshots::midsize(&mlx_vlm, &options.midsize)?);
+    }
+    for case in &cases {
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
+        for round in 1..=case.rounds {
+            println!("{}: round {round} of {}", case.name, case.rounds);
+            ours.push(measure(Command::new(&rmlx), case)?);
+            theirs.push(measure(mlx_vlm.driver(), case)?);
+        }
+        measurement::print_table(&case.name, &case.snapshot, &ours, &theirs)?;
+    }
+    Ok(())
+}
+
+fn parse(arguments: &[String]) -> Result<Options> {
+    let mut options = Options { midsize: Vec::new(), rounds: 3 };
+    let mut rest = arguments.iter();
+    while let Some(flag) = rest.next() {
+        let Some(value) = rest.next() else { bail!("{flag} has no value\n{USAGE}") };
+        match flag.as_str() {
+            "--midsize" if value == "all" => options.midsize = snapshots::FORMATS.map(str::to_owned).to_vec(),
+            "--midsize" => options.midsize = value.split(',').map(str::to_owned).collect(),
+            "--rounds" => options.rounds = value.parse().context(USAGE)?,
+            _ => bail!("unknown option {flag}\n{USAGE}"),
+        }
+    }
+    let unknown = options.midsize.iter().find(|format| !snapshots::FORMATS.contains(&format.as_str()));
+    ensure!(unknown.is_none(), "there is no midsize snapshot in {}", unknown.map_or("", String::as_str));
+    ensure!(options.rounds > 0, "--rounds has to be 1 or more");
+    Ok(options)
+}
+
+fn build_driver() -> Result<PathBuf> {
+    process::run(cargo::command().args(["build", "--release", "--package", "rmlx", "--example", "bench"]))?;
+    Ok(cargo::output_folder(Profile::Release)?.join("examples/bench"))
+}
+
+fn measure(mut driver: Command, case: &Case) -> Result<Measurement> {
+    driver.arg("--model").arg(&case.snapshot).args(["--prompt", &case.prompt, "--tokens", TOKENS]);
+    driver.args(["--repeats", &case.repeats.to_string()]);
+    if let Some(image) = &case.image {
+        driver.arg("--image").arg(image);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let printed =
+        process::capture(driver.current_dir(paths::root()).env("RMLX_BENCH_STARTED", now.to_string()))?;
+    let line = printed.lines().rfind(|line| line.starts_with('{'));
+    Measurement::read(line.ok_or_else(|| anyhow!("a benchmark driver printed no result\n{printed}"))?)
+}
