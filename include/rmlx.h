@@ -6,8 +6,9 @@
  *
  * A WHOLE PROGRAM
  *
- * Load a snapshot folder, ask about a picture, and print the answer as it comes. examples/c/describe.c is the same with
- * every error handled.
+ * Load a snapshot folder, ask about a picture, and print the answer as it comes. Build it with the flags that
+ * `pkg-config --cflags --libs rmlx` gives. examples/c/describe.c is the same with every error handled; here only the
+ * load is checked, and what fails after it is harmless, since the functions refuse a NULL that they are then given.
  *
  *     rmlx_model *model = NULL;
  *     rmlx_session *session = NULL;
@@ -125,8 +126,9 @@ extern "C" {
 /**
  * The ABI that this header describes; compare it with rmlx_abi_version().
  *
- * The number grows when functions, constants or fields are added. Nothing is ever taken away and no signature
- * changes, so a program built with this header runs with every library whose rmlx_abi_version() is at least this.
+ * The number grows when functions, constants or fields are added. Nothing is ever taken away and no
+ * signature changes, so a program built with this header runs with every library whose
+ * rmlx_abi_version() is at least this.
  */
 #define RMLX_ABI_VERSION 1
 
@@ -149,8 +151,8 @@ uint32_t rmlx_abi_version(void);
 /**
  * Whether the library that is running, on this machine, has a feature:
  *
- * - "image", "audio": pictures and sounds can be decoded (whether a model understands them is the model's matter:
- *   see rmlx_model_info_json)
+ * - "image", "audio": pictures and sounds can be decoded (whether a model understands them is the
+ *   model's matter: see rmlx_model_info_json)
  * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
  * - "metal": this GPU is Apple's, through Metal
  *
@@ -165,10 +167,11 @@ bool rmlx_has_feature(const char *name);
 /**
  * What was wrong, where, and what would be right.
  *
- * Written by a failing call to its last argument, if that is not NULL; what was there before is overwritten, so
- * release it first. Immutable: any number of threads may read it.
+ * Written by a failing call to its last argument, if that is not NULL; what was there before is
+ * overwritten, so release it first. Immutable: any number of threads may read it.
  *
- * Lifetime: yours, until rmlx_error_release. The error of an event (rmlx_event_error) belongs to the event.
+ * Lifetime: yours, until rmlx_error_release. The error of an event (rmlx_event_error) belongs to the
+ * event.
  */
 typedef struct rmlx_error rmlx_error;
 
@@ -191,7 +194,10 @@ typedef int32_t rmlx_status;
 /** The snapshot folder is incomplete, corrupt or contradicts itself. */
 #define RMLX_ERROR_INVALID_SNAPSHOT 3
 
-/** Valid, but not something that this build can do: an unknown architecture, a model that cannot hear, no GPU. */
+/**
+ * Valid, but not something that this build can do: an unknown architecture, a model that cannot hear,
+ * no GPU.
+ */
 #define RMLX_ERROR_UNSUPPORTED 4
 
 /** Memory ran out, or a limit that the host set would be passed. */
@@ -215,7 +221,10 @@ typedef int32_t rmlx_status;
 /** An earlier bug went through this session: only rmlx_session_reset and rmlx_session_release are left. */
 #define RMLX_ERROR_POISONED 11
 
-/** A bug in rmlx was caught before it could harm the host. Please report it with the error's message and details. */
+/**
+ * A bug in rmlx was caught before it could harm the host. Please report it with the error's message
+ * and details.
+ */
 #define RMLX_ERROR_PANIC 12
 
 /** Image or audio data cannot be decoded, or is not usable as such. */
@@ -227,7 +236,8 @@ typedef int32_t rmlx_status;
 /**
  * The name of a status: "RMLX_OK", "RMLX_ERROR_BUSY".
  *
- * Returns: a text that lives as long as the library; "RMLX_ERROR_UNKNOWN" for a number that is no status.
+ * Returns: a text that lives as long as the library; "RMLX_ERROR_UNKNOWN" for a number that is no
+ * status.
  *
  * Since: 0.1
  */
@@ -240,7 +250,7 @@ const char *rmlx_status_name(rmlx_status status);
  *
  * Since: 0.1
  */
-rmlx_status rmlx_error_code(const rmlx_error *error);
+rmlx_status rmlx_error_code(const struct rmlx_error *error);
 
 /**
  * What went wrong, as a sentence for people: UTF-8, NUL-terminated, without a full stop.
@@ -249,24 +259,24 @@ rmlx_status rmlx_error_code(const rmlx_error *error);
  *
  * Since: 0.1
  */
-const char *rmlx_error_message(const rmlx_error *error);
+const char *rmlx_error_message(const struct rmlx_error *error);
 
 /**
- * What went wrong, for programs: a JSON object, such as {"argument":"utf8","byte":17}. Which members there are
- * depends on the error and may grow; "{}" if there is nothing to add to code and message.
+ * What went wrong, for programs: a JSON object, such as {"argument":"utf8","byte":17}. Which members
+ * there are depends on the error and may grow; "{}" if there is nothing to add to code and message.
  *
  * Returns: a text that lives as long as the error; "{}" for NULL.
  *
  * Since: 0.1
  */
-const char *rmlx_error_details_json(const rmlx_error *error);
+const char *rmlx_error_details_json(const struct rmlx_error *error);
 
 /**
  * Releases an error. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_error_release(rmlx_error *error);
+void rmlx_error_release(struct rmlx_error *error);
 
 /* Texts that the library hands over to the host ---------------------------------------------------------- */
 
@@ -277,9 +287,14 @@ void rmlx_error_release(rmlx_error *error);
  */
 void rmlx_string_release(char *string);
 
-/* What callbacks of the host have in common: their user data --------------------------------------------- */
+/* Callbacks: what they have in common -------------------------------------------------------------------- */
 
-
+/**
+ * Called once with the user data of a callback that is no longer needed, to free it.
+ *
+ * It may run on any thread but the MLX thread, and must not call rmlx.
+ */
+typedef void (*rmlx_destroy_callback)(void *user_data);
 
 /* The log callback --------------------------------------------------------------------------------------- */
 
@@ -287,7 +302,8 @@ void rmlx_string_release(char *string);
 typedef int32_t rmlx_log_level;
 
 /**
- * Receives the messages of the log: UTF-8, NUL-terminated, without a newline, valid during the call only.
+ * Receives the messages of the log: UTF-8, NUL-terminated, without a newline, valid during the call
+ * only.
  *
  * It runs on a thread of its own, one message at a time, and must not call rmlx.
  */
@@ -306,14 +322,15 @@ typedef void (*rmlx_log_callback)(rmlx_log_level level, const char *message, voi
 #define RMLX_LOG_DEBUG 4
 
 /**
- * Sends the log of the whole process to a callback, or to nobody with a NULL `callback`, which is how it begins.
+ * Sends the log of the whole process to a callback, or to nobody with a NULL `callback`, which is how
+ * it begins.
  *
- * Only messages of `level` and those that matter more are sent. The callback that was set before has had its last
- * message, and its user data has been destroyed, when this returns. `destroy` may be NULL. If the call fails,
- * `destroy` is not called: `user_data` is still yours.
+ * Only messages of `level` and those that matter more are sent. The callback that was set before has
+ * had its last message, and its user data has been destroyed, when this returns. `destroy` may be
+ * NULL. If the call fails, `destroy` is not called: `user_data` is still yours.
  *
- * Errors: INVALID_ARGUMENT (unknown level; the callback that was set before stays); OUT_OF_MEMORY (no thread could
- * be started; nobody gets messages now).
+ * Errors: INVALID_ARGUMENT (unknown level; the callback that was set before stays); OUT_OF_MEMORY (no
+ * thread could be started; nobody gets messages now).
  *
  * Since: 0.1
  */
@@ -326,7 +343,8 @@ rmlx_status rmlx_set_log_callback(rmlx_log_level level,
 /* Cancel objects, for operations that have no session yet ------------------------------------------------ */
 
 /**
- * A flag that stops the operations that watch it, such as loading a model (rmlx_load_options_set_cancel).
+ * A flag that stops the operations that watch it, such as loading a model
+ * (rmlx_load_options_set_cancel).
  *
  * Thread-safe. Once triggered it stays so: make a new one for the next operation.
  *
@@ -341,15 +359,15 @@ typedef struct rmlx_cancel rmlx_cancel;
  *
  * Since: 0.1
  */
-rmlx_cancel *rmlx_cancel_new(void);
+struct rmlx_cancel *rmlx_cancel_new(void);
 
 /**
- * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at any time, as
- * often as you like. NULL is fine.
+ * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at
+ * any time, as often as you like. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_cancel_trigger(const rmlx_cancel *cancel);
+void rmlx_cancel_trigger(const struct rmlx_cancel *cancel);
 
 /**
  * Adds a reference.
@@ -358,22 +376,22 @@ void rmlx_cancel_trigger(const rmlx_cancel *cancel);
  *
  * Since: 0.1
  */
-rmlx_cancel *rmlx_cancel_retain(const rmlx_cancel *cancel);
+struct rmlx_cancel *rmlx_cancel_retain(const struct rmlx_cancel *cancel);
 
 /**
  * Gives a reference back. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_cancel_release(rmlx_cancel *cancel);
+void rmlx_cancel_release(struct rmlx_cancel *cancel);
 
 /* How a model is loaded ---------------------------------------------------------------------------------- */
 
 /**
  * How a model is loaded. Everything has a default, so rmlx_model_load also takes NULL for it.
  *
- * Use it from one thread at a time. A load takes a copy of what it needs: changing or releasing the options later
- * has no effect on it.
+ * Use it from one thread at a time. A load takes a copy of what it needs: changing or releasing the
+ * options later has no effect on it.
  *
  * Lifetime: yours, until rmlx_load_options_release.
  */
@@ -385,8 +403,8 @@ typedef int32_t rmlx_device;
 /**
  * Told how far a load is: `fraction` goes from 0 to 1 and never back.
  *
- * It runs on the thread that called rmlx_model_load, during that call. It may trigger a cancel object; it must not
- * call any other function of rmlx.
+ * It runs on the thread that called rmlx_model_load, during that call. It may trigger a cancel object;
+ * it must not call any other function of rmlx.
  */
 typedef void (*rmlx_progress_callback)(float fraction, void *user_data);
 
@@ -406,14 +424,14 @@ typedef void (*rmlx_progress_callback)(float fraction, void *user_data);
  *
  * Since: 0.1
  */
-rmlx_load_options *rmlx_load_options_new(void);
+struct rmlx_load_options *rmlx_load_options_new(void);
 
 /**
  * Releases load options. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_load_options_release(rmlx_load_options *options);
+void rmlx_load_options_release(struct rmlx_load_options *options);
 
 /**
  * Chooses where the model runs. Default: RMLX_DEVICE_AUTO.
@@ -422,56 +440,60 @@ void rmlx_load_options_release(rmlx_load_options *options);
  *
  * Since: 0.1
  */
-rmlx_status rmlx_load_options_set_device(rmlx_load_options *options, rmlx_device device, rmlx_error **error);
+rmlx_status rmlx_load_options_set_device(struct rmlx_load_options *options,
+                                         rmlx_device device,
+                                         rmlx_error **error);
 
 /**
  * Sets a callback that is told how far a load is; NULL for none, which is the default.
  *
- * `destroy` (or NULL) is called once with `user_data` when the callback has been replaced or the options have been
- * released, and no load uses it. If the call fails, `destroy` is not called: `user_data` is still yours.
+ * `destroy` (or NULL) is called once with `user_data` when the callback has been replaced or the
+ * options have been released, and no load uses it. If the call fails, `destroy` is not called:
+ * `user_data` is still yours.
  *
  * Errors: none of its own.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_load_options_set_progress(rmlx_load_options *options,
+rmlx_status rmlx_load_options_set_progress(struct rmlx_load_options *options,
                                            rmlx_progress_callback callback,
                                            void *user_data,
                                            rmlx_destroy_callback destroy,
                                            rmlx_error **error);
 
 /**
- * Sets the cancel object that a load watches; NULL for none, which is the default. The options take a reference.
+ * Sets the cancel object that a load watches; NULL for none, which is the default. The options take a
+ * reference.
  *
  * Errors: none of its own.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_load_options_set_cancel(rmlx_load_options *options,
+rmlx_status rmlx_load_options_set_cancel(struct rmlx_load_options *options,
                                          const rmlx_cancel *cancel,
                                          rmlx_error **error);
 
 /**
- * Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more than `bytes`.
- * Default: no limit of rmlx's own.
+ * Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more
+ * than `bytes`. Default: no limit of rmlx's own.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_load_options_set_memory_limit(rmlx_load_options *options,
+rmlx_status rmlx_load_options_set_memory_limit(struct rmlx_load_options *options,
                                                uint64_t bytes,
                                                rmlx_error **error);
 
 /**
- * Limits the context of every session of the model to `positions` tokens, prompt, media and answer together, if the
- * model itself allows that many. Default: what the model allows.
+ * Limits the context of every session of the model to `positions` tokens, prompt, media and answer
+ * together, if the model itself allows that many. Default: what the model allows.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_load_options_set_context_length(rmlx_load_options *options,
+rmlx_status rmlx_load_options_set_context_length(struct rmlx_load_options *options,
                                                  size_t positions,
                                                  rmlx_error **error);
 
@@ -480,8 +502,8 @@ rmlx_status rmlx_load_options_set_context_length(rmlx_load_options *options,
 /**
  * An image or a sound, decoded and ready to be part of a prompt.
  *
- * Thread-safe. It does not change. Two media of the same content are the same to a session, which therefore does not
- * evaluate a prompt's beginning again when an equal medium is made anew.
+ * Thread-safe. It does not change. Two media of the same content are the same to a session, which
+ * therefore does not evaluate a prompt's beginning again when an equal medium is made anew.
  *
  * Lifetime: reference-counted. Prompts hold a reference, so yours may go before theirs.
  */
@@ -495,14 +517,17 @@ typedef int32_t rmlx_pixel_format;
  *
  * Set every field, for example with an initializer, so that the ones you do not name are 0.
  */
-typedef struct {
+typedef struct rmlx_pixels {
     /** sizeof(rmlx_pixels) */
     size_t struct_size;
     /** The first byte of the first row. */
     const void *data;
     /** How many bytes may be read from `data`. */
     size_t size;
-    /** Bytes from the beginning of a row to that of the next; 0 if rows follow each other without a gap. */
+    /**
+     * Bytes from the beginning of a row to that of the next; 0 if rows follow each other without a
+     * gap.
+     */
     size_t row_stride;
     /** Pixels in a row. */
     uint32_t width;
@@ -536,19 +561,20 @@ typedef int32_t rmlx_media_type;
 #define RMLX_PIXELS_GRAY8 4
 
 /**
- * Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, recognized by its
- * bytes. The EXIF orientation is applied. `bytes` are not needed any more when this returns.
+ * Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,
+ * recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
+ * returns.
  *
  * - `out`: gets a reference for you
  *
- * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels, or more than
- * 128 Mi pixels); OUT_OF_MEMORY.
+ * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
+ * or more than 128 Mi pixels); OUT_OF_MEMORY.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_image_from_encoded(const void *bytes,
                                     size_t len,
-                                    rmlx_media **out,
+                                    struct rmlx_media **out,
                                     rmlx_error **error);
 
 /**
@@ -562,48 +588,52 @@ rmlx_status rmlx_image_from_encoded(const void *bytes,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_image_from_pixels(const rmlx_pixels *desc, rmlx_media **out, rmlx_error **error);
+rmlx_status rmlx_image_from_pixels(const struct rmlx_pixels *desc,
+                                   struct rmlx_media **out,
+                                   rmlx_error **error);
 
 /**
  * Makes the same image again, to be shown to the model in more or less detail than it would by itself.
  *
- * - `soft_tokens`: the most positions that it may take: 70, 140, 280, 560 or 1120; 0 for the model's own number
+ * - `soft_tokens`: the most positions that it may take: 70, 140, 280, 560 or 1120; 0 for the model's
+ *   own number
  * - `out`: gets a reference to the new image for you
  *
  * Errors: INVALID_ARGUMENT (another number, or `image` is a sound).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_image_with_soft_token_budget(const rmlx_media *image,
+rmlx_status rmlx_image_with_soft_token_budget(const struct rmlx_media *image,
                                               uint32_t soft_tokens,
-                                              rmlx_media **out,
+                                              struct rmlx_media **out,
                                               rmlx_error **error);
 
 /**
- * Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It becomes 16 kHz
- * mono. `bytes` are not needed any more when this returns.
+ * Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
+ * becomes 16 kHz mono. `bytes` are not needed any more when this returns.
  *
  * - `out`: gets a reference for you
  *
- * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN or infinite, or
- * more than an hour); OUT_OF_MEMORY.
+ * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN
+ * or infinite, or more than an hour); OUT_OF_MEMORY.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_audio_from_encoded(const void *bytes,
                                     size_t len,
-                                    rmlx_media **out,
+                                    struct rmlx_media **out,
                                     rmlx_error **error);
 
 /**
  * Makes a sound of PCM samples, which are copied, mixed down to mono and resampled to 16 kHz.
  *
- * - `samples`: `frames` times `channels` numbers, the channels of a frame side by side, full scale from -1 to 1
+ * - `samples`: `frames` times `channels` numbers, the channels of a frame side by side, full scale
+ *   from -1 to 1
  * - `rate`: frames a second
  * - `out`: gets a reference for you
  *
- * Errors: INVALID_ARGUMENT (no channel); INVALID_MEDIA (no frame, a sample that is NaN or infinite, a rate outside of
- * 1000 to 768000, or more than an hour); OUT_OF_MEMORY.
+ * Errors: INVALID_ARGUMENT (no channel); INVALID_MEDIA (no frame, a sample that is NaN or infinite, a
+ * rate outside of 1000 to 768000, or more than an hour); OUT_OF_MEMORY.
  *
  * Since: 0.1
  */
@@ -611,7 +641,7 @@ rmlx_status rmlx_audio_from_pcm_f32(const float *samples,
                                     size_t frames,
                                     uint32_t channels,
                                     uint32_t rate,
-                                    rmlx_media **out,
+                                    struct rmlx_media **out,
                                     rmlx_error **error);
 
 /**
@@ -621,14 +651,14 @@ rmlx_status rmlx_audio_from_pcm_f32(const float *samples,
  *
  * Since: 0.1
  */
-rmlx_media *rmlx_media_retain(const rmlx_media *media);
+struct rmlx_media *rmlx_media_retain(const struct rmlx_media *media);
 
 /**
  * Gives a reference back. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_media_release(rmlx_media *media);
+void rmlx_media_release(struct rmlx_media *media);
 
 /**
  * What a medium is.
@@ -637,7 +667,7 @@ void rmlx_media_release(rmlx_media *media);
  *
  * Since: 0.1
  */
-rmlx_media_type rmlx_media_kind(const rmlx_media *media);
+rmlx_media_type rmlx_media_kind(const struct rmlx_media *media);
 
 /**
  * The width of an image in pixels, the right way up.
@@ -646,7 +676,7 @@ rmlx_media_type rmlx_media_kind(const rmlx_media *media);
  *
  * Since: 0.1
  */
-uint32_t rmlx_image_width(const rmlx_media *image);
+uint32_t rmlx_image_width(const struct rmlx_media *image);
 
 /**
  * The height of an image in pixels, the right way up.
@@ -655,7 +685,7 @@ uint32_t rmlx_image_width(const rmlx_media *image);
  *
  * Since: 0.1
  */
-uint32_t rmlx_image_height(const rmlx_media *image);
+uint32_t rmlx_image_height(const struct rmlx_media *image);
 
 /**
  * How long a sound is, in seconds.
@@ -664,19 +694,21 @@ uint32_t rmlx_image_height(const rmlx_media *image);
  *
  * Since: 0.1
  */
-double rmlx_audio_seconds(const rmlx_media *audio);
+double rmlx_audio_seconds(const struct rmlx_media *audio);
 
 /* Conversations ------------------------------------------------------------------------------------------ */
 
 /**
- * A conversation: messages, each of a role and of parts that are texts and media, in order. It always holds the
- * whole conversation: after an answer, add it as a message of the role "assistant", add the next question, and submit
- * the same prompt again; what the session already holds is not evaluated again.
+ * A conversation: messages, each of a role and of parts that are texts and media, in order. It always
+ * holds the whole conversation: after an answer, add it as a message of the role "assistant", add the
+ * next question, and submit the same prompt again; what the session already holds is not evaluated
+ * again.
  *
- * Special tokens that a text happens to spell, such as "<|image|>", stay text. Media are parts, never markers.
+ * Special tokens that a text happens to spell, such as "<|image|>", stay text. Media are parts, never
+ * markers.
  *
- * Use it from one thread at a time. A submit takes a copy of what it needs: changing or releasing the prompt later
- * has no effect on it.
+ * Use it from one thread at a time. A submit takes a copy of what it needs: changing or releasing the
+ * prompt later has no effect on it.
  *
  * Lifetime: yours, until rmlx_prompt_release.
  */
@@ -689,62 +721,63 @@ typedef struct rmlx_prompt rmlx_prompt;
  *
  * Since: 0.1
  */
-rmlx_prompt *rmlx_prompt_new(void);
+struct rmlx_prompt *rmlx_prompt_new(void);
 
 /**
  * Releases a prompt. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_prompt_release(rmlx_prompt *prompt);
+void rmlx_prompt_release(struct rmlx_prompt *prompt);
 
 /**
  * Begins a message; the parts that are added from now on belong to it.
  *
- * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant". UTF-8 and
- *   NUL-terminated.
+ * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant".
+ *   UTF-8 and NUL-terminated.
  *
  * Errors: INVALID_ARGUMENT (`role` is empty or not UTF-8).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_begin_message(rmlx_prompt *prompt,
-                                      const char *role,
-                                      rmlx_error **error);
+rmlx_status rmlx_prompt_begin_message(struct rmlx_prompt *prompt, const char *role, rmlx_error **error);
 
 /**
  * Adds a text to the message that was begun last.
  *
  * - `utf8`, `len`: the text, copied, and its bytes; it may hold NULs
  *
- * Errors: INVALID_ARGUMENT (not UTF-8: the message and the detail "byte" say where; no message was begun).
+ * Errors: INVALID_ARGUMENT (not UTF-8: the message and the detail "byte" say where; no message was
+ * begun).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_add_text(rmlx_prompt *prompt, const char *utf8, size_t len, rmlx_error **error);
+rmlx_status rmlx_prompt_add_text(struct rmlx_prompt *prompt,
+                                 const char *utf8,
+                                 size_t len,
+                                 rmlx_error **error);
 
 /**
- * Adds a medium to the message that was begun last, after the parts that it has. The prompt takes a reference.
+ * Adds a medium to the message that was begun last, after the parts that it has. The prompt takes a
+ * reference.
  *
  * Errors: INVALID_ARGUMENT (no message was begun).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_add_media(rmlx_prompt *prompt,
-                                  const rmlx_media *media,
-                                  rmlx_error **error);
+rmlx_status rmlx_prompt_add_media(struct rmlx_prompt *prompt, const rmlx_media *media, rmlx_error **error);
 
 /**
  * Sets the tools that the chat template tells the model about.
  *
- * - `json`, `len`: a JSON array of objects, as the model's template expects them; of no bytes to have no tools,
- *   which is the default
+ * - `json`, `len`: a JSON array of objects, as the model's template expects them; of no bytes to have
+ *   no tools, which is the default
  *
  * Errors: INVALID_ARGUMENT (not UTF-8, or not a JSON array of objects).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_set_tools_json(rmlx_prompt *prompt,
+rmlx_status rmlx_prompt_set_tools_json(struct rmlx_prompt *prompt,
                                        const char *json,
                                        size_t len,
                                        rmlx_error **error);
@@ -752,21 +785,22 @@ rmlx_status rmlx_prompt_set_tools_json(rmlx_prompt *prompt,
 /**
  * Sets further variables of the chat template.
  *
- * - `json`, `len`: a JSON object, its members the variables; of no bytes to have none, which is the default
+ * - `json`, `len`: a JSON object, its members the variables; of no bytes to have none, which is the
+ *   default
  *
- * Errors: INVALID_ARGUMENT (not UTF-8, or not a JSON object). That a template cannot take a variable shows when it
- * is rendered.
+ * Errors: INVALID_ARGUMENT (not UTF-8, or not a JSON object). That a template cannot take a variable
+ * shows when it is rendered.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_set_template_vars_json(rmlx_prompt *prompt,
+rmlx_status rmlx_prompt_set_template_vars_json(struct rmlx_prompt *prompt,
                                                const char *json,
                                                size_t len,
                                                rmlx_error **error);
 
 /**
- * Sets the prompt's token ids, for experts who do without the chat template: only these are evaluated, and the
- * messages may hold media only. Those replace, in order, the placeholder tokens among the ids.
+ * Sets the prompt's token ids, for experts who do without the chat template: only these are evaluated,
+ * and the messages may hold media only. Those replace, in order, the placeholder tokens among the ids.
  *
  * - `ids`, `count`: the tokens, copied; none to go back to the messages, which is the default
  *
@@ -774,7 +808,7 @@ rmlx_status rmlx_prompt_set_template_vars_json(rmlx_prompt *prompt,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_set_tokens(rmlx_prompt *prompt,
+rmlx_status rmlx_prompt_set_tokens(struct rmlx_prompt *prompt,
                                    const uint32_t *ids,
                                    size_t count,
                                    rmlx_error **error);
@@ -782,11 +816,11 @@ rmlx_status rmlx_prompt_set_tokens(rmlx_prompt *prompt,
 /* How an answer is generated ----------------------------------------------------------------------------- */
 
 /**
- * How an answer is generated. What is not set comes from the snapshot's generation_config.json, and where that is
- * silent too from the default named here. rmlx_session_submit also takes NULL for it.
+ * How an answer is generated. What is not set comes from the snapshot's generation_config.json, and
+ * where that is silent too from the default named here. rmlx_session_submit also takes NULL for it.
  *
- * Use it from one thread at a time. A submit takes a copy: changing or releasing the options later has no effect
- * on it.
+ * Use it from one thread at a time. A submit takes a copy: changing or releasing the options later has
+ * no effect on it.
  *
  * Lifetime: yours, until rmlx_generation_options_release.
  */
@@ -799,14 +833,14 @@ typedef struct rmlx_generation_options rmlx_generation_options;
  *
  * Since: 0.1
  */
-rmlx_generation_options *rmlx_generation_options_new(void);
+struct rmlx_generation_options *rmlx_generation_options_new(void);
 
 /**
  * Releases generation options. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_generation_options_release(rmlx_generation_options *options);
+void rmlx_generation_options_release(struct rmlx_generation_options *options);
 
 /**
  * Ends the answer after so many tokens, with RMLX_FINISH_MAX_TOKENS. Default: it may fill the context.
@@ -815,19 +849,19 @@ void rmlx_generation_options_release(rmlx_generation_options *options);
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_max_tokens(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_max_tokens(struct rmlx_generation_options *options,
                                                    size_t max_tokens,
                                                    rmlx_error **error);
 
 /**
- * Sets the sampler's temperature: 0 always takes the likeliest token (greedy), 1 samples by the model's own
- * probabilities.
+ * Sets the sampler's temperature: 0 always takes the likeliest token (greedy), 1 samples by the
+ * model's own probabilities.
  *
  * Errors: INVALID_ARGUMENT (not between 0 and 100).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_temperature(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_temperature(struct rmlx_generation_options *options,
                                                     float temperature,
                                                     rmlx_error **error);
 
@@ -838,18 +872,19 @@ rmlx_status rmlx_generation_options_set_temperature(rmlx_generation_options *opt
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_top_k(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_top_k(struct rmlx_generation_options *options,
                                               uint32_t top_k,
                                               rmlx_error **error);
 
 /**
- * Samples among the likeliest tokens whose probabilities together reach `top_p` only; 1 for all of them.
+ * Samples among the likeliest tokens whose probabilities together reach `top_p` only; 1 for all of
+ * them.
  *
  * Errors: INVALID_ARGUMENT (not between 0 and 1).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_top_p(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_top_p(struct rmlx_generation_options *options,
                                               float top_p,
                                               rmlx_error **error);
 
@@ -860,19 +895,19 @@ rmlx_status rmlx_generation_options_set_top_p(rmlx_generation_options *options,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_min_p(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_min_p(struct rmlx_generation_options *options,
                                               float min_p,
                                               rmlx_error **error);
 
 /**
- * Makes tokens that prompt or answer already hold less likely: their logits are divided by `penalty` if positive and
- * multiplied by it if negative. 1 is off.
+ * Makes tokens that prompt or answer already hold less likely: their logits are divided by `penalty`
+ * if positive and multiplied by it if negative. 1 is off.
  *
  * Errors: INVALID_ARGUMENT (not between 0.001 and 1000).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_repetition_penalty(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_repetition_penalty(struct rmlx_generation_options *options,
                                                            float penalty,
                                                            rmlx_error **error);
 
@@ -883,36 +918,37 @@ rmlx_status rmlx_generation_options_set_repetition_penalty(rmlx_generation_optio
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_presence_penalty(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_presence_penalty(struct rmlx_generation_options *options,
                                                          float penalty,
                                                          rmlx_error **error);
 
 /**
- * Subtracts `penalty` from the logit of each token that the answer already holds, as often as it holds it. 0 is off.
+ * Subtracts `penalty` from the logit of each token that the answer already holds, as often as it holds
+ * it. 0 is off.
  *
  * Errors: INVALID_ARGUMENT (not between -100 and 100).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_frequency_penalty(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_frequency_penalty(struct rmlx_generation_options *options,
                                                           float penalty,
                                                           rmlx_error **error);
 
 /**
- * Seeds the sampler: the same seed, prompt and options give the same answer on the same machine. Default: a new
- * seed each time.
+ * Seeds the sampler: the same seed, prompt and options give the same answer on the same machine.
+ * Default: a new seed each time.
  *
  * Errors: none of its own.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_seed(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_seed(struct rmlx_generation_options *options,
                                              uint64_t seed,
                                              rmlx_error **error);
 
 /**
- * Adds a stop string: the answer ends before the first one that appears in it, with RMLX_FINISH_STOP_STRING. No part
- * of it is handed out.
+ * Adds a stop string: the answer ends before the first one that appears in it, with
+ * RMLX_FINISH_STOP_STRING. No part of it is handed out.
  *
  * - `utf8`, `len`: the string, copied, and its bytes
  *
@@ -920,44 +956,45 @@ rmlx_status rmlx_generation_options_set_seed(rmlx_generation_options *options,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_add_stop(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_add_stop(struct rmlx_generation_options *options,
                                              const char *utf8,
                                              size_t len,
                                              rmlx_error **error);
 
 /**
- * Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same token add up.
+ * Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same
+ * token add up.
  *
  * Errors: INVALID_ARGUMENT (NaN). That the token is outside of the vocabulary shows at submit.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_add_logit_bias(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_add_logit_bias(struct rmlx_generation_options *options,
                                                    uint32_t token,
                                                    float bias,
                                                    rmlx_error **error);
 
 /**
- * Gives every token's event its log-probability, and the `count` likeliest tokens at its place with theirs
- * (rmlx_event_logprob, rmlx_event_top_logprob_count). 0 is off, which is the default.
+ * Gives every token's event its log-probability, and the `count` likeliest tokens at its place with
+ * theirs (rmlx_event_logprob, rmlx_event_top_logprob_count). 0 is off, which is the default.
  *
  * Errors: none of its own. That the vocabulary has fewer tokens shows at submit.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_top_logprobs(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_top_logprobs(struct rmlx_generation_options *options,
                                                      size_t count,
                                                      rmlx_error **error);
 
 /**
- * Asks the model to think before it answers, or not to, if its chat template knows `enable_thinking`. Default: what
- * the template does by itself.
+ * Asks the model to think before it answers, or not to, if its chat template knows `enable_thinking`.
+ * Default: what the template does by itself.
  *
  * Errors: none of its own.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_thinking(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_thinking(struct rmlx_generation_options *options,
                                                  bool thinking,
                                                  rmlx_error **error);
 
@@ -968,7 +1005,7 @@ rmlx_status rmlx_generation_options_set_thinking(rmlx_generation_options *option
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_ignore_eos(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_ignore_eos(struct rmlx_generation_options *options,
                                                    bool ignore_eos,
                                                    rmlx_error **error);
 
@@ -979,7 +1016,7 @@ rmlx_status rmlx_generation_options_set_ignore_eos(rmlx_generation_options *opti
  *
  * Since: 0.1
  */
-rmlx_status rmlx_generation_options_set_progress_events(rmlx_generation_options *options,
+rmlx_status rmlx_generation_options_set_progress_events(struct rmlx_generation_options *options,
                                                         bool progress_events,
                                                         rmlx_error **error);
 
@@ -990,28 +1027,29 @@ rmlx_status rmlx_generation_options_set_progress_events(rmlx_generation_options 
  *
  * Thread-safe. It does not change, and any number of sessions share its weights.
  *
- * Lifetime: reference-counted. Sessions hold a reference, so yours may go before theirs; the memory is given back
- * with the last one.
+ * Lifetime: reference-counted. Sessions hold a reference, so yours may go before theirs; the memory is
+ * given back with the last one.
  */
 typedef struct rmlx_model rmlx_model;
 
 /**
- * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json, *.safetensors,
- * tokenizer.json and a chat template. Blocks until all weights are in memory.
+ * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
+ * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `options`: or NULL for the defaults
  * - `out`: gets a reference for you
  *
- * Errors: NOT_FOUND (no such folder, or a file is missing); INVALID_SNAPSHOT (broken JSON, truncated or missing
- * weights, a tensor of the wrong shape, a template that cannot be compiled); UNSUPPORTED (architecture,
- * quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND; INVALID_ARGUMENT.
+ * Errors: NOT_FOUND (no such folder, or a file is missing); INVALID_SNAPSHOT (broken JSON, truncated
+ * or missing weights, a tensor of the wrong shape, a template that cannot be compiled); UNSUPPORTED
+ * (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND;
+ * INVALID_ARGUMENT.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_model_load(const char *dir,
                             const rmlx_load_options *options,
-                            rmlx_model **out,
+                            struct rmlx_model **out,
                             rmlx_error **error);
 
 /**
@@ -1021,33 +1059,31 @@ rmlx_status rmlx_model_load(const char *dir,
  *
  * Since: 0.1
  */
-rmlx_model *rmlx_model_retain(const rmlx_model *model);
+struct rmlx_model *rmlx_model_retain(const struct rmlx_model *model);
 
 /**
  * Gives a reference back. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_model_release(rmlx_model *model);
+void rmlx_model_release(struct rmlx_model *model);
 
 /**
  * Tells what a snapshot folder holds, without reading a weight: quick, and no memory is taken.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
- * - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors, parameters) for you to
- *   release with rmlx_string_release
+ * - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors,
+ *   parameters) for you to release with rmlx_string_release
  *
  * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED (architecture) as rmlx_model_load.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_inspect(const char *dir,
-                               char **out_json,
-                               rmlx_error **error);
+rmlx_status rmlx_model_inspect(const char *dir, char **out_json, rmlx_error **error);
 
 /**
- * Tells about a loaded model: what rmlx_model_inspect tells, and its device, the bytes of its weights as loaded, its
- * context length, and whether it has a chat template.
+ * Tells about a loaded model: what rmlx_model_inspect tells, and its device, the bytes of its weights
+ * as loaded, its context length, and whether it has a chat template.
  *
  * - `out_json`: gets a JSON object for you to release with rmlx_string_release
  *
@@ -1055,23 +1091,21 @@ rmlx_status rmlx_model_inspect(const char *dir,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_info_json(const rmlx_model *model,
-                                 char **out_json,
-                                 rmlx_error **error);
+rmlx_status rmlx_model_info_json(const struct rmlx_model *model, char **out_json, rmlx_error **error);
 
 /**
  * Turns a text into token ids. Nothing is added: no BOS, no template.
  *
  * - `utf8`, `len`: the text and its bytes
- * - `parse_special`: whether spellings of special tokens, such as "<bos>", become those tokens; otherwise they are
- *   text like any other
+ * - `parse_special`: whether spellings of special tokens, such as "<bos>", become those tokens;
+ *   otherwise they are text like any other
  * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
  *
  * Errors: INVALID_ARGUMENT (not UTF-8; too little room).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_tokenize(const rmlx_model *model,
+rmlx_status rmlx_model_tokenize(const struct rmlx_model *model,
                                 const char *utf8,
                                 size_t len,
                                 bool parse_special,
@@ -1092,7 +1126,7 @@ rmlx_status rmlx_model_tokenize(const rmlx_model *model,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_detokenize(const rmlx_model *model,
+rmlx_status rmlx_model_detokenize(const struct rmlx_model *model,
                                   const uint32_t *ids,
                                   size_t count,
                                   bool skip_special,
@@ -1101,8 +1135,8 @@ rmlx_status rmlx_model_detokenize(const rmlx_model *model,
                                   rmlx_error **error);
 
 /**
- * Shows the text that the model's own chat template makes of a conversation, up to where the answer begins. Each
- * medium is one placeholder in it, before it becomes its tokens.
+ * Shows the text that the model's own chat template makes of a conversation, up to where the answer
+ * begins. Each medium is one placeholder in it, before it becomes its tokens.
  *
  * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
  * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
@@ -1111,7 +1145,7 @@ rmlx_status rmlx_model_detokenize(const rmlx_model *model,
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_render_prompt(const rmlx_model *model,
+rmlx_status rmlx_model_render_prompt(const struct rmlx_model *model,
                                      const rmlx_prompt *prompt,
                                      char **out_utf8,
                                      size_t *out_len,
@@ -1120,12 +1154,12 @@ rmlx_status rmlx_model_render_prompt(const rmlx_model *model,
 /**
  * Counts the positions that a conversation takes in the context, those of its media included.
  *
- * Errors: INVALID_PROMPT (the template refuses it, or has no place for a medium); UNSUPPORTED (a medium that this
- * model does not understand).
+ * Errors: INVALID_PROMPT (the template refuses it, or has no place for a medium); UNSUPPORTED (a
+ * medium that this model does not understand).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_model_count_tokens(const rmlx_model *model,
+rmlx_status rmlx_model_count_tokens(const struct rmlx_model *model,
                                     const rmlx_prompt *prompt,
                                     size_t *out_count,
                                     rmlx_error **error);
@@ -1135,8 +1169,8 @@ rmlx_status rmlx_model_count_tokens(const rmlx_model *model,
 /**
  * How a session is made. Everything has a default, so rmlx_session_new also takes NULL for it.
  *
- * Use it from one thread at a time. A session takes a copy: changing or releasing the options later has no effect
- * on it.
+ * Use it from one thread at a time. A session takes a copy: changing or releasing the options later
+ * has no effect on it.
  *
  * Lifetime: yours, until rmlx_session_options_release.
  */
@@ -1149,36 +1183,36 @@ typedef struct rmlx_session_options rmlx_session_options;
  *
  * Since: 0.1
  */
-rmlx_session_options *rmlx_session_options_new(void);
+struct rmlx_session_options *rmlx_session_options_new(void);
 
 /**
  * Releases session options. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_session_options_release(rmlx_session_options *options);
+void rmlx_session_options_release(struct rmlx_session_options *options);
 
 /**
- * Limits the context to `positions` tokens, prompt, media and answer together, if the model itself allows that
- * many. Default: what the model allows.
+ * Limits the context to `positions` tokens, prompt, media and answer together, if the model itself
+ * allows that many. Default: what the model allows.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_options_set_context_length(rmlx_session_options *options,
+rmlx_status rmlx_session_options_set_context_length(struct rmlx_session_options *options,
                                                     size_t positions,
                                                     rmlx_error **error);
 
 /**
- * Evaluates a prompt in pieces of `tokens` tokens; an image is never split. Smaller pieces need less memory and let
- * a cancel through sooner, larger ones are faster. Default: 512.
+ * Evaluates a prompt in pieces of `tokens` tokens; an image is never split. Smaller pieces need less
+ * memory and let a cancel through sooner, larger ones are faster. Default: 512.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_options_set_prefill_chunk(rmlx_session_options *options,
+rmlx_status rmlx_session_options_set_prefill_chunk(struct rmlx_session_options *options,
                                                    size_t tokens,
                                                    rmlx_error **error);
 
@@ -1189,8 +1223,8 @@ rmlx_status rmlx_session_options_set_prefill_chunk(rmlx_session_options *options
  *
  * Immutable: any number of threads may read it.
  *
- * Lifetime: yours, until rmlx_event_release, and independent of the session's. What its functions return belongs
- * to it.
+ * Lifetime: yours, until rmlx_event_release, and independent of the session's. What its functions
+ * return belongs to it.
  */
 typedef struct rmlx_event rmlx_event;
 
@@ -1247,12 +1281,12 @@ typedef int32_t rmlx_finish_reason;
  *
  * Since: 0.1
  */
-rmlx_event_type rmlx_event_kind(const rmlx_event *event);
+rmlx_event_type rmlx_event_kind(const struct rmlx_event *event);
 
 /**
- * The text that an event adds to the answer: always whole UTF-8 characters. It may be empty, when a character is not
- * complete or a stop string may have begun; a later event then brings what was held back. A FINISH event may bring
- * the last of it.
+ * The text that an event adds to the answer: always whole UTF-8 characters. It may be empty, when a
+ * character is not complete or a stop string may have begun; a later event then brings what was held
+ * back. A FINISH event may bring the last of it.
  *
  * - `out_len`: gets its length in bytes; or NULL. The text also has a NUL after it.
  *
@@ -1260,8 +1294,7 @@ rmlx_event_type rmlx_event_kind(const rmlx_event *event);
  *
  * Since: 0.1
  */
-const char *rmlx_event_text(const rmlx_event *event,
-                            size_t *out_len);
+const char *rmlx_event_text(const struct rmlx_event *event, size_t *out_len);
 
 /**
  * The token of a TEXT or REASONING event.
@@ -1272,7 +1305,7 @@ const char *rmlx_event_text(const rmlx_event *event,
  *
  * Since: 0.1
  */
-bool rmlx_event_token(const rmlx_event *event, uint32_t *out_token);
+bool rmlx_event_token(const struct rmlx_event *event, uint32_t *out_token);
 
 /**
  * The natural logarithm of the probability of an event's token, before any option had its effect.
@@ -1283,7 +1316,7 @@ bool rmlx_event_token(const rmlx_event *event, uint32_t *out_token);
  *
  * Since: 0.1
  */
-bool rmlx_event_logprob(const rmlx_event *event, float *out_logprob);
+bool rmlx_event_logprob(const struct rmlx_event *event, float *out_logprob);
 
 /**
  * How many of the likeliest tokens at its place an event lists, the likeliest first.
@@ -1292,7 +1325,7 @@ bool rmlx_event_logprob(const rmlx_event *event, float *out_logprob);
  *
  * Since: 0.1
  */
-size_t rmlx_event_top_logprob_count(const rmlx_event *event);
+size_t rmlx_event_top_logprob_count(const struct rmlx_event *event);
 
 /**
  * One of the likeliest tokens at an event's place.
@@ -1304,11 +1337,14 @@ size_t rmlx_event_top_logprob_count(const rmlx_event *event);
  *
  * Since: 0.1
  */
-bool rmlx_event_top_logprob(const rmlx_event *event, size_t index, uint32_t *out_token, float *out_logprob);
+bool rmlx_event_top_logprob(const struct rmlx_event *event,
+                            size_t index,
+                            uint32_t *out_token,
+                            float *out_logprob);
 
 /**
- * The text of one of the likeliest tokens at an event's place, NUL-terminated; bytes that make no whole character
- * are U+FFFD in it.
+ * The text of one of the likeliest tokens at an event's place, NUL-terminated; bytes that make no
+ * whole character are U+FFFD in it.
  *
  * - `index`: 0 for the likeliest
  *
@@ -1316,8 +1352,7 @@ bool rmlx_event_top_logprob(const rmlx_event *event, size_t index, uint32_t *out
  *
  * Since: 0.1
  */
-const char *rmlx_event_top_logprob_text(const rmlx_event *event,
-                                        size_t index);
+const char *rmlx_event_top_logprob_text(const struct rmlx_event *event, size_t index);
 
 /**
  * How far the evaluation of the prompt is.
@@ -1328,7 +1363,7 @@ const char *rmlx_event_top_logprob_text(const rmlx_event *event,
  *
  * Since: 0.1
  */
-bool rmlx_event_progress(const rmlx_event *event, size_t *out_done, size_t *out_total);
+bool rmlx_event_progress(const struct rmlx_event *event, size_t *out_done, size_t *out_total);
 
 /**
  * Why the answer ended.
@@ -1337,31 +1372,34 @@ bool rmlx_event_progress(const rmlx_event *event, size_t *out_done, size_t *out_
  *
  * Since: 0.1
  */
-rmlx_finish_reason rmlx_event_finish_reason(const rmlx_event *event);
+rmlx_finish_reason rmlx_event_finish_reason(const struct rmlx_event *event);
 
 /**
  * What failed, for a FINISH event of RMLX_FINISH_ERROR.
  *
- * Returns: an error that belongs to the event (do not release it); NULL for any other event and for NULL.
+ * Returns: an error that belongs to the event (do not release it); NULL for any other event and for
+ * NULL.
  *
  * Since: 0.1
  */
-const rmlx_error *rmlx_event_error(const rmlx_event *event);
+const rmlx_error *rmlx_event_error(const struct rmlx_event *event);
 
 /**
  * Releases an event. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_event_release(rmlx_event *event);
+void rmlx_event_release(struct rmlx_event *event);
 
 /* Sessions ----------------------------------------------------------------------------------------------- */
 
 /**
- * One conversation with a model: it holds what was evaluated so far, and at most one answer in the making.
+ * One conversation with a model: it holds what was evaluated so far, and at most one answer in the
+ * making.
  *
- * Any thread may call any function, one at a time: while one runs, another one returns RMLX_ERROR_BUSY at once. Only
- * rmlx_session_cancel works at any time. Release it when no function runs on it any more.
+ * Any thread may call any function, one at a time: while one runs, another one returns RMLX_ERROR_BUSY
+ * at once. Only rmlx_session_cancel works at any time. Release it when no function runs on it any
+ * more.
  *
  * Lifetime: yours, until rmlx_session_release. It holds a reference to its model.
  */
@@ -1379,76 +1417,77 @@ typedef struct rmlx_session rmlx_session;
  */
 rmlx_status rmlx_session_new(const rmlx_model *model,
                              const rmlx_session_options *options,
-                             rmlx_session **out,
+                             struct rmlx_session **out,
                              rmlx_error **error);
 
 /**
- * Releases a session; an answer in the making is stopped. NULL is fine. No other function may be running on it.
+ * Releases a session; an answer in the making is stopped. NULL is fine. No other function may be
+ * running on it.
  *
  * Since: 0.1
  */
-void rmlx_session_release(rmlx_session *session);
+void rmlx_session_release(struct rmlx_session *session);
 
 /**
- * Forgets everything that the session holds. An answer in the making is dropped: it delivers no further event. This
- * also makes a poisoned session usable again.
+ * Forgets everything that the session holds. An answer in the making is dropped: it delivers no
+ * further event. This also makes a poisoned session usable again.
  *
  * Errors: BUSY; BACKEND.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_reset(rmlx_session *session,
-                               rmlx_error **error);
+rmlx_status rmlx_session_reset(struct rmlx_session *session, rmlx_error **error);
 
 /**
  * Begins to answer a conversation.
  *
- * The whole conversation is passed each time; its longest beginning that the session already holds, media
- * included, is not evaluated again (rmlx_stats tells how long it was). This call renders, tokenizes and checks it on
- * the calling thread and returns; then rmlx_session_step delivers the events, the last of which is the one FINISH.
+ * The whole conversation is passed each time; its longest beginning that the session already holds,
+ * media included, is not evaluated again (rmlx_stats tells how long it was). This call renders,
+ * tokenizes and checks it on the calling thread and returns; then rmlx_session_step delivers the
+ * events, the last of which is the one FINISH.
  *
  * - `options`: or NULL for what the snapshot's generation_config.json says
  *
- * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template refuses the
- * conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not understand);
- * CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the session is as it was
- * before, and no event follows.
+ * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
+ * refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
+ * understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the
+ * session is as it was before, and no event follows.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_submit(rmlx_session *session,
+rmlx_status rmlx_session_submit(struct rmlx_session *session,
                                 const rmlx_prompt *prompt,
                                 const rmlx_generation_options *options,
                                 rmlx_error **error);
 
 /**
- * Blocks until the next event of the answer. While you hold it, the next one is already being computed.
+ * Blocks until the next event of the answer. While you hold it, the next one is already being
+ * computed.
  *
- * An answer that ends early, by a cancel or by an error of the model, is no error of this call: its FINISH event says
- * so. Nothing follows the FINISH event: step again only after another submit.
+ * An answer that ends early, by a cancel or by an error of the model, is no error of this call: its
+ * FINISH event says so. Nothing follows the FINISH event: step again only after another submit.
  *
  * - `out_event`: gets the event, for you to release
  *
- * Errors: INVALID_ARGUMENT (there is nothing to step: no submit since the last FINISH event); BUSY; POISONED.
+ * Errors: INVALID_ARGUMENT (there is nothing to step: no submit since the last FINISH event); BUSY;
+ * POISONED.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_step(rmlx_session *session,
-                              rmlx_event **out_event,
-                              rmlx_error **error);
+rmlx_status rmlx_session_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
 
 /**
- * Ends the answer in the making: its next event but a few, at once and from wherever it is, is a FINISH of
- * RMLX_FINISH_CANCELLED. Step on until it comes. From any thread, at any time, as often as you like; without an
- * answer in the making it does nothing. NULL is fine.
+ * Ends the answer in the making: its next event but a few, at once and from wherever it is, is a
+ * FINISH of RMLX_FINISH_CANCELLED. Step on until it comes. From any thread, at any time, as often as
+ * you like; without an answer in the making it does nothing. NULL is fine.
  *
  * Since: 0.1
  */
-void rmlx_session_cancel(rmlx_session *session);
+void rmlx_session_cancel(struct rmlx_session *session);
 
 /**
- * Copies the logits that the token of the last event was sampled from, as the model gave them: one number for each
- * id of the vocabulary, before any option had its effect.
+ * Copies the logits that the token of the last event was sampled from, as the model gave them: one
+ * number for each id of the vocabulary, before any option had its effect.
  *
  * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
  *
@@ -1456,23 +1495,24 @@ void rmlx_session_cancel(rmlx_session *session);
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_logits(rmlx_session *session,
+rmlx_status rmlx_session_logits(struct rmlx_session *session,
                                 float *out,
                                 size_t capacity,
                                 size_t *out_count,
                                 rmlx_error **error);
 
 /**
- * Copies the token ids of the last prompt as they were evaluated, with those of its media in their places.
+ * Copies the token ids of the last prompt as they were evaluated, with those of its media in their
+ * places.
  *
- * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file); before the first submit, and after
- *   a reset, there are 0
+ * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file); before the first
+ *   submit, and after a reset, there are 0
  *
  * Errors: INVALID_ARGUMENT (too little room); BUSY; POISONED.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_prompt_tokens(rmlx_session *session,
+rmlx_status rmlx_session_prompt_tokens(struct rmlx_session *session,
                                        uint32_t *out,
                                        size_t capacity,
                                        size_t *out_count,
@@ -1485,7 +1525,7 @@ rmlx_status rmlx_session_prompt_tokens(rmlx_session *session,
  *
  * Set struct_size before the call.
  */
-typedef struct {
+typedef struct rmlx_stats {
     /** sizeof(rmlx_stats) */
     size_t struct_size;
     /** Positions of the prompt, those of its media included. */
@@ -1521,7 +1561,7 @@ typedef struct {
  *
  * Since: 0.1
  */
-rmlx_status rmlx_session_stats(rmlx_session *session, rmlx_stats *inout_stats, rmlx_error **error);
+rmlx_status rmlx_session_stats(rmlx_session *session, struct rmlx_stats *inout_stats, rmlx_error **error);
 
 /* Memory of the whole process that MLX manages ----------------------------------------------------------- */
 
@@ -1530,7 +1570,7 @@ rmlx_status rmlx_session_stats(rmlx_session *session, rmlx_stats *inout_stats, r
  *
  * Set struct_size before the call.
  */
-typedef struct {
+typedef struct rmlx_memory_usage {
     /** sizeof(rmlx_memory_usage) */
     size_t struct_size;
     /** In use: weights, what sessions hold, and what is being computed. */
@@ -1552,26 +1592,24 @@ typedef struct {
  *
  * Since: 0.1
  */
-rmlx_status rmlx_memory_stats(rmlx_memory_usage *inout_usage, rmlx_error **error);
+rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error **error);
 
 /**
  * Sets how much memory MLX may use and keep, for all models and sessions of the process.
  *
- * - `memory_bytes`: above this, it gives its cache back and waits for running work before it takes more; UINT64_MAX
- *   leaves the limit as it is
+ * - `memory_bytes`: above this, it gives its cache back and waits for running work before it takes
+ *   more; UINT64_MAX leaves the limit as it is
  * - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is
  *
  * Errors: BACKEND.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes,
-                                   uint64_t cache_bytes,
-                                   rmlx_error **error);
+rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, rmlx_error **error);
 
 /**
- * Gives the memory that MLX keeps to be used again back to the system, for example when the system warns that memory
- * is short.
+ * Gives the memory that MLX keeps to be used again back to the system, for example when the system
+ * warns that memory is short.
  *
  * Errors: BACKEND.
  *
@@ -1582,20 +1620,20 @@ rmlx_status rmlx_memory_trim(rmlx_error **error);
 /* The smoke probe ---------------------------------------------------------------------------------------- */
 
 /**
- * Asks the model "What is the capital of France?" and judges the answer: a quick look whether a snapshot works at
- * all, on this machine. It makes a session of its own, and takes as long as a short answer.
+ * Asks the model "What is the capital of France?" and judges the answer: a quick look whether a
+ * snapshot works at all, on this machine. It makes a session of its own, and takes as long as a short
+ * answer.
  *
- * - `out_json`: gets a JSON object for you to release with rmlx_string_release. "verdict" is "Ok", "BrokenNan" (logits
- *   that are no numbers), "BrokenLoop" (the same token over and over) or "Inconclusive"; "text" and "tokens" are
- *   the answer; "image_changes_logits" says whether a model that sees does see.
+ * - `out_json`: gets a JSON object for you to release with rmlx_string_release. "verdict" is "Ok",
+ *   "BrokenNan" (logits that are no numbers), "BrokenLoop" (the same token over and over) or
+ *   "Inconclusive"; "text" and "tokens" are the answer; "image_changes_logits" says whether a model
+ *   that sees does see.
  *
  * Errors: those of rmlx_session_submit; BACKEND; OUT_OF_MEMORY. A broken model is no error.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_probe(const rmlx_model *model,
-                       char **out_json,
-                       rmlx_error **error);
+rmlx_status rmlx_probe(const rmlx_model *model, char **out_json, rmlx_error **error);
 
 #ifdef __cplusplus
 }
