@@ -49,7 +49,8 @@ fn load(folder: &str, key: &str) -> Loaded {
         .unwrap();
     assert!(steps.is_sorted() && steps.first() == Some(&0.0) && steps.last() == Some(&1.0), "{steps:?}");
     let suppressed = snapshot.generation_config.as_ref().map_or(&Value::Null, |c| &c["suppress_tokens"]);
-    let suppressed = suppressed.as_array().into_iter().flatten().map(|v| v.as_u64().unwrap() as usize).collect();
+    let suppressed =
+        suppressed.as_array().into_iter().flatten().map(|v| v.as_u64().unwrap() as usize).collect();
     Loaded { folder: folder.into(), key: key.into(), architecture, model, suppressed }
 }
 
@@ -115,7 +116,8 @@ fn prefill(loaded: &Loaded, case: &Case, size: usize, cache: &mut Cache) -> Vec<
         }
         let inside = |at: &Range<usize>| at.start >= start && at.end <= end;
         let shift = |at: &Range<usize>| at.start - start..at.end - start;
-        let here: Vec<_> = soft.iter().filter(|(at, _)| inside(at)).map(|(at, t)| (shift(at), t.clone())).collect();
+        let here: Vec<_> =
+            soft.iter().filter(|(at, _)| inside(at)).map(|(at, t)| (shift(at), t.clone())).collect();
         let blocks: Vec<_> = case
             .media
             .iter()
@@ -123,7 +125,8 @@ fn prefill(loaded: &Loaded, case: &Case, size: usize, cache: &mut Cache) -> Vec<
             .map(|(_, at)| shift(at))
             .collect();
         let ids = ids(&case.ids[start..end]);
-        logits = Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());
+        logits =
+            Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());
         eval(cache.arrays()).unwrap();
         start = end;
     }
@@ -151,7 +154,10 @@ fn check_soft(loaded: &Loaded, case: &Case, result: &Value) -> f32 {
         let block = loaded.architecture.layout().block(media).unwrap();
         assert_eq!(block.count, at.len(), "{}", case.name);
         assert_eq!(block.soft as i32, case.ids[at.start]);
-        assert_eq!((block.before[0] as i32, block.after[0] as i32), (case.ids[at.start - 1], case.ids[at.end]));
+        assert_eq!(
+            (block.before[0] as i32, block.after[0] as i32),
+            (case.ids[at.start - 1], case.ids[at.end])
+        );
         let tokens = loaded.model.encode(media).unwrap();
         assert_eq!(tokens.count(), at.len());
         let expected = &case.tensors[&format!("{}/soft/{i}", loaded.key)];
@@ -165,7 +171,14 @@ fn check_soft(loaded: &Loaded, case: &Case, result: &Value) -> f32 {
 }
 
 /// Greedy tokens, as long as the reference's margin says that they must agree.
-fn check_greedy(loaded: &Loaded, case: &Case, result: &Value, sigma: f32, first: &[f32], cache: &mut Cache) -> usize {
+fn check_greedy(
+    loaded: &Loaded,
+    case: &Case,
+    result: &Value,
+    sigma: f32,
+    first: &[f32],
+    cache: &mut Cache,
+) -> usize {
     let margins = numbers(&result["greedy_margins"]);
     let expected: Vec<i32> = numbers(&result["greedy_ids"]).iter().map(|v| *v as i32).collect();
     let mut logits = first.to_vec();
