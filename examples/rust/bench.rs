@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rmlx::{
-    EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session, SessionOptions,
+    EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session,
+    SessionOptions,
 };
 use serde_json::json;
 
@@ -71,8 +72,7 @@ fn run(session: &Session, arguments: &Arguments) -> Result<Run, Box<dyn Error>> 
     if let Some(file) = &arguments.image {
         parts.insert(0, Part::Media(Media::Image(Image::decode(&std::fs::read(file)?)?).into()));
     }
-    let prompt =
-        Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() };
+    let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() };
     let options = GenerationOptions {
         max_tokens: Some(arguments.tokens),
         temperature: Some(0.0),

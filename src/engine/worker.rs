@@ -105,8 +105,10 @@ impl Worker {
                 None => self.advance_next(),
             }
         }
-        // Arrays are not freed while the process is being torn down.
-        std::mem::forget(self);
+        // Arrays are not freed while the process is being torn down. Without any, nothing is left behind.
+        if !self.models.is_empty() || !self.sessions.is_empty() {
+            std::mem::forget(self);
+        }
     }
 
     fn has_work(&self) -> bool {

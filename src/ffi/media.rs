@@ -1,7 +1,7 @@
 //! Images and sounds.
 
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub struct rmlx_pixels {
 
 // SAFETY: repr(C), size first; integers and a pointer that is only followed where the caller says it may be.
 unsafe impl Versioned for rmlx_pixels {
-    const FIRST_SIZE: usize = 56;
+    const FIRST_SIZE: usize = offset_of!(rmlx_pixels, reserved) + size_of::<u32>();
 }
 
 /// Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,

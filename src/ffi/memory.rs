@@ -1,6 +1,6 @@
 //! Memory of the whole process that MLX manages.
 
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 
 use super::boundary::call;
 use super::sized::{Versioned, write_sized};
@@ -27,7 +27,7 @@ pub struct rmlx_memory_usage {
 
 // SAFETY: repr(C), size first, numbers only.
 unsafe impl Versioned for rmlx_memory_usage {
-    const FIRST_SIZE: usize = 40;
+    const FIRST_SIZE: usize = offset_of!(rmlx_memory_usage, limit) + size_of::<u64>();
 }
 
 /// Fills in how much memory is used.

@@ -14,7 +14,8 @@ const LARGEST: usize = 4096;
 /// # Safety The type is `repr(C)`, its first field is the `usize` size, and every pattern of bytes is a
 /// value of it.
 pub unsafe trait Versioned: Copy {
-    /// Its size in the first version that had it; a caller's can never be smaller.
+    /// Its size in the first version that had it, up to the end of what was its last field; a caller's can never be
+    /// smaller.
     const FIRST_SIZE: usize;
 }
 

@@ -1,6 +1,6 @@
 //! Numbers of a session.
 
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
 use super::boundary::{call, shared};
@@ -77,5 +77,5 @@ pub unsafe extern "C" fn rmlx_session_stats(
 
 // SAFETY: repr(C), size first, numbers only.
 unsafe impl Versioned for rmlx_stats {
-    const FIRST_SIZE: usize = 96;
+    const FIRST_SIZE: usize = offset_of!(rmlx_stats, decode_ms) + size_of::<f64>();
 }

@@ -13,6 +13,7 @@ mod audio;
 mod audio_decode;
 pub mod gemma4;
 mod image;
+mod image_check;
 mod image_decode;
 pub mod limits;
 mod resample;

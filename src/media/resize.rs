@@ -26,8 +26,6 @@ const TILE: usize = 2048;
 pub fn bicubic(rgb: &[u8], width: u32, height: u32, to_width: u32, to_height: u32) -> Result<Vec<u8>> {
     check_dimensions(width, height)?;
     check_dimensions(to_width, to_height)?;
-    let vertical_first = vertical_first(width, height, to_width, to_height);
-    if vertical_first { check_dimensions(width, to_height) } else { check_dimensions(to_width, height) }?;
     let expected = width as usize * height as usize * 3;
     if rgb.len() != expected {
         return Err(Error::invalid_argument(format!(
@@ -35,7 +33,8 @@ pub fn bicubic(rgb: &[u8], width: u32, height: u32, to_width: u32, to_height: u3
             rgb.len()
         )));
     }
-    if vertical_first {
+    // The picture between both passes is never larger than the larger of source and result.
+    if vertical_first(width, height, to_width, to_height) {
         let flat = vertical(rgb, width, height, to_height)?;
         if width == to_width { Ok(flat) } else { horizontal(&flat, width, to_height, to_width) }
     } else if width == to_width {
@@ -213,7 +212,5 @@ mod tests {
         ] {
             assert!(bicubic(&vec![0; len], w, h, to_w, to_h).is_err());
         }
-        // The picture between both passes counts too.
-        assert!(bicubic(&[0; 3 * 2 * 6_000], 2, 6_000, 60_000, 2_000).is_ok());
     }
 }

@@ -13,9 +13,15 @@ use serde_json::{Map, Value};
 use super::message::{Part, Prompt};
 use super::spellings::Spellings;
 
-/// Characters that are no characters in Unicode and mean nothing to templates; then private ones.
+/// Rare characters that are neither letters nor spaces nor unprintable, so that no filter of a template and no
+/// `repr` touches them: the hexagrams of the I Ching; then hieroglyphs, then private ones.
 fn candidates() -> impl Iterator<Item = char> {
-    ('\u{FDD0}'..='\u{FDEF}').chain('\u{F0000}'..='\u{FFFFD}')
+    ('\u{4DC0}'..='\u{4DFF}').chain('\u{13000}'..='\u{1342E}').chain('\u{F0000}'..='\u{FFFFD}')
+}
+
+/// Whether a character is one of the marks that come first.
+pub(super) fn is_usual_mark(c: char) -> bool {
+    ('\u{4DC0}'..='\u{4DFF}').contains(&c)
 }
 
 /// Marks control spellings in the strings of one prompt.
@@ -88,10 +94,10 @@ pub(super) fn unused_chars<const N: usize>(prompt: &Prompt, other: &[&str]) -> [
         strings.push(name);
         collect_strings(value, &mut strings);
     }
-    let first = '\u{FDD0}';
+    let first = '\u{4DC0}';
     let used: HashSet<char> = strings.iter().flat_map(|s| s.chars()).filter(|c| *c >= first).collect();
     let mut free = candidates().filter(|c| !used.contains(c));
-    // 65,000 candidates do not all occur in a prompt; the last code point of Unicode is a noncharacter too.
+    // More than 65,000 candidates do not all occur in a prompt.
     std::array::from_fn(|_| free.next().unwrap_or('\u{10FFFF}'))
 }
 
@@ -173,8 +179,8 @@ mod tests {
 
     #[test]
     fn the_mark_is_a_character_that_the_prompt_lacks() {
-        let text = "\u{FDD0} and \u{FDD2}";
+        let text = "\u{4DC0} and \u{4DC2}";
         let prompt = Prompt { messages: vec![Message::text("user", text)], ..Prompt::default() };
-        assert_eq!(unused_chars::<2>(&prompt, &["\u{FDD1}"]), ['\u{FDD3}', '\u{FDD4}']);
+        assert_eq!(unused_chars::<2>(&prompt, &["\u{4DC1}"]), ['\u{4DC3}', '\u{4DC4}']);
     }
 }

@@ -100,8 +100,27 @@ fn ordinary_added_tokens_stay_tokens_in_user_text() {
 #[test]
 fn a_prompt_without_spellings_is_encoded_as_by_the_tokenizer_itself() {
     let f = gemma();
-    let p = prompt([("user", vec![text("the a\u{FDD0}é 東 <b> < |x|>")])]);
+    let p = prompt([("user", vec![text("the a\u{4DC0}é 東 <b> < |x|>")])]);
     let rendered = f.render(&p, true).unwrap();
-    assert_eq!(rendered, "<bos><|turn>user\nthe a\u{FDD0}é 東 <b> < |x|><turn|>\n<|turn>model\n");
+    assert_eq!(rendered, "<bos><|turn>user\nthe a\u{4DC0}é 東 <b> < |x|><turn|>\n<|turn>model\n");
     assert_eq!(ids(&f, &p), f.encode(&rendered, true).unwrap());
+}
+
+#[test]
+fn marks_survive_what_templates_do_to_values() {
+    let forms = [
+        "{{ tools }}",
+        "{{ tools | tojson(ensure_ascii=True) }}",
+        "{{ tools[0].d | upper | trim | list | join }}",
+        "{{ tools[0].d.replace('x', 'y').split(' ') | join(' ') }}",
+        "{{ tools[0] | string }}",
+    ];
+    for form in forms {
+        let f = gemma_with(Some(form));
+        let mut p = prompt([("user", vec![text("x")])]);
+        p.tools = Some(json!([{"d": "a <eos> b"}]));
+        let rendered = f.render(&p, true).unwrap();
+        assert!(rendered.to_lowercase().contains("a <eos> b"), "{form}: {rendered}");
+        assert_eq!(count(&f, &ids(&f, &p), "<eos>"), 0, "{form}");
+    }
 }

@@ -169,7 +169,8 @@ impl Formatter {
         self.markers.last_start(ids)
     }
 
-    /// The token to begin a bare text with (see [`TextTokenizer::canonical_bos`]).
+    /// The token to begin a bare text with: the first that exists of the configured `bos_token`, `<bos>`,
+    /// `<|im_start|>`, the configured `eos_token` and `<|endoftext|>`.
     pub fn canonical_bos(&self) -> Option<u32> {
         self.tokenizer.canonical_bos()
     }

@@ -3,6 +3,8 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use super::escape::is_usual_mark;
+
 /// Deeper values are refused: templates can build values that hold themselves many times over.
 const MAX_DEPTH: usize = 96;
 
@@ -121,6 +123,8 @@ impl Writer<'_> {
                 '\u{8}' => self.out.push_str("\\b"),
                 '\u{C}' => self.out.push_str("\\f"),
                 '\0'..='\u{1F}' => self.escaped(c),
+                // What marks a user's special spelling has to be found again in the output.
+                _ if is_usual_mark(c) => self.out.push(c),
                 '\u{7F}'.. if self.options.ensure_ascii => self.escaped(c),
                 _ => self.out.push(c),
             }

@@ -1,8 +1,8 @@
 //! From a conversation to token ids and from token ids to text.
 //!
-//! A [`Prompt`] goes through the snapshot's own chat template ([`template`], [`jinja`]), with everything that a
-//! user could have typed kept apart from the template's markup ([`escape`]), through the tokenizer ([`tokenizer`]),
-//! and every medium to its place ([`planning`], [`placement`]). The way back is [`decoder`]. [`Formatter`] is all
+//! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`), with everything that a
+//! user could have typed kept apart from the template's markup (`escape`), through the tokenizer (`tokenizer`),
+//! and every medium to its place (`planning`, `placement`). The way back is `decoder`. [`Formatter`] is all
 //! of it for one snapshot. Nothing here knows MLX.
 
 mod content;

@@ -32,7 +32,7 @@ fn with_pkg_config(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
     command.args(["--cflags", "--libs", "rmlx"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     let flags = shell_words(process::capture(&mut command)?.trim());
     let source = folder.join("consumer.c");
-    dist::copy(&paths::root().join("xtask/checks/consumer.c"), &source)?;
+    fs::write(&source, example()?)?;
     let program = Program::new(Language::C, &source, folder.join("with-pkg-config"));
     run_program(&program.libraries(&flags).compile()?, prefix, stage)
 }
@@ -41,9 +41,8 @@ fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()>
     let cmake = tools::cmake()?;
     let project = folder.join("cmake");
     fs::create_dir_all(&project)?;
-    for name in ["consumer.c", "CMakeLists.txt"] {
-        dist::copy(&paths::root().join("xtask/checks").join(name), &project.join(name))?;
-    }
+    fs::write(project.join("consumer.c"), example()?)?;
+    dist::copy(&paths::root().join("xtask/checks/CMakeLists.txt"), &project.join("CMakeLists.txt"))?;
     let build = project.join("build");
     let mut configure = Command::new(&cmake);
     configure.arg("-S").arg(&project).arg("-B").arg(&build);
@@ -53,9 +52,17 @@ fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()>
     run_program(&build.join("consumer"), prefix, stage)
 }
 
+/// The C example of the README, as it is printed there.
+fn example() -> Result<String> {
+    let readme = fs::read_to_string(paths::root().join("README.md"))?;
+    let block = readme.split_once("\n```c\n").and_then(|(_, rest)| rest.split_once("\n```\n"));
+    Ok(block.context("the README has no example in C")?.0.to_owned() + "\n")
+}
+
 /// Runs the program without help from the environment, and looks where its libraries come from.
 fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {
-    process::capture(Command::new(executable).env_remove("LD_LIBRARY_PATH"))?;
+    let snapshot = paths::root().join("tests/fixtures/unified-bf16-mlx");
+    process::capture(Command::new(executable).arg(snapshot).env_remove("LD_LIBRARY_PATH"))?;
     let Some(stage) = stage else { return Ok(()) };
     let resolved = process::capture(Command::new("ldd").arg(executable).env_remove("LD_LIBRARY_PATH"))?;
     for name in stage.runtime_libraries() {

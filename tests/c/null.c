@@ -1,0 +1,183 @@
+/* NULL for every pointer of every function: refused by name where it may not be, harmless where it may. */
+
+#include "check.h"
+
+#define REFUSED(name, call) CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "`" name "` is NULL", call)
+
+static void functions_without_a_status(void) {
+    CHECK(!rmlx_has_feature(NULL));
+    CHECK(rmlx_error_code(NULL) == RMLX_OK);
+    CHECK(strcmp(rmlx_error_message(NULL), "") == 0);
+    CHECK(strcmp(rmlx_error_details_json(NULL), "{}") == 0);
+    rmlx_error_release(NULL);
+    rmlx_string_release(NULL);
+    rmlx_cancel_trigger(NULL);
+    CHECK(rmlx_cancel_retain(NULL) == NULL);
+    rmlx_cancel_release(NULL);
+    rmlx_load_options_release(NULL);
+    CHECK(rmlx_media_retain(NULL) == NULL);
+    rmlx_media_release(NULL);
+    CHECK(rmlx_media_kind(NULL) == 0);
+    CHECK(rmlx_image_width(NULL) == 0 && rmlx_image_height(NULL) == 0);
+    CHECK(rmlx_audio_seconds(NULL) == 0);
+    rmlx_prompt_release(NULL);
+    rmlx_generation_options_release(NULL);
+    CHECK(rmlx_model_retain(NULL) == NULL);
+    rmlx_model_release(NULL);
+    rmlx_session_options_release(NULL);
+    rmlx_session_release(NULL);
+    rmlx_session_cancel(NULL);
+}
+
+static void events(void) {
+    size_t len = 7;
+    CHECK(rmlx_event_kind(NULL) == 0);
+    CHECK(strcmp(rmlx_event_text(NULL, &len), "") == 0 && len == 0);
+    CHECK(strcmp(rmlx_event_text(NULL, NULL), "") == 0);
+    CHECK(!rmlx_event_token(NULL, &(uint32_t){0}) && !rmlx_event_token(NULL, NULL));
+    CHECK(!rmlx_event_logprob(NULL, &(float){0}) && !rmlx_event_logprob(NULL, NULL));
+    CHECK(rmlx_event_top_logprob_count(NULL) == 0);
+    CHECK(!rmlx_event_top_logprob(NULL, 0, NULL, NULL));
+    CHECK(strcmp(rmlx_event_top_logprob_text(NULL, 0), "") == 0);
+    CHECK(!rmlx_event_progress(NULL, NULL, NULL));
+    CHECK(rmlx_event_finish_reason(NULL) == RMLX_FINISH_NONE);
+    CHECK(rmlx_event_error(NULL) == NULL);
+    rmlx_event_release(NULL);
+}
+
+static void options(void) {
+    REFUSED("options", rmlx_load_options_set_device(NULL, RMLX_DEVICE_CPU, &error));
+    REFUSED("options", rmlx_load_options_set_progress(NULL, NULL, NULL, NULL, &error));
+    REFUSED("options", rmlx_load_options_set_cancel(NULL, NULL, &error));
+    REFUSED("options", rmlx_load_options_set_memory_limit(NULL, 1, &error));
+    REFUSED("options", rmlx_load_options_set_context_length(NULL, 1, &error));
+    REFUSED("options", rmlx_session_options_set_context_length(NULL, 1, &error));
+    REFUSED("options", rmlx_session_options_set_prefill_chunk(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_max_tokens(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_temperature(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_top_k(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_top_p(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_min_p(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_repetition_penalty(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_presence_penalty(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_frequency_penalty(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_seed(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_add_stop(NULL, "a", 1, &error));
+    REFUSED("options", rmlx_generation_options_add_logit_bias(NULL, 1, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_top_logprobs(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_thinking(NULL, true, &error));
+    REFUSED("options", rmlx_generation_options_set_ignore_eos(NULL, true, &error));
+    REFUSED("options", rmlx_generation_options_set_progress_events(NULL, true, &error));
+    rmlx_generation_options *o = rmlx_generation_options_new();
+    REFUSED("utf8", rmlx_generation_options_add_stop(o, NULL, 1, &error));
+    rmlx_generation_options_release(o);
+    rmlx_load_options *l = rmlx_load_options_new();
+    CHECK_OK(rmlx_load_options_set_progress(l, NULL, NULL, NULL, &error));
+    CHECK_OK(rmlx_load_options_set_cancel(l, NULL, &error));
+    rmlx_load_options_release(l);
+    CHECK_OK(rmlx_set_log_callback(RMLX_LOG_INFO, NULL, NULL, NULL, &error));
+}
+
+static void media(void) {
+    rmlx_media *out = NULL;
+    const float sample = 0;
+    const unsigned char pixel[4] = {0};
+    rmlx_pixels desc = {.struct_size = sizeof desc, .size = 4, .width = 1, .height = 1, .format = RMLX_PIXELS_RGBA8};
+    REFUSED("bytes", rmlx_image_from_encoded(NULL, 1, &out, &error));
+    REFUSED("out", rmlx_image_from_encoded(pixel, 4, NULL, &error));
+    REFUSED("desc", rmlx_image_from_pixels(NULL, &out, &error));
+    REFUSED("desc.data", rmlx_image_from_pixels(&desc, &out, &error));
+    desc.data = pixel;
+    REFUSED("out", rmlx_image_from_pixels(&desc, NULL, &error));
+    REFUSED("image", rmlx_image_with_soft_token_budget(NULL, 70, &out, &error));
+    REFUSED("bytes", rmlx_audio_from_encoded(NULL, 1, &out, &error));
+    REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, &error));
+    REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
+    REFUSED("out", rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, NULL, &error));
+    CHECK(out == NULL);
+    CHECK_OK(rmlx_image_from_pixels(&desc, &out, &error));
+    REFUSED("out", rmlx_image_with_soft_token_budget(out, 70, NULL, &error));
+    rmlx_media_release(out);
+}
+
+static void prompts(void) {
+    REFUSED("prompt", rmlx_prompt_begin_message(NULL, "user", &error));
+    REFUSED("prompt", rmlx_prompt_add_text(NULL, "a", 1, &error));
+    REFUSED("prompt", rmlx_prompt_add_media(NULL, NULL, &error));
+    REFUSED("prompt", rmlx_prompt_set_tools_json(NULL, "[]", 2, &error));
+    REFUSED("prompt", rmlx_prompt_set_template_vars_json(NULL, "{}", 2, &error));
+    REFUSED("prompt", rmlx_prompt_set_tokens(NULL, NULL, 0, &error));
+    rmlx_prompt *p = text_prompt("a");
+    REFUSED("role", rmlx_prompt_begin_message(p, NULL, &error));
+    REFUSED("utf8", rmlx_prompt_add_text(p, NULL, 1, &error));
+    REFUSED("media", rmlx_prompt_add_media(p, NULL, &error));
+    REFUSED("json", rmlx_prompt_set_tools_json(p, NULL, 1, &error));
+    REFUSED("json", rmlx_prompt_set_template_vars_json(p, NULL, 1, &error));
+    REFUSED("ids", rmlx_prompt_set_tokens(p, NULL, 1, &error));
+    rmlx_prompt_release(p);
+}
+
+static void models(const rmlx_model *model, const rmlx_prompt *prompt) {
+    char *text = NULL;
+    size_t count = 0;
+    REFUSED("dir", rmlx_model_load(NULL, NULL, &(rmlx_model *){NULL}, &error));
+    REFUSED("out", rmlx_model_load("folder", NULL, NULL, &error));
+    REFUSED("dir", rmlx_model_inspect(NULL, &text, &error));
+    REFUSED("out_json", rmlx_model_inspect("folder", NULL, &error));
+    REFUSED("model", rmlx_model_info_json(NULL, &text, &error));
+    REFUSED("out_json", rmlx_model_info_json(model, NULL, &error));
+    REFUSED("model", rmlx_model_tokenize(NULL, "a", 1, false, NULL, 0, &count, &error));
+    REFUSED("utf8", rmlx_model_tokenize(model, NULL, 1, false, NULL, 0, &count, &error));
+    REFUSED("out_count", rmlx_model_tokenize(model, "a", 1, false, NULL, 0, NULL, &error));
+    REFUSED("out", rmlx_model_tokenize(model, "a", 1, false, NULL, 8, &count, &error));
+    REFUSED("model", rmlx_model_detokenize(NULL, NULL, 0, false, &text, NULL, &error));
+    REFUSED("ids", rmlx_model_detokenize(model, NULL, 1, false, &text, NULL, &error));
+    REFUSED("out_utf8", rmlx_model_detokenize(model, NULL, 0, false, NULL, NULL, &error));
+    REFUSED("model", rmlx_model_render_prompt(NULL, prompt, &text, NULL, &error));
+    REFUSED("prompt", rmlx_model_render_prompt(model, NULL, &text, NULL, &error));
+    REFUSED("out_utf8", rmlx_model_render_prompt(model, prompt, NULL, NULL, &error));
+    REFUSED("model", rmlx_model_count_tokens(NULL, prompt, &count, &error));
+    REFUSED("prompt", rmlx_model_count_tokens(model, NULL, &count, &error));
+    REFUSED("out_count", rmlx_model_count_tokens(model, prompt, NULL, &error));
+    REFUSED("model", rmlx_probe(NULL, &text, &error));
+    REFUSED("out_json", rmlx_probe(model, NULL, &error));
+    CHECK(text == NULL);
+}
+
+static void sessions(const rmlx_model *model, const rmlx_prompt *prompt) {
+    rmlx_session *session = NULL;
+    size_t count = 0;
+    rmlx_stats stats = {.struct_size = sizeof stats};
+    REFUSED("model", rmlx_session_new(NULL, NULL, &session, &error));
+    REFUSED("out", rmlx_session_new(model, NULL, NULL, &error));
+    REFUSED("session", rmlx_session_reset(NULL, &error));
+    REFUSED("session", rmlx_session_submit(NULL, prompt, NULL, &error));
+    REFUSED("session", rmlx_session_step(NULL, &(rmlx_event *){NULL}, &error));
+    REFUSED("session", rmlx_session_logits(NULL, NULL, 0, &count, &error));
+    REFUSED("session", rmlx_session_prompt_tokens(NULL, NULL, 0, &count, &error));
+    REFUSED("session", rmlx_session_stats(NULL, &stats, &error));
+    session = new_session(model);
+    REFUSED("prompt", rmlx_session_submit(session, NULL, NULL, &error));
+    REFUSED("out_event", rmlx_session_step(session, NULL, &error));
+    REFUSED("out_count", rmlx_session_logits(session, NULL, 0, NULL, &error));
+    REFUSED("out_count", rmlx_session_prompt_tokens(session, NULL, 0, NULL, &error));
+    REFUSED("inout_stats", rmlx_session_stats(session, NULL, &error));
+    REFUSED("inout_usage", rmlx_memory_stats(NULL, &error));
+    check_usable(session);
+    rmlx_session_release(session);
+}
+
+int main(void) {
+    functions_without_a_status();
+    events();
+    options();
+    media();
+    prompts();
+    rmlx_model *model = load_model();
+    rmlx_prompt *prompt = text_prompt("Hello");
+    models(model, prompt);
+    sessions(model, prompt);
+    rmlx_prompt_release(prompt);
+    rmlx_model_release(model);
+    return 0;
+}
