@@ -47,7 +47,7 @@ impl<'a> Loader<'a> {
             scales = cast(&scales, self.dtype)?;
             biases = Some(cast(&self.weights.take(&format!("{path}.biases"))?, self.dtype)?);
         }
-        Ok(Matrix::Packed(Packed { codes: weight, scales, biases, quantization, device: self.device }))
+        Ok(Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?))
     }
 
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.

@@ -8,12 +8,15 @@ use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype};
 
 use super::norm::cast;
+use super::unpack::Unpack;
 use super::{Device, mlx};
 use crate::error::Result;
-use crate::snapshot::quantization::{Mode, Quantization};
+use crate::snapshot::quantization::Quantization;
 
 /// Values that are unpacked at a time on the CPU: a few MB, which stay in the processor's caches.
-const BLOCK_VALUES: usize = 1 << 20;
+const BLOCK_VALUES: usize = 1 << 19;
+/// What the operations of a block cost besides its weights.
+const BLOCK_NANOSECONDS: f64 = 40e3;
 
 /// `[out, in]`.
 pub enum Matrix {
@@ -30,7 +33,8 @@ pub struct Packed {
     /// Like `scales`, for the affine mode.
     pub biases: Option<Array>,
     pub quantization: Quantization,
-    pub device: Device,
+    /// On the CPU: how to unpack for more than a few rows.
+    unpack: Option<Unpack>,
 }
 
 impl Matrix {
@@ -78,7 +82,8 @@ impl Matrix {
                     Some(_) => Some(stack(&|p| p.biases.clone().unwrap_or_else(|| p.scales.clone()))?),
                     None => None,
                 },
-                ..*p
+                quantization: p.quantization,
+                unpack: p.unpack.clone(),
             }),
         };
         Ok(Ok(stacked))
@@ -111,36 +116,41 @@ impl Matrix {
 }
 
 impl Packed {
-    fn multiply(&self, x: &Array) -> Result<Array> {
-        if self.device == Device::Gpu || x.dim(0) as usize <= self.direct_rows() {
-            return mlx::quantized_matmul(
-                x,
-                &self.codes,
-                &self.scales,
-                self.biases.as_ref(),
-                self.quantization,
-            );
-        }
-        self.multiply_unpacked(x)
+    pub fn new(
+        codes: Array,
+        scales: Array,
+        biases: Option<Array>,
+        quantization: Quantization,
+        device: Device,
+    ) -> Result<Packed> {
+        let unpack = (device == Device::Cpu).then(|| Unpack::new(quantization)).transpose()?;
+        Ok(Packed { codes, scales, biases, quantization, unpack })
     }
 
-    /// Rows of `x` up to which MLX's CPU kernel is the faster way.
-    fn direct_rows(&self) -> usize {
-        match self.quantization.mode {
-            Mode::Mxfp8 => 1,
-            _ => 16,
+    fn multiply(&self, x: &Array) -> Result<Array> {
+        match &self.unpack {
+            Some(unpack) if self.is_cheaper_unpacked(unpack, x.dim(0)) => self.multiply_unpacked(unpack, x),
+            _ => mlx::quantized_matmul(x, &self.codes, &self.scales, self.biases.as_ref(), self.quantization),
         }
+    }
+
+    fn is_cheaper_unpacked(&self, unpack: &Unpack, rows: i32) -> bool {
+        let (each_row, once) = unpack.costs();
+        let weights = self.quantization.codes(self.codes.size()) as f64;
+        weights * (each_row * f64::from(rows) - once)
+            > BLOCK_NANOSECONDS * (weights / BLOCK_VALUES as f64).ceil()
     }
 
     /// Unpacks a block of rows, multiplies, and goes on to the next block only then, so that only one unpacked block
     /// exists at a time.
-    fn multiply_unpacked(&self, x: &Array) -> Result<Array> {
-        let (rows, columns) = (self.codes.dim(0), x.dim(1));
-        let step = ((BLOCK_VALUES / columns as usize) as i32).max(1);
+    fn multiply_unpacked(&self, unpack: &Unpack, x: &Array) -> Result<Array> {
+        let rows = self.codes.dim(0);
+        let step = (BLOCK_VALUES as i32 / x.dim(1)).max(1);
+        let x = unpack.arrange(x)?;
         let mut products: Vec<Array> = Vec::new();
         for first in (0..rows).step_by(step as usize) {
-            let block = self.rows_from(first, (first + step).min(rows), products.last())?;
-            products.push(x.matmul(block.unpack(x.dtype())?.t())?);
+            let block = self.block(first, (first + step).min(rows), products.last())?;
+            products.push(unpack.product(&x, &block)?);
         }
         match products.len() {
             1 => Ok(products.remove(0)),
@@ -149,19 +159,16 @@ impl Packed {
     }
 
     /// Rows `first..stop`, to be touched once `previous` has been evaluated.
-    fn rows_from(&self, first: i32, stop: i32, previous: Option<&Array>) -> Result<Packed> {
+    fn block(&self, first: i32, stop: i32, previous: Option<&Array>) -> Result<Packed> {
         let part = |array: &Array| mlx::slice(array, &[first, 0], &[stop, array.dim(1)]);
         let codes = part(&self.codes)?;
         Ok(Packed {
             codes: previous.map_or(Ok(codes.clone()), |previous| mlx::after(&codes, previous))?,
             scales: part(&self.scales)?,
             biases: self.biases.as_ref().map(part).transpose()?,
-            ..*self
+            quantization: self.quantization,
+            unpack: None,
         })
-    }
-
-    fn unpack(&self, dtype: Dtype) -> Result<Array> {
-        mlx::dequantize(&self.codes, &self.scales, self.biases.as_ref(), self.quantization, dtype)
     }
 }
 
@@ -169,10 +176,15 @@ impl Packed {
 mod tests {
     use super::*;
     use crate::nn::testing::{close, host, random};
+    use crate::snapshot::quantization::Mode;
 
     fn packed(rows: i32, columns: i32, quantization: Quantization, device: Device) -> Packed {
         let (codes, scales, biases) = mlx::quantize(&random(&[rows, columns], 5), quantization).unwrap();
-        Packed { codes, scales, biases, quantization, device }
+        Packed::new(codes, scales, biases, quantization, device).unwrap()
+    }
+
+    fn values(m: &Packed) -> Array {
+        mlx::dequantize(&m.codes, &m.scales, m.biases.as_ref(), m.quantization, Dtype::Float32).unwrap()
     }
 
     /// Every mode that a snapshot may have.
@@ -193,12 +205,14 @@ mod tests {
     fn packed_products_are_those_of_the_unpacked_matrix() {
         for quantization in all() {
             let matrix = packed(96, 256, quantization, Device::Cpu);
-            let dense = matrix.unpack(Dtype::Float32).unwrap();
+            let dense = values(&matrix);
             for rows in [1, 2, 40] {
                 let x = random(&[rows, 256], 9);
                 let expected = host(&x.matmul(dense.t()).unwrap());
                 close(&host(&matrix.multiply(&x).unwrap()), &expected, 1e-4);
-                let kernel = Packed { device: Device::Gpu, ..packed(96, 256, quantization, Device::Gpu) };
+                let unpack = Unpack::new(quantization).unwrap();
+                close(&host(&matrix.multiply_unpacked(&unpack, &x).unwrap()), &expected, 1e-4);
+                let kernel = packed(96, 256, quantization, Device::Gpu);
                 close(&host(&kernel.multiply(&x).unwrap()), &expected, 1e-4);
             }
         }
@@ -210,7 +224,7 @@ mod tests {
         let columns = BLOCK_VALUES as i32 / 64;
         let matrix = packed(150, columns, quantization, Device::Cpu);
         let x = random(&[20, columns], 3);
-        let expected = host(&x.matmul(matrix.unpack(Dtype::Float32).unwrap().t()).unwrap());
+        let expected = host(&x.matmul(values(&matrix).t()).unwrap());
         close(&host(&matrix.multiply(&x).unwrap()), &expected, 2e-3);
     }
 
@@ -219,7 +233,7 @@ mod tests {
         let ids = Array::from_slice(&[5i32, 0, 63, 5], &[4]);
         for quantization in all() {
             let matrix = packed(64, 128, quantization, Device::Cpu);
-            let dense = Matrix::Dense(matrix.unpack(Dtype::Float32).unwrap());
+            let dense = Matrix::Dense(values(&matrix));
             let expected = host(&dense.rows(&ids, Dtype::Float32).unwrap());
             close(&host(&Matrix::Packed(matrix).rows(&ids, Dtype::Float32).unwrap()), &expected, 0.0);
         }

@@ -116,6 +116,28 @@ pub fn slice_update(array: &Array, update: &Array, start: &[i32], stop: &[i32]) 
     })
 }
 
+/// `a & b` of integers.
+pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
+    // SAFETY: the handles belong to live arrays, and `out` is an empty array handle.
+    call("bitwise_and", |out, stream| unsafe {
+        mlx_sys::mlx_bitwise_and(out, a.as_ptr(), b.as_ptr(), stream)
+    })
+}
+
+/// `a << b`.
+pub fn left_shift(a: &Array, b: &Array) -> Result<Array> {
+    // SAFETY: as in `bitwise_and`.
+    call("left_shift", |out, stream| unsafe { mlx_sys::mlx_left_shift(out, a.as_ptr(), b.as_ptr(), stream) })
+}
+
+/// `a >> b`, which keeps the sign of signed integers.
+pub fn right_shift(a: &Array, b: &Array) -> Result<Array> {
+    // SAFETY: as in `bitwise_and`.
+    call("right_shift", |out, stream| unsafe {
+        mlx_sys::mlx_right_shift(out, a.as_ptr(), b.as_ptr(), stream)
+    })
+}
+
 /// `array`, but not before `first` has been evaluated.
 pub fn after(array: &Array, first: &Array) -> Result<Array> {
     let arrays = Vector::of(array);

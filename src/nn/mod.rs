@@ -14,6 +14,7 @@ pub mod norm;
 pub mod rope;
 #[cfg(test)]
 pub mod testing;
+pub mod unpack;
 
 /// Where the arrays live, which decides the activations' dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
