@@ -284,7 +284,7 @@ static void raw_tokens(const rmlx_model *model) {
     CHECK_OK(rmlx_session_prompt_tokens(session, seen, 8, &count, &error));
     CHECK(count == 4 && memcmp(seen, ids, sizeof ids) == 0 && a.count == 2);
     CHECK_OK(rmlx_prompt_set_tokens(prompt, beyond, 2, &error));
-    CHECK(rmlx_session_submit(session, prompt, options, NULL) != RMLX_OK);
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "4000000000", rmlx_session_submit(session, prompt, options, &error));
     rmlx_generation_options_release(options);
     check_usable(session);
     rmlx_prompt_release(prompt);
