@@ -1,0 +1,98 @@
+//! Every snapshot answers every conversation as the reference implementation does in fp32.
+
+use std::collections::BTreeMap;
+
+use crate::answers::{Answer, Options, Session};
+use crate::fixtures::{self, Case, Results, TOLERANCE, distance};
+use crate::harness::Model;
+
+/// Tokens must be equal as long as the likeliest one leads by more than this many tolerances.
+const CLEAR_LEAD: f32 = 4.0;
+
+fn snapshot_answers_like_the_reference(folder: &str) {
+    let names: BTreeMap<String, String> =
+        serde_json::from_slice(&fixtures::bytes("snapshots.json")).expect("snapshots.json");
+    let name = &names[folder];
+    let loaded;
+    let model = match folder {
+        "unified-bf16-mlx" => fixtures::model(),
+        _ => {
+            loaded = Model::load(fixtures::path(folder)).expect("the snapshot loads");
+            &loaded
+        }
+    };
+    let mut compared = 0;
+    let mut failures = Vec::new();
+    for case in Case::all() {
+        let Some(results) = case.results.get(name) else { continue };
+        compared += 1;
+        failures.extend(differences(model, &case, name, results).err());
+    }
+    assert!(compared >= 7, "{compared} cases");
+    assert!(failures.is_empty(), "{folder}:\n{}", failures.join("\n"));
+}
+
+/// What differs from the reference in one conversation.
+fn differences(model: &Model, case: &Case, name: &str, results: &Results) -> Result<(), String> {
+    let prompt = case.prompt();
+    let text = model.render(&prompt).map_err(|e| format!("{}: {e:?}", case.name))?;
+    if text != case.prompt_text {
+        return Err(format!("{}: the template gave {text:?}", case.name));
+    }
+    let session = Session::new(model);
+    let answer = session.answer(&prompt, &Options::endless(results.greedy_ids.len()));
+    let ids = session.prompt_tokens().expect("prompt ids");
+    if ids != case.prompt_ids {
+        return Err(format!("{}: prompt ids {ids:?}, not {:?}", case.name, case.prompt_ids));
+    }
+    let media: usize = case.media.iter().map(|medium| medium.soft_tokens).sum();
+    assert_eq!(session.stats().media_tokens, media as u64, "{}", case.name);
+    let off = distance(&answer.first_row, &case.tensor(&format!("{name}/logits")), results.sigma);
+    if off > TOLERANCE {
+        return Err(format!("{}: logits are off by {off} standard deviations", case.name));
+    }
+    same_tokens_while_the_lead_is_clear(&answer, results).map_err(|e| format!("{}: {e}", case.name))
+}
+
+fn same_tokens_while_the_lead_is_clear(answer: &Answer, results: &Results) -> Result<(), String> {
+    let tokens = answer.tokens();
+    let lead = CLEAR_LEAD * TOLERANCE * results.sigma;
+    for (i, (wanted, margin)) in results.greedy_ids.iter().zip(&results.greedy_margins).enumerate() {
+        match tokens.get(i) {
+            Some(token) if token == wanted => {}
+            // Both are right here, and what follows another token is another answer.
+            Some(_) if *margin <= lead => return Ok(()),
+            other => return Err(format!("token {i} is {other:?}, not {wanted}, which leads by {margin}")),
+        }
+    }
+    Ok(())
+}
+
+macro_rules! snapshots {
+    ($($test:ident: $folder:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            snapshot_answers_like_the_reference($folder);
+        })*
+
+        #[test]
+        fn every_snapshot_of_the_fixtures_is_compared() {
+            let names: BTreeMap<String, String> =
+                serde_json::from_slice(&fixtures::bytes("snapshots.json")).expect("snapshots.json");
+            let mut compared = vec![$($folder),*];
+            compared.sort_unstable();
+            assert_eq!(names.keys().collect::<Vec<_>>(), compared);
+        }
+    };
+}
+
+snapshots! {
+    dense_with_published_names_in_three_shards_answers_like_the_reference: "unified-bf16-hf",
+    dense_with_mlx_names_in_one_file_answers_like_the_reference: "unified-bf16-mlx",
+    affine_of_4_bits_answers_like_the_reference: "unified-affine4",
+    mxfp4_answers_like_the_reference: "unified-mxfp4",
+    nvfp4_answers_like_the_reference: "unified-nvfp4",
+    mxfp8_answers_like_the_reference: "unified-mxfp8",
+    mixed_floating_point_modes_answer_like_the_reference: "unified-mixed-fp",
+    mixed_affine_widths_and_groups_answer_like_the_reference: "unified-mixed-affine",
+}
