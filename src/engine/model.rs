@@ -137,12 +137,26 @@ impl Model {
 
     pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {
         let layout = self.0.architecture.layout();
-        match thinking {
-            None => self.0.formatter.place(prompt, layout),
+        let placed = match thinking {
+            None => self.0.formatter.place(prompt, layout)?,
             Some(on) => {
                 let mut prompt = prompt.clone();
                 prompt.template_vars.insert("enable_thinking".into(), Value::Bool(on));
-                self.0.formatter.place(&prompt, layout)
+                self.0.formatter.place(&prompt, layout)?
+            }
+        };
+        self.check_ids(&placed.ids)?;
+        Ok(placed)
+    }
+
+    /// A host's own ids, and those of a tokenizer that does not belong to the weights, may have no embedding.
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let most = self.vocab_size();
+        match ids.iter().position(|&id| id as usize >= most) {
+            None => Ok(()),
+            Some(index) => {
+                let message = format!("token id {} is outside of the vocabulary of {most}", ids[index]);
+                Err(Error::invalid_argument(message).with("token", ids[index]).with("index", index))
             }
         }
     }

@@ -158,7 +158,7 @@ pub unsafe extern "C" fn rmlx_model_tokenize(
 /// - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
 /// - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
 ///
-/// Errors: INVALID_ARGUMENT (an id outside of the vocabulary); OUT_OF_MEMORY.
+/// Errors: OUT_OF_MEMORY. An id that is no token adds nothing to the text.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

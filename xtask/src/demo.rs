@@ -1,5 +1,8 @@
 //! `cargo xtask demo`: the C example, built and run.
 
+mod picture;
+mod snapshots;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,10 +13,8 @@ use crate::cargo::{self, Profile};
 use crate::compile::{Language, Program};
 use crate::{paths, process, setup};
 
-const USAGE: &str = "usage: cargo xtask demo [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]";
-/// Where the trained snapshots are, the default one first.
-const TRAINED: [&str; 2] = ["models/demo/bf16", "models/demo"];
-const RANDOM: &str = "tests/fixtures/unified-bf16-mlx";
+const USAGE: &str =
+    "usage: cargo xtask demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]";
 const IMAGE: &str = "models/demo/example.png";
 const RANDOM_IMAGE: &str = "tests/fixtures/media/square.png";
 
@@ -25,8 +26,11 @@ struct Options {
     question: Option<String>,
 }
 
-/// `cargo xtask demo [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]`
+/// `cargo xtask demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]`
 pub fn command(arguments: &[String]) -> Result<()> {
+    if arguments == ["--list"] {
+        return snapshots::list();
+    }
     let mut options = parse(arguments)?;
     let stage = setup::ensure()?;
     let built = cargo::build(Profile::Release)?;
@@ -38,14 +42,21 @@ pub fn command(arguments: &[String]) -> Result<()> {
         .rmlx(&built, stage.as_ref())
         .compile()?;
     fill_in(&mut options)?;
+    if let Some(image) = &options.image {
+        picture::show(image);
+    }
     let mut describe = Command::new(program);
+    let question = options.question.unwrap_or_else(|| match options.image {
+        Some(_) => "What is in the picture?".to_owned(),
+        None => "What do you hear?".to_owned(),
+    });
     describe.arg(options.model.context("no snapshot to run")?);
     for (flag, file) in [("-i", options.image), ("-a", options.audio)] {
         if let Some(file) = file {
             describe.arg(flag).arg(file);
         }
     }
-    describe.arg(options.question.unwrap_or_else(|| "What is in the picture?".to_owned()));
+    describe.arg(question);
     process::run(&mut describe)
 }
 
@@ -69,11 +80,11 @@ fn parse(arguments: &[String]) -> Result<Options> {
 fn fill_in(options: &mut Options) -> Result<()> {
     let root = paths::root();
     if options.model.is_none() {
-        let is_snapshot = |folder: &PathBuf| folder.join("config.json").is_file();
-        let trained = TRAINED.map(|folder| root.join(folder)).into_iter().find(is_snapshot);
+        let trained =
+            Some(snapshots::trained(snapshots::TRAINED[0])).filter(|folder| snapshots::exists(folder));
         options.model = Some(trained.unwrap_or_else(|| {
             println!("No trained snapshot is here: this is a tiny one with random weights, so its words mean nothing.");
-            root.join(RANDOM)
+            root.join(snapshots::RANDOM)
         }));
     }
     if options.image.is_none() && options.audio.is_none() {

@@ -25,7 +25,7 @@ usage: cargo xtask <command>
   symbols --check               check what the shared library exports
   test [--filter TEXT]          run every test, or those whose name has the text in it
   dist                          lay out headers, libraries and licences under dist/
-  demo [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
+  demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N]
                                 compare with mlx-vlm";

@@ -1,0 +1,209 @@
+/* Images and sounds: raw pixels of every format and stride, samples of every rate, and bytes that are neither. */
+
+#include "check.h"
+
+#include <math.h>
+
+/* Decoded media equal raw ones of the same content: a session that holds one does not evaluate the other again. */
+static uint64_t reused(rmlx_session *session, rmlx_media *media) {
+    rmlx_prompt *prompt = text_prompt("");
+    CHECK_OK(rmlx_prompt_add_media(prompt, media, &error));
+    rmlx_generation_options *options = greedy(1);
+    answer a;
+    generate(session, prompt, options, &a);
+    rmlx_stats stats = {.struct_size = sizeof stats};
+    CHECK_OK(rmlx_session_stats(session, &stats, &error));
+    CHECK(stats.media_tokens > 0);
+    rmlx_generation_options_release(options);
+    rmlx_prompt_release(prompt);
+    return stats.reused_tokens >= stats.media_tokens;
+}
+
+enum { WIDTH = 64, HEIGHT = 48, STRIDE = 4 * WIDTH + 12 };
+
+/* The same picture in each format, in rows with a gap. */
+static void paint(unsigned char *bytes, rmlx_pixel_format format, bool gray) {
+    memset(bytes, 0xEE, STRIDE * HEIGHT);
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            unsigned char red = (unsigned char)(x * 4), green = (unsigned char)(y * 5), blue = (unsigned char)(x ^ y);
+            if (gray)
+                green = blue = red;
+            unsigned char *row = bytes + y * STRIDE;
+            if (format == RMLX_PIXELS_GRAY8) {
+                row[x] = red;
+            } else if (format == RMLX_PIXELS_RGB8) {
+                row[3 * x] = red, row[3 * x + 1] = green, row[3 * x + 2] = blue;
+            } else {
+                bool bgra = format == RMLX_PIXELS_BGRA8;
+                row[4 * x] = bgra ? blue : red;
+                row[4 * x + 1] = green;
+                row[4 * x + 2] = bgra ? red : blue;
+                row[4 * x + 3] = (unsigned char)(x + y);
+            }
+        }
+}
+
+static rmlx_pixels described(const unsigned char *bytes, rmlx_pixel_format format) {
+    return (rmlx_pixels){
+        .struct_size = sizeof(rmlx_pixels),
+        .data = bytes,
+        .size = STRIDE * HEIGHT,
+        .row_stride = STRIDE,
+        .width = WIDTH,
+        .height = HEIGHT,
+        .format = format,
+    };
+}
+
+static void pixel_formats_mean_the_same_picture(rmlx_session *session) {
+    unsigned char *bytes = malloc(STRIDE * HEIGHT);
+    CHECK(bytes != NULL);
+    for (int gray = 0; gray < 2; gray++)
+        for (rmlx_pixel_format format = RMLX_PIXELS_RGB8; format <= RMLX_PIXELS_GRAY8; format++) {
+            if (format == RMLX_PIXELS_GRAY8 && !gray)
+                continue;
+            paint(bytes, format, gray);
+            rmlx_pixels desc = described(bytes, format);
+            rmlx_media *image = NULL;
+            CHECK_OK(rmlx_image_from_pixels(&desc, &image, &error));
+            CHECK(rmlx_media_kind(image) == RMLX_MEDIA_IMAGE && rmlx_audio_seconds(image) == 0);
+            CHECK(rmlx_image_width(image) == WIDTH && rmlx_image_height(image) == HEIGHT);
+            CHECK(reused(session, image) == (format != RMLX_PIXELS_RGB8));
+            rmlx_media_release(image);
+        }
+    free(bytes);
+}
+
+static void pixel_descriptions_are_checked(void) {
+    unsigned char *bytes = malloc(STRIDE * HEIGHT);
+    CHECK(bytes != NULL);
+    paint(bytes, RMLX_PIXELS_RGBA8, false);
+    rmlx_media *none = NULL;
+    rmlx_pixels d = described(bytes, RMLX_PIXELS_RGBA8);
+    /* The last row needs no gap after it. */
+    d.size = STRIDE * (HEIGHT - 1) + 4 * WIDTH;
+    CHECK_OK(rmlx_image_from_pixels(&d, &none, &error));
+    rmlx_media_release(none);
+    none = NULL;
+    d.size--;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "bytes", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, 5);
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "unknown value 5", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, 0);
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "unknown value 0", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, RMLX_PIXELS_RGBA8);
+    d.row_stride = 4 * WIDTH - 1;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "stride", rmlx_image_from_pixels(&d, &none, &error));
+    d.row_stride = SIZE_MAX;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "stride", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, RMLX_PIXELS_RGBA8);
+    d.width = 0;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "0 x 48", rmlx_image_from_pixels(&d, &none, &error));
+    d.width = 100000;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "100000", rmlx_image_from_pixels(&d, &none, &error));
+    d.width = d.height = UINT32_MAX;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "4294967295", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, RMLX_PIXELS_RGBA8);
+    d.reserved = 1;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "reserved", rmlx_image_from_pixels(&d, &none, &error));
+    d = described(bytes, RMLX_PIXELS_RGBA8);
+    d.struct_size = sizeof d - 1;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "struct_size", rmlx_image_from_pixels(&d, &none, &error));
+    CHECK(none == NULL);
+
+    /* A host of a later version: what it does not use is 0, and what it uses is refused. */
+    struct {
+        rmlx_pixels now;
+        uint64_t later;
+    } newer = {described(bytes, RMLX_PIXELS_RGBA8), 0};
+    newer.now.struct_size = sizeof newer;
+    CHECK_OK(rmlx_image_from_pixels(&newer.now, &none, &error));
+    rmlx_media_release(none);
+    newer.later = 1;
+    CHECK_FAILS(RMLX_ERROR_UNSUPPORTED, "desc", rmlx_image_from_pixels(&newer.now, &none, &error));
+    free(bytes);
+}
+
+static void encoded_media_are_recognized(void) {
+    rmlx_media *image = load_image("media/odd.png");
+    CHECK(rmlx_media_kind(image) == RMLX_MEDIA_IMAGE && rmlx_image_width(image) > 0);
+    rmlx_media *other = NULL;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "71", rmlx_image_with_soft_token_budget(image, 71, &other, &error));
+    CHECK_OK(rmlx_image_with_soft_token_budget(image, 0, &other, &error));
+    CHECK(rmlx_image_width(other) == rmlx_image_width(image) && rmlx_image_height(other) == rmlx_image_height(image));
+    rmlx_media_release(other);
+    rmlx_media_release(image);
+    rmlx_media *sound = load_audio("media/chord.wav");
+    CHECK(rmlx_media_kind(sound) == RMLX_MEDIA_AUDIO && rmlx_image_width(sound) == 0 && rmlx_image_height(sound) == 0);
+    CHECK(rmlx_audio_seconds(sound) > 0.1 && rmlx_audio_seconds(sound) < 10);
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "sound", rmlx_image_with_soft_token_budget(sound, 70, &other, &error));
+    rmlx_media_release(sound);
+}
+
+/* Every beginning of a file, and every byte of its head turned over: an error or a medium, never a crash. */
+static void corrupt_bytes_are_refused(void) {
+    rmlx_media *none = NULL;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("", 0, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("", 0, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("no picture", 10, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("no sound", 8, &none, &error));
+    size_t size = 0;
+    unsigned char *bytes = read_fixture("media/flat.png", &size);
+    for (size_t len = 0; len < size; len++) {
+        if (rmlx_image_from_encoded(bytes, len, &none, NULL) == RMLX_OK)
+            rmlx_media_release(none);
+        bytes[len] ^= 0xFF;
+        if (rmlx_image_from_encoded(bytes, size, &none, NULL) == RMLX_OK)
+            rmlx_media_release(none);
+        bytes[len] ^= 0xFF;
+    }
+    free(bytes);
+    bytes = read_fixture("media/gap.wav", &size);
+    for (size_t len = 0; len < 64; len++) {
+        CHECK(rmlx_audio_from_encoded(bytes, len, &none, NULL) == RMLX_ERROR_INVALID_MEDIA);
+        bytes[len] ^= 0xFF;
+        if (rmlx_audio_from_encoded(bytes, size, &none, NULL) == RMLX_OK)
+            rmlx_media_release(none);
+        bytes[len] ^= 0xFF;
+    }
+    free(bytes);
+}
+
+static void samples_of_every_rate(void) {
+    enum { FRAMES = 4410 };
+    float *samples = malloc(FRAMES * 2 * sizeof *samples);
+    CHECK(samples != NULL);
+    for (int i = 0; i < FRAMES * 2; i++)
+        samples[i] = (float)sin(i * 0.05) * 0.5f;
+    rmlx_media *sound = NULL;
+    CHECK_OK(rmlx_audio_from_pcm_f32(samples, FRAMES, 2, 44100, &sound, &error));
+    CHECK(fabs(rmlx_audio_seconds(sound) - 0.1) < 0.001);
+    rmlx_media_release(sound);
+    CHECK_OK(rmlx_audio_from_pcm_f32(samples, FRAMES, 1, 16000, &sound, &error));
+    CHECK(fabs(rmlx_audio_seconds(sound) - FRAMES / 16000.0) < 1e-9);
+    rmlx_media_release(sound);
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_pcm_f32(samples, 0, 1, 16000, &sound, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "0 channels", rmlx_audio_from_pcm_f32(samples, 1, 0, 16000, &sound, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_pcm_f32(samples, 1, 1, 0, &sound, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "address space",
+                rmlx_audio_from_pcm_f32(samples, SIZE_MAX, 2, 16000, &sound, &error));
+    samples[100] = NAN;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_pcm_f32(samples, FRAMES, 1, 16000, &sound, &error));
+    samples[100] = -INFINITY;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_pcm_f32(samples, FRAMES, 2, 44100, &sound, &error));
+    free(samples);
+}
+
+int main(void) {
+    pixel_descriptions_are_checked();
+    encoded_media_are_recognized();
+    corrupt_bytes_are_refused();
+    samples_of_every_rate();
+    rmlx_model *model = load_model();
+    rmlx_session *session = new_session(model);
+    pixel_formats_mean_the_same_picture(session);
+    rmlx_session_release(session);
+    rmlx_model_release(model);
+    return 0;
+}
