@@ -55,7 +55,9 @@ pub unsafe extern "C" fn rmlx_set_log_callback(
         if log::set_callback(relay, most) {
             return Ok(());
         }
-        Arc::into_inner(user_data).map(UserData::forget);
+        if let Some(user_data) = Arc::into_inner(user_data) {
+            user_data.forget();
+        }
         Err(Error::new(Code::OutOfMemory, "the thread of the log cannot be started"))
     })
 }
