@@ -68,7 +68,6 @@ impl Session {
         self.queue.require_usable()?;
         options.validate(self.model.vocab_size())?;
         let placed = self.model.place(prompt, options.thinking)?;
-        self.check_ids(&placed)?;
         self.check_length(&placed)?;
         let job = self.job(placed, options, submitted);
         self.queue.start(job.prompt.ids.clone())?;
@@ -87,20 +86,6 @@ impl Session {
             Err(error) => queue.push(Event::failed(error)),
         });
         Ok(())
-    }
-
-    /// Raw tokens come from the host, and the embedding's rows are looked up unchecked.
-    fn check_ids(&self, placed: &Placed) -> Result<()> {
-        let vocab_size = self.model.vocab_size();
-        match placed.ids.iter().position(|id| *id as usize >= vocab_size) {
-            None => Ok(()),
-            Some(index) => {
-                let token = placed.ids[index];
-                let message =
-                    format!("token {token} at {index} is outside of the vocabulary of {vocab_size}");
-                Err(Error::invalid_argument(message).with("token", token).with("index", index))
-            }
-        }
     }
 
     fn check_length(&self, placed: &Placed) -> Result<()> {

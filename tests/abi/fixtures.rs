@@ -147,3 +147,10 @@ pub fn distance(a: &[f32], b: &[f32], sigma: f32) -> f32 {
     assert!(a.iter().all(|x| x.is_finite()));
     farthest / sigma
 }
+
+/// The standard deviation of a row.
+pub fn sigma(row: &[f32]) -> f32 {
+    let n = row.len() as f32;
+    let mean = row.iter().sum::<f32>() / n;
+    (row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / n).sqrt()
+}

@@ -1,12 +1,21 @@
 //! The library as a C program sees it: everything here goes through the functions of the C ABI.
 
 mod answers;
+mod bad_calls;
 mod bad_media;
 mod bad_prompts;
 mod bad_snapshots;
+mod cancelling;
 mod defects;
 mod fixtures;
 mod golden;
 mod harness;
+mod lifetimes;
+mod loading;
+mod memory;
+mod prefixes;
+mod sampling;
 mod scratch;
 mod sound;
+mod stopping;
+mod threads;
