@@ -29,10 +29,10 @@ pub struct rmlx_model {
 /// - `options`: or NULL for the defaults
 /// - `out`: gets a reference for you
 ///
-/// Errors: NOT_FOUND (no such folder, or a file is missing); INVALID_SNAPSHOT (broken JSON, truncated
-/// or missing weights, a tensor of the wrong shape, a template that cannot be compiled); UNSUPPORTED
-/// (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND;
-/// INVALID_ARGUMENT.
+/// Errors: NOT_FOUND (no such folder, or no config.json in it); INVALID_SNAPSHOT (another file is missing,
+/// broken JSON, truncated or missing weights, a tensor of the wrong shape, a template that cannot be compiled);
+/// UNSUPPORTED (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED;
+/// BACKEND; INVALID_ARGUMENT.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

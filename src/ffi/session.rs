@@ -230,3 +230,48 @@ pub unsafe extern "C" fn rmlx_session_prompt_tokens(
         unsafe { fill(&ids, out, capacity, out_count) }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::{LoadOptions, Model};
+    use crate::ffi::status::{RMLX_ERROR_POISONED, RMLX_OK};
+    use crate::prompt::{Message, Prompt};
+
+    #[test]
+    fn a_panic_poisons_its_session_until_it_is_reset() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unified-bf16-mlx");
+        let model = Model::load(&folder, LoadOptions::default()).unwrap();
+        let session = Session::new(&model, &SessionOptions::default()).unwrap();
+        let mut session = rmlx_session { session, poisoned: AtomicBool::new(false) };
+        let handle = NonNull::new(&raw mut session);
+        let prompt = Prompt { messages: vec![Message::text("user", "Hello")], ..Prompt::default() };
+        let prompt = rmlx_prompt { prompt };
+        // SAFETY: the session outlives these calls.
+        let submit = || unsafe { rmlx_session_submit(handle, Some(&prompt), None, None) };
+
+        // SAFETY: as above.
+        let session = unsafe { handle.unwrap().as_ref() };
+        let error = session.guard(|_| -> Result<()> { panic!("on purpose") }).unwrap_err();
+        assert_eq!(error.code(), Code::Panic);
+        assert_eq!(submit(), RMLX_ERROR_POISONED);
+        // SAFETY: as above.
+        unsafe {
+            let mut count = MaybeUninit::uninit();
+            let no_ids = std::ptr::null_mut();
+            assert_eq!(
+                rmlx_session_step(handle, Some(&mut MaybeUninit::uninit()), None),
+                RMLX_ERROR_POISONED
+            );
+            assert_eq!(
+                rmlx_session_prompt_tokens(handle, no_ids, 0, Some(&mut count), None),
+                RMLX_ERROR_POISONED
+            );
+            rmlx_session_cancel(handle);
+            assert_eq!(rmlx_session_reset(handle, None), RMLX_OK);
+        }
+        assert_eq!(submit(), RMLX_OK);
+    }
+}
