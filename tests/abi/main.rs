@@ -7,6 +7,7 @@ mod bad_prompts;
 mod bad_snapshots;
 mod cancelling;
 mod defects;
+mod demo_model;
 mod fixtures;
 mod golden;
 mod harness;

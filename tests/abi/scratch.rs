@@ -10,13 +10,17 @@ use crate::fixtures;
 
 pub const WEIGHTS: &str = "model.safetensors";
 
-/// A copy of one of the fixtures' snapshots, removed when dropped.
+/// A copy of a snapshot, removed when dropped.
 pub struct Scratch(TempDir);
 
 impl Scratch {
     pub fn of(folder: &str) -> Self {
+        Self::copy(&fixtures::path(folder))
+    }
+
+    pub fn copy(snapshot: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        for entry in fs::read_dir(fixtures::path(folder)).expect("a snapshot") {
+        for entry in fs::read_dir(snapshot).expect("a snapshot") {
             let entry = entry.expect("an entry");
             fs::copy(entry.path(), dir.path().join(entry.file_name())).expect("a copy");
         }
