@@ -27,6 +27,7 @@ pub(crate) fn chunks(
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of ranges that happen to hold one
 mod tests {
     use super::*;
 

@@ -150,7 +150,7 @@ impl SessionState {
     }
 
     fn forget(&mut self) {
-        self.cache = self.model.new_cache();
+        self.cache.clear();
         self.held.clear();
         self.checkpoint = None;
     }
@@ -180,7 +180,7 @@ impl SessionState {
             keep = self.checkpoint.as_ref().map_or(0, |c| if c.offset() <= keep { c.offset() } else { 0 });
             match &self.checkpoint {
                 Some(checkpoint) if keep > 0 => self.cache.restore(checkpoint),
-                _ => self.cache = self.model.new_cache(),
+                _ => self.cache.clear(),
             }
         }
         self.held.truncate(keep);

@@ -75,10 +75,6 @@ pub struct SoftTokens {
 }
 
 impl SoftTokens {
-    pub fn count(&self) -> usize {
-        self.features.dim(0) as usize
-    }
-
     /// The arrays to evaluate so that the encoding is done.
     pub fn arrays(&self) -> impl Iterator<Item = &Array> {
         std::iter::once(&self.features).chain(&self.extra)
@@ -106,17 +102,9 @@ pub struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// One token without media: the decode step.
-    pub fn text(ids: &Array) -> Chunk<'_> {
-        Chunk { ids, soft: &[], blocks: &[] }
-    }
-
-    pub fn len(&self) -> usize {
+    /// Positions, `T`.
+    pub fn count(&self) -> usize {
         self.ids.size()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -133,6 +133,7 @@ fn additive(mask: &Mask, queries: i32, keys: i32) -> Result<Option<Array>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of blocks that happen to hold one
 mod tests {
     use super::*;
     use crate::nn::testing::{close, host, random};

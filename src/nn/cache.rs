@@ -20,14 +20,12 @@ const SPARE: usize = 64;
 pub struct Cache {
     layers: Vec<LayerCache>,
     offset: usize,
-    /// Added to the offset to get a generated token's rotary position (Qwen's mrope); 0 elsewhere.
-    pub rope_delta: i32,
 }
 
 impl Cache {
     /// One layer for each window: `None` for a layer that keeps all positions.
     pub fn new(windows: impl IntoIterator<Item = Option<usize>>) -> Cache {
-        Cache { layers: windows.into_iter().map(LayerCache::new).collect(), offset: 0, rope_delta: 0 }
+        Cache { layers: windows.into_iter().map(LayerCache::new).collect(), offset: 0 }
     }
 
     /// Positions that have been appended since the last [`clear`](Self::clear).
@@ -73,7 +71,6 @@ impl Cache {
             *layer = LayerCache::new(layer.window);
         }
         self.offset = 0;
-        self.rope_delta = 0;
     }
 
     /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions

@@ -83,10 +83,6 @@ impl<'a> Loader<'a> {
         cast(&self.weights.take_float(name, shape)?, self.dtype)
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.weights.has(name)
-    }
-
     /// Reads `arrays` from the files, and forgets the tensors that they were made from.
     pub fn read<'b>(&mut self, arrays: impl IntoIterator<Item = &'b Array>) -> Result<()> {
         let arrays: Vec<&Array> = arrays.into_iter().collect();

@@ -64,7 +64,7 @@ impl Matrix {
             return Ok(Err(parts));
         };
         if parts.len() == 1 {
-            return Ok(parts.into_iter().next().map_or(Err(Vec::new()), Ok));
+            return Ok(parts.into_iter().next().ok_or_else(Vec::new));
         }
         let stack = |get: &dyn Fn(&Packed) -> Array| -> Result<Array> {
             let arrays: Vec<Array> = parts.iter().filter_map(|p| p.packed().map(get)).collect();

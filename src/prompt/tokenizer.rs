@@ -11,7 +11,7 @@ use tokenizers::{NormalizedString, Normalizer as _, OffsetType, Token, normalize
 use super::decoder::{Decoding, TextDecoder};
 use super::spellings::{Match, Spelled, Spellings};
 use super::token_config::{self, TokenConfig};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Which control spellings of a text are only text.
 pub(super) enum Plain<'a> {
@@ -52,7 +52,12 @@ impl TextTokenizer {
     pub fn load(dir: &Path, config: TokenConfig, template: &str) -> Result<Self> {
         const FILE: &str = "tokenizer.json";
         let error = |what, e| Error::snapshot(format!("{FILE} {what}: {e}")).with("file", FILE);
-        let bytes = std::fs::read(dir.join(FILE)).map_err(|e| error("cannot be read", e.into()))?;
+        let bytes = std::fs::read(dir.join(FILE)).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::new(Code::NotFound, format!("the snapshot has no {FILE}")).with("file", FILE)
+            }
+            _ => error("cannot be read", e.into()),
+        })?;
         let inner = Tokenizer::from_bytes(bytes).map_err(|e| error("is not valid", e))?;
         Self::new(inner, config, template)
     }

@@ -23,7 +23,6 @@ use crate::error::{Code, Error, Result};
 /// A folder whose JSON files and weight headers have been read, and no weights.
 #[derive(Debug)]
 pub struct Snapshot {
-    pub dir: PathBuf,
     /// `config.json`.
     pub config: Value,
     /// `generation_config.json`, where there is one.
@@ -57,7 +56,6 @@ impl Snapshot {
         let shards = header::find_shards(dir)?;
         let tensors = header::read_headers(&shards)?;
         Ok(Snapshot {
-            dir: dir.to_owned(),
             quantization: QuantizationPlan::from_config(&config)?,
             generation_config: read_optional_json(&dir.join("generation_config.json"))?,
             config,

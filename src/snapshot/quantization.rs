@@ -299,13 +299,14 @@ mod tests {
     #[test]
     fn scales_decide_and_shapes_are_checked() {
         let mx = json!({ "mode": "mxfp4", "group_size": 32, "bits": 4 });
-        let packed: &[usize] = &[64, 16];
+        let packed: &'static [usize] = &[64, 16];
         let right = [("weight", Dtype::U32, packed), ("scales", Dtype::U8, &[64, 4])];
         assert_eq!(resolve(mx.clone(), &right).unwrap(), Some(MXFP4));
         let dense: &[usize] = &[64, 128];
         assert_eq!(resolve(mx.clone(), &[("weight", Dtype::BF16, dense)]).unwrap(), None);
 
-        let cases: [(Vec<(&str, Dtype, &[usize])>, &str); 4] = [
+        type Tensors = Vec<(&'static str, Dtype, &'static [usize])>;
+        let cases: [(Tensors, &str); 4] = [
             (
                 vec![("weight", Dtype::BF16, packed)],
                 "tensor m.weight is BF16 [64, 16], but must be a float [64, 128]",

@@ -29,14 +29,6 @@ impl<'a> Weights<'a> {
         Ok(Weights { snapshot, arrays, taken: HashSet::new() })
     }
 
-    pub fn snapshot(&self) -> &'a Snapshot {
-        self.snapshot
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.snapshot.tensor(name).is_some()
-    }
-
     /// Hands the tensor over.
     pub fn take(&mut self, name: &str) -> Result<Array> {
         let array = self.arrays.remove(name).ok_or_else(|| match self.taken.contains(name) {

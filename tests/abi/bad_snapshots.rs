@@ -46,7 +46,6 @@ fn an_empty_folder_lacks_its_config() {
 }
 
 #[test]
-#[ignore = "the library answers INVALID_SNAPSHOT where its header promises NOT_FOUND"]
 fn a_missing_tokenizer_is_named() {
     refused(Scratch::dense().without("tokenizer.json").path(), RMLX_ERROR_NOT_FOUND, &["tokenizer.json"]);
 }

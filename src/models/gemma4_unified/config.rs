@@ -140,7 +140,7 @@ impl TextConfig {
         for (kind, key) in
             [(&self.sliding, "num_key_value_heads"), (&self.full, "num_global_key_value_heads")]
         {
-            if kind.kv_heads == 0 || self.heads % kind.kv_heads != 0 {
+            if kind.kv_heads == 0 || !self.heads.is_multiple_of(kind.kv_heads) {
                 let needed = format!("a divisor of num_attention_heads ({})", self.heads);
                 return Err(s.wrong(key, &json!(kind.kv_heads), &needed));
             }

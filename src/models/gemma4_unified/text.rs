@@ -107,7 +107,7 @@ impl TextModel {
 
     /// Logits of the chunk's last row: `f32` `[vocab]`.
     pub fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {
-        let count = chunk.len();
+        let count = chunk.count();
         let mut hidden = self.embed(chunk)?;
         let sliding = self.shared(LayerType::Sliding, chunk, cache.offset())?;
         let full = self.shared(LayerType::Full, chunk, cache.offset())?;
@@ -150,7 +150,7 @@ impl TextModel {
 
     /// Full layers are plainly causal; sliding ones see their window, and each other within an image.
     fn shared(&self, kind: LayerType, chunk: &Chunk, offset: usize) -> Result<Shared<'_>> {
-        let count = chunk.len();
+        let count = chunk.count();
         let window = self.config.window(kind);
         let has_blocks = self.config.image_blocks && kind == LayerType::Sliding;
         let shape = MaskShape {
