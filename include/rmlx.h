@@ -1040,10 +1040,10 @@ typedef struct rmlx_model rmlx_model;
  * - `options`: or NULL for the defaults
  * - `out`: gets a reference for you
  *
- * Errors: NOT_FOUND (no such folder, or a file is missing); INVALID_SNAPSHOT (broken JSON, truncated
- * or missing weights, a tensor of the wrong shape, a template that cannot be compiled); UNSUPPORTED
- * (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND;
- * INVALID_ARGUMENT.
+ * Errors: NOT_FOUND (no such folder, or no config.json in it); INVALID_SNAPSHOT (another file is missing,
+ * broken JSON, truncated or missing weights, a tensor of the wrong shape, a template that cannot be compiled);
+ * UNSUPPORTED (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED;
+ * BACKEND; INVALID_ARGUMENT.
  *
  * Since: 0.1
  */
@@ -1122,7 +1122,7 @@ rmlx_status rmlx_model_tokenize(const struct rmlx_model *model,
  * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
  * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
  *
- * Errors: INVALID_ARGUMENT (an id outside of the vocabulary); OUT_OF_MEMORY.
+ * Errors: OUT_OF_MEMORY. An id that is no token adds nothing to the text.
  *
  * Since: 0.1
  */
@@ -1477,9 +1477,10 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
 rmlx_status rmlx_session_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
 
 /**
- * Ends the answer in the making: its next event but a few, at once and from wherever it is, is a
- * FINISH of RMLX_FINISH_CANCELLED. Step on until it comes. From any thread, at any time, as often as
- * you like; without an answer in the making it does nothing. NULL is fine.
+ * Ends the answer in the making, wherever it is: within one token, one piece of the prompt, or one medium.
+ * Step on: after at most the event that was ready already comes a FINISH of RMLX_FINISH_CANCELLED. From any
+ * thread, at any time, as often as you like; without an answer in the making it does nothing, and while
+ * rmlx_session_submit runs it may come too early to have an effect. NULL is fine.
  *
  * Since: 0.1
  */
