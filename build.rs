@@ -22,8 +22,6 @@ fn linux() {
     };
     cdylib("-soname,librmlx.so");
     cdylib("-rpath,$ORIGIN");
-    // Names that other crates and mlx-c would export for themselves (mlx-rs has one) stay inside.
-    cdylib("--exclude-libs,ALL");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{libraries}");
 }
 
