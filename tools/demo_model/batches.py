@@ -14,7 +14,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 import scenes
 import sounds
 from conversation import Conversation
-from skills import Sample, World, draw
+from sample import Sample, World
+from skills import draw
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from skills import Sample
+from sample import Sample
 
 
 def raise_exception(message: str) -> None:
