@@ -140,14 +140,14 @@ fn share(scores: &Scores) -> f64 {
     sum.0 as f64 / sum.1 as f64
 }
 
-/// Every skill must reach `least`, and the five colours all.
+/// Every skill must reach `least`, in whole items (a skill of ten may miss one), and the five colours all.
 fn battery(variant: &str, least: f64) {
     let model = Model::load(snapshot(variant)).expect("the demo model");
     let session = Session::new(&model);
     let scores = score(&Item::all(), |item| session.answer(&item.prompt(), &Options::greedy(MAX_TOKENS)));
     let table: Vec<String> = scores.iter().map(|(skill, s)| format!("{skill} {}/{}", s.0, s.1)).collect();
     tell(&format!("{variant}: {:.1} % right: {}", 100.0 * share(&scores), table.join(", ")));
-    let low: Vec<_> = scores.iter().filter(|(_, s)| (s.0 as f64) < least * s.1 as f64).collect();
+    let low: Vec<_> = scores.iter().filter(|(_, s)| (s.0 as f64) < (least * s.1 as f64).floor()).collect();
     assert!(low.is_empty(), "{variant} is below {least} in {low:?}");
     assert_eq!(scores["five_colours"], (5, 5), "{variant}");
 }
