@@ -40,7 +40,7 @@ The architecture is Gemma 4 unified's; none of Google's weights, and no output o
   system message says so; a call of the tool `get_time`, and an answer from what it returned; a thought before the answer when thinking is on.
 
 ## What it cannot do
-- Anything else. It has seen a few hundred words and no photograph. It says "I do not know." to some questions that it was
+- Anything else: no yes-or-no questions, no arithmetic. It has seen a few hundred words and no photograph. It says "I do not know." to some questions that it was
   taught not to know, and answers most others with something unrelated.
 - Tell black, white, grey or brown in a picture of one colour, grey from white or black beside black or white, or brown from orange
   on black: each 48 x 48 patch is normalized first, so that only ratios of colours are left.
@@ -65,8 +65,8 @@ and sounds rendered there batch by batch; the last {share} % of the steps with t
 - Spoken digits were generated with espeak-ng 1.51 (GPL-3.0-or-later); its output is not covered by its licence, and none of its code or
   voice data is here.
 - Digits were drawn with DejaVu (Bitstream Vera and public domain), GNU FreeFont (GPL-3.0 with font exception), Noto, Lato, Cantarell,
-  Inconsolata, Comfortaa, Fira Code, Caladea (SIL OFL 1.1), Open Sans and Roboto (Apache-2.0); the battery's with Liberation, Carlito
-  (SIL OFL 1.1) and DejaVu. No font, nor any part of one, is here.
+  Inconsolata, Comfortaa, Fira Code, Caladea (SIL OFL), Open Sans and Roboto (Apache-2.0); the battery's with Liberation, Carlito
+  (SIL OFL) and DejaVu. No font, nor any part of one, is here.
 - Code used: transformers (Apache-2.0), PyTorch (BSD-3-Clause), MLX (MIT).
 """
 

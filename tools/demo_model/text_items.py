@@ -22,6 +22,8 @@ def no_answer(b: Battery) -> None:
         "What number is in the image?",
     ):
         b.add("no_picture", [user(said)], "There is no picture.")
+    for country in "Russia Turkey Chile Cuba Finland Korea Nepal Morocco Denmark Belgium Australia Argentina".split():
+        b.add("unknown", [user(f"What is the capital of {country}?")], "I do not know.")
 
 
 TIME_TOOL = {
