@@ -177,42 +177,54 @@ fn affine4_answers_the_battery() {
     battery("affine4", 0.90);
 }
 
+/// Where the last user turn, and the first, have their text.
+fn user_turns(model: &Model, ids: &[u32]) -> (usize, usize) {
+    let opener = model.tokenize("<|turn>user\n", true).expect("ids");
+    let starts = ids.windows(opener.len()).enumerate().filter(|(_, w)| *w == opener).map(|(at, _)| at);
+    let bodies: Vec<usize> = starts.map(|at| at + opener.len()).collect();
+    (bodies[0], bodies[bodies.len() - 1])
+}
+
+/// The ids of a prompt with its placeholder moved to where `place` says among the other ids.
+fn displaced(model: &Model, item: &Item, place: impl Fn(&[u32], usize) -> usize) -> Vec<u32> {
+    let image = model.tokenize("<|image|>", true).expect("ids")[0];
+    let mut ids = model.tokenize(&model.render(&item.prompt()).expect("a text"), true).expect("ids");
+    let at = ids.iter().position(|i| *i == image).expect("a placeholder");
+    ids.remove(at);
+    ids.insert(place(&ids, at), image);
+    ids
+}
+
+/// Which message had the picture is a question of its place alone; what is in it the model sees wherever it stands.
 #[test]
 fn a_displaced_image_costs_answers() {
     let model = Model::load(snapshot("bf16")).expect("the demo model");
     let session = Session::new(&model);
-    let id = |spelling: &str| model.tokenize(spelling, true).expect("ids")[0];
-    let (image, turn_end) = (id("<|image|>"), id("<turn|>"));
     let items = Item::all();
-    let skills = ["foreground", "background", "shape", "where", "number"];
-    let asked: Vec<&Item> = items.iter().filter(|item| skills.contains(&item.skill.as_str())).collect();
-
-    let mut scores = Vec::new();
-    let places: [(&str, &dyn Fn(&[u32]) -> usize); 3] = [
-        ("in its place", &|ids| ids.iter().position(|i| *i == image).expect("a placeholder")),
-        ("right after BOS", &|_| 1),
-        // Behind the user's turn, in that of the model.
-        ("in the model's turn", &|ids| {
-            let without: Vec<u32> = ids.iter().copied().filter(|i| *i != image).collect();
-            without.iter().rposition(|i| *i == turn_end).expect("an end of turn") + 5
-        }),
-    ];
-    for (name, place) in places {
-        let score = score(asked.iter().copied(), |item| {
-            let text = model.render(&item.prompt()).expect("a text");
-            let mut ids = model.tokenize(&text, true).expect("ids");
-            let at = place(&ids);
-            ids.retain(|i| *i != image);
-            ids.insert(at.min(ids.len()), image);
-            let media = item.media();
-            let prompt = Prompt::user("").tokens(&ids).media(&media[0]);
+    let asked: Vec<&Item> = items.iter().filter(|item| item.skill == "which_message").collect();
+    let ask = |place: &dyn Fn(&[u32], usize) -> usize| {
+        let scores = score(asked.iter().copied(), |item| {
+            let ids = displaced(&model, item, place);
+            let prompt = Prompt::user("").tokens(&ids).media(&item.media()[0]);
             session.answer(&prompt, &Options::greedy(MAX_TOKENS))
         });
-        tell(&format!("image {name}: {:.1} % right", 100.0 * share(&score)));
-        scores.push(share(&score));
-    }
-    assert!(scores[0] >= 0.95, "{scores:?}");
-    assert!(scores[1] < scores[0] && scores[2] < scores[0], "a displaced image costs nothing: {scores:?}");
+        share(&scores)
+    };
+    let other_turn = |ids: &[u32], at: usize| {
+        let (first, last) = user_turns(&model, ids);
+        if at < last { last } else { first }
+    };
+    let right = ask(&|_, at| at);
+    let after_bos = ask(&|_, _| 1);
+    let in_other_turn = ask(&other_turn);
+    let percent = |share: f64| 100.0 * share;
+    tell(&format!(
+        "which message had the picture: {:.0} % right, {:.0} % with the picture after BOS, {:.0} % with it in another turn",
+        percent(right),
+        percent(after_bos),
+        percent(in_other_turn)
+    ));
+    assert!(right >= 0.95 && after_bos < right - 0.2 && in_other_turn < right - 0.2);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     }
     let mut describe = Command::new(program);
     let question = options.question.unwrap_or_else(|| match options.image {
-        Some(_) => "What is in the picture?".to_owned(),
+        Some(_) => "Describe the picture.".to_owned(),
         None => "What do you hear?".to_owned(),
     });
     describe.arg(options.model.context("no snapshot to run")?);
