@@ -205,7 +205,7 @@ fn a_displaced_image_costs_answers() {
     let ask = |place: &dyn Fn(&[u32], usize) -> usize| {
         let scores = score(asked.iter().copied(), |item| {
             let ids = displaced(&model, item, place);
-            let prompt = Prompt::user("").tokens(&ids).media(&item.media()[0]);
+            let prompt = Prompt::new().message("user").tokens(&ids).media(&item.media()[0]);
             session.answer(&prompt, &Options::greedy(MAX_TOKENS))
         });
         share(&scores)
