@@ -169,6 +169,9 @@ fn image_change(session: &Session) -> Result<f64> {
     let mean = a.iter().map(|&l| f64::from(l)).sum::<f64>() / a.len().max(1) as f64;
     let variance = a.iter().map(|&l| (f64::from(l) - mean).powi(2)).sum::<f64>() / a.len().max(1) as f64;
     let change = a.iter().zip(&b).map(|(x, y)| f64::from((x - y).abs())).fold(0.0, f64::max);
+    if change == 0.0 {
+        return Ok(0.0);
+    }
     let relative = change / variance.sqrt();
     if relative.is_finite() {
         Ok(relative)
