@@ -89,6 +89,11 @@ impl Queue {
         self.cancel.load(Ordering::Acquire)
     }
 
+    /// At the beginning of a submit: cancels of earlier ones no longer count, those from here on do.
+    pub fn forget_cancel(&self) {
+        self.cancel.store(false, Ordering::Release);
+    }
+
     /// Idle to running; `BUSY` or `POISONED` otherwise.
     pub fn start(&self, prompt: Vec<u32>) -> Result<()> {
         let mut inner = self.lock();
@@ -99,7 +104,6 @@ impl Queue {
             )),
             Phase::Poisoned => Err(poisoned()),
             Phase::Idle => {
-                self.cancel.store(false, Ordering::Release);
                 inner.phase = Phase::Running;
                 inner.events.clear();
                 inner.row = None;
@@ -195,4 +199,25 @@ impl Queue {
 
 fn poisoned() -> Error {
     Error::new(Code::Poisoned, "an earlier bug went through this session; reset or release it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancel_counts_from_the_beginning_of_the_submit_that_it_means() {
+        let queue = Queue::new();
+        queue.request_cancel();
+        queue.forget_cancel();
+        queue.start(vec![1]).unwrap();
+        assert!(!queue.is_cancelled(), "the cancel of an earlier answer");
+
+        let queue = Queue::new();
+        queue.forget_cancel();
+        // The prompt is being rendered, placed and tokenized here.
+        queue.request_cancel();
+        queue.start(vec![1]).unwrap();
+        assert!(queue.is_cancelled(), "a cancel before the answer began");
+    }
 }

@@ -66,6 +66,7 @@ impl Session {
         let submitted = Instant::now();
         let _operation = self.queue.begin()?;
         self.queue.require_usable()?;
+        self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
         let placed = self.model.place(prompt, options.thinking)?;
         self.check_length(&placed)?;

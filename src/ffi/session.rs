@@ -167,8 +167,8 @@ pub unsafe extern "C" fn rmlx_session_step(
 
 /// Ends the answer in the making, wherever it is: within one token, one piece of the prompt, or one medium.
 /// Step on: after at most the event that was ready already comes a FINISH of RMLX_FINISH_CANCELLED. From any
-/// thread, at any time, as often as you like; without an answer in the making it does nothing, and while
-/// rmlx_session_submit runs it may come too early to have an effect. NULL is fine.
+/// thread, at any time, as often as you like; without an answer in the making it does nothing. One that comes
+/// while rmlx_session_submit runs ends the answer that it starts. NULL is fine.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

@@ -87,6 +87,7 @@ impl<'a> Loader<'a> {
     pub fn read<'b>(&mut self, arrays: impl IntoIterator<Item = &'b Array>) -> Result<()> {
         let arrays: Vec<&Array> = arrays.into_iter().collect();
         eval(arrays.iter().copied())?;
+        self.weights.check()?;
         self.bytes += arrays.iter().map(|a| a.nbytes()).sum::<usize>();
         Ok(())
     }

@@ -7,6 +7,7 @@ mod header;
 mod inspect;
 mod names;
 pub mod quantization;
+mod shard;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! Tensors of a snapshot on the MLX thread.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use mlx_rs::Array;
 
-use super::{Snapshot, file_name};
+use super::Snapshot;
+use super::shard::{self, Fault};
 use crate::error::{Error, Result};
 
 /// The tensors of a snapshot, by canonical name. Each is read from its file only when it is evaluated, and whoever
@@ -14,19 +14,21 @@ pub struct Weights<'a> {
     snapshot: &'a Snapshot,
     arrays: HashMap<String, Array>,
     taken: HashSet<String>,
+    faults: Vec<Fault>,
 }
 
 impl<'a> Weights<'a> {
     /// Lazy arrays of every tensor of every shard.
     pub fn open(snapshot: &'a Snapshot) -> Result<Weights<'a>> {
-        let shards = snapshot.shards().iter().map(|path| load_shard(path)).collect::<Result<Vec<_>>>()?;
+        let opened = snapshot.shards().iter().map(|path| shard::open(path)).collect::<Result<Vec<_>>>()?;
+        let (shards, faults): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let mut arrays = HashMap::new();
         for (name, info) in snapshot.tensors() {
             let array = shards[info.shard].get(&info.file_name).cloned();
             let array = array.ok_or_else(|| snapshot.missing(name).with("shard", info.shard))?;
             arrays.insert(name.to_owned(), array);
         }
-        Ok(Weights { snapshot, arrays, taken: HashSet::new() })
+        Ok(Weights { snapshot, arrays, taken: HashSet::new(), faults })
     }
 
     /// Hands the tensor over.
@@ -50,6 +52,11 @@ impl<'a> Weights<'a> {
         self.take(name)
     }
 
+    /// An error if a tensor that has been evaluated could not be read.
+    pub fn check(&self) -> Result<()> {
+        self.faults.iter().try_for_each(Fault::check)
+    }
+
     /// An error for a tensor that nobody took, unless `ignored` says of its name that it may be there.
     pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<()> {
         let mut left: Vec<&String> = self.arrays.keys().filter(|name| !ignored(name)).collect();
@@ -61,11 +68,4 @@ impl<'a> Weights<'a> {
             format!("tensor {first}{others} in the weight files, but the model has no place for it");
         Err(Error::snapshot(message).with("tensor", first.as_str()))
     }
-}
-
-fn load_shard(path: &Path) -> Result<HashMap<String, Array>> {
-    Array::load_safetensors(path).map_err(|e| {
-        Error::snapshot(format!("{} cannot be read: {e}", file_name(path)))
-            .with("file", path.display().to_string())
-    })
 }
