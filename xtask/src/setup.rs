@@ -67,7 +67,7 @@ fn build(stage: &Stage, sources: &sources::Sources, compiler: &compiler::Compile
     stage.clear()?;
     println!("fetching MLX {} and its tools from PyPI", sources.mlx_version);
     let wheels = wheels::install(stage, sources)?;
-    libraries::stage(stage, &wheels)?;
+    libraries::stage(stage, &wheels, compiler)?;
     println!("binding mlx-c");
     bindings::generate(stage, sources, &wheels, compiler)?;
     println!("compiling mlx-c");

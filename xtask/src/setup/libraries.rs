@@ -1,4 +1,4 @@
-//! The shared libraries of the stage: MLX, with OpenBLAS under it.
+//! The shared libraries of the stage: MLX, with OpenBLAS under it, and a thin layer between them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,18 +7,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::compiler::Compiler;
 use super::stage::{Backend, Stage};
 use super::wheels::Wheels;
-use crate::process;
+use crate::{paths, process};
 
 pub const OPENBLAS: &str = "libscipy_openblas.so";
 pub const MLX: &str = "libmlx.so";
+/// `xtask/native/blas.c`.
+pub const PRODUCTS: &str = "libmlx_blas.so";
 
-/// What libmlx.so takes from its BLAS and LAPACK.
+/// The matrix products that libmlx.so takes from its BLAS, which go through [`PRODUCTS`].
+const MATRIX_PRODUCTS: &[&str] = &["cblas_sgemm", "cblas_dgemm", "cblas_cgemm"];
+
+/// What libmlx.so takes from its LAPACK.
 const LINEAR_ALGEBRA: &[&str] = &[
-    "cblas_sgemm",
-    "cblas_dgemm",
-    "cblas_cgemm",
     "sgeev_",
     "dgeev_",
     "cgeev_",
@@ -45,16 +48,21 @@ const LINEAR_ALGEBRA: &[&str] = &[
 /// Copies MLX and OpenBLAS side by side, and makes MLX use it.
 ///
 /// The wheel comes with the reference BLAS, whose matrix product is about two hundred times slower. PyPI's OpenBLAS
-/// prefixes every name, so MLX's references get the prefix too: nothing is forwarded, and neither library can clash
-/// with another BLAS in the host's process.
-pub fn stage(stage: &Stage, wheels: &Wheels) -> Result<()> {
+/// prefixes every name, so MLX's references get a prefix too, and neither library can clash with another BLAS in the
+/// host's process.
+pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> {
     let folder = stage.libraries();
     fs::create_dir_all(&folder)?;
     let mlx = folder.join(MLX);
     copy(&wheels.libmlx(), &mlx)?;
     copy(&wheels.openblas(), &folder.join(OPENBLAS))?;
 
+    compile_products(&folder, compiler)?;
+
     let mut names = String::new();
+    for name in MATRIX_PRODUCTS {
+        writeln!(names, "{name} rmlx_{name}")?;
+    }
     for name in LINEAR_ALGEBRA {
         writeln!(names, "{name} scipy_{name}")?;
     }
@@ -70,12 +78,22 @@ pub fn stage(stage: &Stage, wheels: &Wheels) -> Result<()> {
             patch.args(["--replace-needed", &library, OPENBLAS]);
         }
     }
+    patch.args(["--add-needed", PRODUCTS]);
     process::capture(patch.args(["--set-rpath", &search_path(stage, wheels)]).arg(&mlx))?;
     ensure!(
         needed(wheels, &mlx)?.iter().any(|library| library == OPENBLAS),
         "the wheel's libmlx.so no longer names its BLAS as expected: OpenBLAS is not under it"
     );
     Ok(())
+}
+
+fn compile_products(folder: &Path, compiler: &Compiler) -> Result<()> {
+    let mut compile = Command::new(&compiler.cxx);
+    compile.args(["-x", "c", "-std=c11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
+    compile.arg(paths::native().join("blas.c")).arg("-o").arg(folder.join(PRODUCTS));
+    // What follows is no C source.
+    compile.args(["-x", "none"]).arg(folder.join(OPENBLAS)).arg("-Wl,-rpath,$ORIGIN").arg(format!("-Wl,-soname,{PRODUCTS}"));
+    process::capture(&mut compile).map(drop)
 }
 
 /// MLX finds OpenBLAS beside itself, and NVIDIA's libraries where pip has put them.

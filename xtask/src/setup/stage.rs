@@ -64,8 +64,8 @@ impl Stage {
     }
 
     /// What a program needs at run time, beside `librmlx.so`.
-    pub fn runtime_libraries(&self) -> [&'static str; 2] {
-        [libraries::MLX, libraries::OPENBLAS]
+    pub fn runtime_libraries(&self) -> [&'static str; 3] {
+        [libraries::MLX, libraries::PRODUCTS, libraries::OPENBLAS]
     }
 
     pub fn patchelf(&self) -> PathBuf {
