@@ -5,6 +5,7 @@ mod cargo;
 mod compile;
 mod demo;
 mod dist;
+mod gpu_check;
 mod header;
 mod library;
 mod paths;
@@ -28,7 +29,8 @@ usage: cargo xtask <command>
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N]
-                                compare with mlx-vlm";
+                                compare with mlx-vlm
+  gpu-check                     run random models of the published sizes on the GPU";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +50,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "dist" => dist::command(rest),
         "demo" => demo::command(rest),
         "bench" => bench::command(rest),
+        "gpu-check" => gpu_check::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -29,6 +29,11 @@ pub fn command(arguments: &[String]) -> Result<()> {
         println!("nothing to set up: mlx-sys builds MLX with Metal on this platform");
         return Ok(());
     }
+    stage(backend)
+}
+
+/// Stages MLX with this backend, for all that is built from now on.
+pub fn stage(backend: Backend) -> Result<()> {
     let stage = run(backend)?;
     println!("MLX is ready in {}", stage.root().display());
     Ok(())

@@ -84,6 +84,21 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
         needed(wheels, &mlx)?.iter().any(|library| library == OPENBLAS),
         "the wheel's libmlx.so no longer names its BLAS as expected: OpenBLAS is not under it"
     );
+    if stage.backend() == Backend::Cuda { link_headers(stage, wheels) } else { Ok(()) }
+}
+
+/// MLX compiles CUDA kernels when they are first needed, with headers that it looks for around its own library.
+fn link_headers(stage: &Stage, wheels: &Wheels) -> Result<()> {
+    let include = wheels.mlx_headers();
+    let nvidia = wheels.root().join("nvidia");
+    let beside = stage.root().with_file_name("nvidia");
+    for (target, link) in [(include, stage.root().join("include")), (nvidia, beside)] {
+        if link.is_symlink() {
+            fs::remove_file(&link)?;
+        }
+        std::os::unix::fs::symlink(&target, &link)
+            .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,75 @@
+//! `cargo xtask gpu-check`: models of the published sizes, with random weights, on this machine's GPU.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+
+use crate::cargo::{self, Profile};
+use crate::setup::{self, Backend};
+use crate::{paths, process, python};
+
+const MODELS: [&str; 2] = ["e4b", "26b-a4b"];
+const FORMATS: [&str; 2] = ["mxfp4", "nvfp4"];
+const TOKENS: usize = 64;
+/// A square picture of 256 soft tokens, or nearly, and this text make a prompt of about 300.
+const IMAGE: &str = "tests/fixtures/media/square.png";
+const PROMPT: &str = "Describe this picture in a few words, and say what is in the middle of it.";
+
+/// `cargo xtask gpu-check`
+pub fn command(arguments: &[String]) -> Result<()> {
+    ensure!(arguments.is_empty(), "usage: cargo xtask gpu-check");
+    if cfg!(target_os = "linux") {
+        setup::stage(Backend::from_str("cuda")?)?;
+    }
+    process::run(cargo::command().args(["build", "--release", "--package", "rmlx", "--example", "bench"]))?;
+    let driver = cargo::output_folder(Profile::Release)?.join("examples/bench");
+    let folder = paths::root().join("target/gpu-check");
+    let numpy = folder.join("python");
+    python::install(&numpy, &["numpy".to_owned()], &[])?;
+    println!("{:18}{:>8}{:>10}{:>12}{:>12}{:>12}", "", "prompt", "load, s", "prefill/s", "decode/s", "peak, GB");
+    for model in MODELS {
+        for format in FORMATS {
+            let snapshot = make(&folder, &numpy, model, format)?;
+            check(&driver, &snapshot, &format!("{model} {format}"))?;
+            std::fs::remove_dir_all(&snapshot)?;
+        }
+    }
+    Ok(())
+}
+
+fn make(folder: &Path, numpy: &Path, model: &str, format: &str) -> Result<PathBuf> {
+    let root = paths::root();
+    let mut command = Command::new(python::find()?);
+    command.env("PYTHONPATH", numpy).arg(root.join("tools/make_fullsize.py"));
+    command.args(["--model", model, "--format", format]);
+    command.arg("--base").arg(root.join("tests/fixtures")).arg("--out").arg(folder);
+    process::capture(&mut command)?;
+    Ok(folder.join(format!("{model}-{format}")))
+}
+
+/// Loads the snapshot, asks about a picture, and generates [`TOKENS`] tokens.
+fn check(driver: &Path, snapshot: &Path, name: &str) -> Result<()> {
+    let mut command = Command::new(driver);
+    command.arg("--model").arg(snapshot).arg("--image").arg(paths::root().join(IMAGE));
+    command.args(["--prompt", PROMPT, "--tokens", &TOKENS.to_string(), "--repeats", "1"]);
+    let printed = process::capture(command.env("RMLX_BENCH_STARTED", "0"))?;
+    let line = printed.lines().rfind(|line| line.starts_with('{'));
+    let result: Value = serde_json::from_str(line.ok_or_else(|| anyhow!("{name} gave no result\n{printed}"))?)?;
+    let number = |field: &str| result[field].as_f64().with_context(|| format!("{name}: no {field} was measured"));
+    println!(
+        "{name:18}{:>8}{:>10.1}{:>12.0}{:>12.1}{:>12.1}",
+        result["prompt_tokens"],
+        number("load_ms")? / 1e3,
+        number("prefill_tps")?,
+        number("decode_tps")?,
+        number("peak_mlx_bytes")? / 1e9,
+    );
+    ensure!(result["device"] == "gpu", "{name} ran on {}", result["device"]);
+    ensure!(result["finite_logits"] == true, "{name}: the logits are not finite");
+    let tokens = result["tokens"].as_array().map_or(0, Vec::len);
+    ensure!(tokens == TOKENS, "{name} generated {tokens} tokens instead of {TOKENS}");
+    Ok(())
+}
