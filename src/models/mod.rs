@@ -4,6 +4,7 @@
 //! MLX, and may be used from any thread; its [`load`](Architecture::load) gives the [`LanguageModel`], which owns
 //! MLX arrays and never leaves the thread that made it.
 
+mod gemma4;
 mod gemma4_unified;
 #[cfg(test)]
 mod golden;
@@ -46,7 +47,7 @@ pub trait Architecture: Send + Sync {
 }
 
 /// The device side of an architecture. Lives on the MLX thread; every method builds lazy arrays on the default
-/// stream of that thread and evaluates nothing.
+/// stream of that thread and evaluates nothing, but for the routing of experts on the CPU.
 pub trait LanguageModel {
     /// An empty cache for one session.
     fn new_cache(&self) -> Cache;
@@ -111,12 +112,11 @@ impl Chunk<'_> {
 /// The architecture that `snapshot` names in `config.json`'s `model_type`.
 pub fn architecture(snapshot: &Snapshot) -> Result<Box<dyn Architecture>> {
     match snapshot.model_type()? {
+        gemma4::MODEL_TYPE => Ok(Box::new(gemma4::Gemma4::new(snapshot)?)),
         gemma4_unified::MODEL_TYPE => Ok(Box::new(gemma4_unified::Gemma4Unified::new(snapshot)?)),
         other => {
-            let message = format!(
-                "model_type {other} is not supported: this version runs {}",
-                gemma4_unified::MODEL_TYPE
-            );
+            let known = [gemma4::MODEL_TYPE, gemma4_unified::MODEL_TYPE].join(" and ");
+            let message = format!("model_type {other} is not supported: this version runs {known}");
             Err(Error::unsupported(message).with("model_type", other))
         }
     }

@@ -3,9 +3,11 @@
 use mlx_rs::ops::sigmoid;
 use mlx_rs::{Array, Dtype};
 
+use super::mlx;
 use crate::error::Result;
 
 /// `gelu_tanh(gate) · up`.
+#[derive(Clone)]
 pub struct GeluGlu {
     linear: Array,
     cubic: Array,
@@ -24,6 +26,17 @@ impl GeluGlu {
     pub fn forward(&self, gate: &Array, up: &Array) -> Result<Array> {
         let inner = gate.square()?.multiply(&self.cubic)?.add(&self.linear)?.multiply(gate)?;
         Ok(gate.multiply(sigmoid(inner)?)?.multiply(up)?)
+    }
+
+    /// Of the gate and up halves of the last axis: `[.., 2n]` → `[.., n]`.
+    pub fn halves(&self, both: &Array) -> Result<Array> {
+        let shape = both.shape();
+        let Some((&width, rows)) = shape.split_last() else { return self.forward(both, both) };
+        let part = |from: i32, to: i32| {
+            let (start, stop) = (vec![0; rows.len()], rows.to_vec());
+            mlx::slice(both, &[start, vec![from]].concat(), &[stop, vec![to]].concat())
+        };
+        self.forward(&part(0, width / 2)?, &part(width / 2, width)?)
     }
 }
 

@@ -36,24 +36,49 @@ impl<'a> Loader<'a> {
 
     /// The matrix `path.weight`, `[out, in]` when unpacked.
     pub fn matrix(&mut self, path: &str, out: usize, input: usize) -> Result<Matrix> {
-        let quantization = self.snapshot.quantization.resolve(self.snapshot, path, &[out, input])?;
+        self.stored(path, &[out, input], self.dtype)
+    }
+
+    /// The matrices `path.weight` of all experts, `[E, out, in]` when unpacked.
+    pub fn expert_matrix(&mut self, path: &str, shape: [usize; 3]) -> Result<Matrix> {
+        self.stored(path, &shape, self.dtype)
+    }
+
+    /// The matrices of all experts `[E, out, in]` as a tensor that has no module around it, and is never packed.
+    pub fn expert_tensor(&mut self, name: &str, shape: [usize; 3]) -> Result<Matrix> {
+        Ok(Matrix::Dense(self.float(name, &shape)?))
+    }
+
+    /// Dense or packed, for activations of `dtype`.
+    fn stored(&mut self, path: &str, shape: &[usize], dtype: Dtype) -> Result<Matrix> {
+        let quantization = self.snapshot.quantization.resolve(self.snapshot, path, shape)?;
         let weight = self.weights.take(&format!("{path}.weight"))?;
         let Some(quantization) = quantization else {
-            return Ok(Matrix::Dense(cast(&weight, self.dtype)?));
+            return Ok(Matrix::Dense(cast(&weight, dtype)?));
         };
         let mut scales = self.weights.take(&format!("{path}.scales"))?;
         let mut biases = None;
         if quantization.mode == Mode::Affine {
-            scales = cast(&scales, self.dtype)?;
-            biases = Some(cast(&self.weights.take(&format!("{path}.biases"))?, self.dtype)?);
+            scales = cast(&scales, dtype)?;
+            biases = Some(cast(&self.weights.take(&format!("{path}.biases"))?, dtype)?);
         }
         Ok(Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?))
+    }
+
+    /// Whether the snapshot has a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.snapshot.tensor(name).is_some()
     }
 
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.
     pub fn linear(&mut self, parent: &str, names: &[(&str, usize)], input: usize) -> Result<Linear> {
         let parts = names.iter().map(|(name, out)| self.matrix(&format!("{parent}.{name}"), *out, input));
         Linear::new(parts.collect::<Result<_>>()?, None)
+    }
+
+    /// One layer for activations of `dtype`.
+    pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
+        Linear::new(vec![self.stored(path, &[out, input], dtype)?], None)
     }
 
     /// A dense or packed layer with a bias.
@@ -80,7 +105,12 @@ impl<'a> Loader<'a> {
 
     /// A float tensor of this shape, in the activations' dtype.
     pub fn float(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
-        cast(&self.weights.take_float(name, shape)?, self.dtype)
+        self.float_as(name, shape, self.dtype)
+    }
+
+    /// A float tensor of this shape, as `dtype`.
+    pub fn float_as(&mut self, name: &str, shape: &[usize], dtype: Dtype) -> Result<Array> {
+        cast(&self.weights.take_float(name, shape)?, dtype)
     }
 
     /// Reads `arrays` from the files, and forgets the tensors that they were made from.

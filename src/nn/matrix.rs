@@ -4,7 +4,7 @@
 //! accumulates quantized products in the activations' dtype and is slow for more than a few rows, so there
 //! activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for the BLAS.
 
-use mlx_rs::ops::concatenate;
+use mlx_rs::ops::{concatenate, gather_mm};
 use mlx_rs::{Array, Dtype};
 
 use super::norm::cast;
@@ -18,17 +18,17 @@ const BLOCK_VALUES: usize = 1 << 19;
 /// What the operations of a block cost besides its weights.
 const BLOCK_NANOSECONDS: f64 = 40e3;
 
-/// `[out, in]`.
+/// `[out, in]`, or `[E, out, in]` for the same matrix of several experts.
 pub enum Matrix {
     Dense(Array),
     Packed(Packed),
 }
 
-/// `[out, in]` in codes.
+/// `[.., out, in]` in codes.
 pub struct Packed {
-    /// `u32` `[out, in · bits / 32]`.
+    /// `u32` `[.., out, in · bits / 32]`.
     pub codes: Array,
-    /// `[out, in / group_size]`: `u8` for the float modes, else a float.
+    /// `[.., out, in / group_size]`: `u8` for the float modes, else a float.
     pub scales: Array,
     /// Like `scales`, for the affine mode.
     pub biases: Option<Array>,
@@ -44,6 +44,37 @@ impl Matrix {
             Matrix::Dense(w) => Ok(x.matmul(w.t())?),
             Matrix::Packed(packed) => packed.multiply(x),
         }
+    }
+
+    /// `x · W[experts]ᵀ` for matrices of experts: `x` is `[.., rows, in]`, and its leading axes are broadcast against
+    /// `experts`. `sorted` says that `experts` never decrease.
+    pub fn gather(&self, x: &Array, experts: &Array, sorted: bool) -> Result<Array> {
+        match self {
+            Matrix::Dense(w) => Ok(gather_mm(x, w.swap_axes(-1, -2)?, None, experts, sorted)?),
+            Matrix::Packed(p) => {
+                let biases = p.biases.as_ref();
+                mlx::gather_qmm(x, &p.codes, &p.scales, biases, p.quantization, experts, sorted)
+            }
+        }
+    }
+
+    /// The matrix of one expert, as a view.
+    pub fn expert(&self, index: usize) -> Result<Matrix> {
+        let part = |array: &Array| -> Result<Array> {
+            let (rows, columns) = (array.dim(1), array.dim(2));
+            let index = index as i32;
+            Ok(mlx::slice(array, &[index, 0, 0], &[index + 1, rows, columns])?.reshape(&[rows, columns])?)
+        };
+        Ok(match self {
+            Matrix::Dense(w) => Matrix::Dense(part(w)?),
+            Matrix::Packed(p) => Matrix::Packed(Packed {
+                codes: part(&p.codes)?,
+                scales: part(&p.scales)?,
+                biases: p.biases.as_ref().map(part).transpose()?,
+                quantization: p.quantization,
+                unpack: p.unpack.clone(),
+            }),
+        })
     }
 
     /// The rows `ids` `[T]` as `dtype`: `[T, in]`.
@@ -68,12 +99,12 @@ impl Matrix {
         }
         let stack = |get: &dyn Fn(&Packed) -> Array| -> Result<Array> {
             let arrays: Vec<Array> = parts.iter().filter_map(|p| p.packed().map(get)).collect();
-            Ok(concatenate(&arrays, 0)?)
+            Ok(concatenate(&arrays, -2)?)
         };
         let stacked = match first {
             Matrix::Dense(_) => {
                 let arrays: Vec<&Array> = parts.iter().flat_map(Matrix::arrays).collect();
-                Matrix::Dense(concatenate(&arrays, 0)?)
+                Matrix::Dense(concatenate(&arrays, -2)?)
             }
             Matrix::Packed(p) => Matrix::Packed(Packed {
                 codes: stack(&|p| p.codes.clone())?,

@@ -37,6 +37,39 @@ pub fn quantized_matmul(
     })
 }
 
+/// `x[i] · W[experts[i]]ᵀ` for packed `W` `[E, out, in]` and `x` `[.., rows, in]`, whose leading axes are broadcast
+/// against `experts`.
+pub fn gather_qmm(
+    x: &Array,
+    codes: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    quantization: Quantization,
+    experts: &Array,
+    sorted: bool,
+) -> Result<Array> {
+    call("gather_qmm", |out, stream| {
+        // SAFETY: as in `quantized_matmul`; a null handle stands for "the rows of x in their order".
+        unsafe {
+            mlx_sys::mlx_gather_qmm(
+                out,
+                x.as_ptr(),
+                codes.as_ptr(),
+                scales.as_ptr(),
+                handle(biases),
+                handle(None),
+                experts.as_ptr(),
+                true,
+                int(quantization.group_size),
+                int(quantization.bits),
+                mode(quantization).as_ptr(),
+                sorted,
+                stream,
+            )
+        }
+    })
+}
+
 /// The values of packed rows, as `dtype`.
 pub fn dequantize(
     codes: &Array,

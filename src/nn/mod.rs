@@ -10,6 +10,7 @@ pub mod linear;
 pub mod loader;
 pub mod matrix;
 pub mod mlx;
+pub mod moe;
 pub mod norm;
 pub mod rope;
 #[cfg(test)]

@@ -69,6 +69,11 @@ impl<'a> Section<'a> {
         self.map.get(key).is_some_and(Value::is_null)
     }
 
+    /// All keys that are there and not null.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+    }
+
     /// The object under `key`, if there is one.
     pub fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
         match self.get(key) {

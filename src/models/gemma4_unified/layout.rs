@@ -1,9 +1,10 @@
 //! Where media go in a prompt of `gemma4_unified`, and how many soft tokens they take.
 
-use super::config::{Config, Tokens};
+use super::config::Config;
 use crate::error::{Error, Result};
 use crate::media::gemma4::{ImageProcessor, raw_frame_count};
 use crate::media::{Media, MediaKind};
+use crate::models::gemma4::tokens::Tokens;
 use crate::prompt::{MediaLayout, SoftBlock};
 
 /// Begin token, soft tokens, end token.
@@ -23,7 +24,7 @@ pub struct Frame {
 impl Layout {
     /// The kinds that the model has an embedder for, by the ids of `config.json`.
     pub fn new(config: &Config, processor_config: Option<&serde_json::Value>) -> Result<Layout> {
-        let Tokens { image, begin_image, end_image, audio, begin_audio, end_audio } = config.tokens;
+        let Tokens { image, begin_image, end_image, audio, begin_audio, end_audio, .. } = config.tokens;
         let image = match &config.vision {
             None => None,
             Some(vision) => {

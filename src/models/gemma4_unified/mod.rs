@@ -3,7 +3,6 @@
 mod audio;
 mod config;
 mod layout;
-mod text;
 mod vision;
 
 use mlx_rs::Array;
@@ -11,8 +10,8 @@ use mlx_rs::Array;
 use self::audio::AudioEmbedder;
 use self::config::Config;
 use self::layout::{Layout, lacks};
-use self::text::TextModel;
 use self::vision::VisionEmbedder;
+use super::gemma4::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use super::{Architecture, Chunk, LanguageModel, SoftTokens};
 use crate::error::Result;
 use crate::media::gemma4::{ImageProcessor, model_patches, raw_frames};
@@ -81,7 +80,7 @@ impl Architecture for Gemma4Unified {
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<Box<dyn LanguageModel>> {
         progress(0.0)?;
-        let mut loader = Loader::new(snapshot, device, "language_model.model.norm.weight")?;
+        let mut loader = Loader::new(snapshot, device, REFERENCE_TENSOR)?;
         let hidden = self.config.text.hidden_size;
         let vision = match (&self.config.vision, &self.layout.image) {
             (Some(config), Some((_, processor))) => {
@@ -93,16 +92,10 @@ impl Architecture for Gemma4Unified {
             self.config.audio.as_ref().map(|c| AudioEmbedder::load(&mut loader, c, hidden)).transpose()?;
         let text = TextModel::load(&mut loader, &self.config.text, progress)?;
         let (dtype, weight_bytes) = (loader.dtype, loader.bytes());
-        loader.finish(is_ignored)?;
+        loader.finish(|name| is_surplus(&self.config.text, name))?;
         progress(1.0)?;
         Ok(Box::new(Model { text, vision, audio, dtype, weight_bytes }))
     }
-}
-
-/// Tensors that some files hold and the model does not use: a copy of the tied output layer, and buffers that are
-/// computed.
-fn is_ignored(name: &str) -> bool {
-    name.starts_with("language_model.lm_head.") || name.ends_with(".inv_freq")
 }
 
 impl LanguageModel for Model {

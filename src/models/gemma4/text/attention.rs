@@ -1,0 +1,160 @@
+//! Self-attention of one layer, which has keys of its own or uses those of an earlier layer.
+
+use mlx_rs::Array;
+use mlx_rs::ops::concatenate;
+
+use super::config::{HeadConfig, LayerType, TextConfig};
+use crate::error::Result;
+use crate::nn::attention::{Mask, attend};
+use crate::nn::cache::LayerCache;
+use crate::nn::linear::Linear;
+use crate::nn::loader::Loader;
+use crate::nn::norm::RmsNorm;
+use crate::nn::rope::{Angles, Rope};
+use crate::nn::{Device, mlx};
+
+pub struct Attention {
+    heads: HeadConfig,
+    query_heads: i32,
+    /// Queries and, in layers with keys of their own, keys, and values where they are projected.
+    projections: Linear,
+    owns_keys: bool,
+    /// Without weight: of every head.
+    head_norm: RmsNorm,
+    /// `[projected heads less values, D]`: the weights of `q_norm` and `k_norm`, a row for each head.
+    qk_weight: Array,
+    output: Linear,
+}
+
+/// What all layers of one kind share in one forward pass.
+pub struct Setting<'a> {
+    pub rope: &'a Rope,
+    pub angles: Angles,
+    pub mask: Mask,
+    pub device: Device,
+}
+
+/// Keys and values that the queries of a pass see: `[1, kv_heads, n, D]` each, normalized and turned.
+#[derive(Clone)]
+pub struct KeyValues {
+    pub keys: Array,
+    pub values: Array,
+}
+
+/// Where a layer's keys and values come from.
+pub enum Source<'a> {
+    /// The layer's own projections, behind those that the cache holds.
+    Own(&'a mut LayerCache),
+    /// What another layer has come to in the same pass.
+    Other(&'a KeyValues),
+}
+
+impl Attention {
+    pub fn load(
+        loader: &mut Loader,
+        config: &TextConfig,
+        path: &str,
+        kind: LayerType,
+        owns_keys: bool,
+    ) -> Result<Attention> {
+        let heads = *config.head_config(kind);
+        let (dim, hidden) = (heads.head_dim, config.hidden_size);
+        let (queries, keys) = (config.heads * dim, heads.kv_heads * dim);
+        let mut parts = vec![("q_proj", queries)];
+        let q_norm = loader.float(&format!("{path}.q_norm.weight"), &[dim])?;
+        let mut rows = vec![q_norm.reshape(&[1, -1])?; config.heads];
+        if owns_keys {
+            parts.push(("k_proj", keys));
+            let k_norm = loader.float(&format!("{path}.k_norm.weight"), &[dim])?;
+            rows.extend(vec![k_norm.reshape(&[1, -1])?; heads.kv_heads]);
+        }
+        if owns_keys && !heads.k_eq_v {
+            parts.push(("v_proj", keys));
+        }
+        Ok(Attention {
+            heads,
+            query_heads: config.heads as i32,
+            projections: loader.linear(path, &parts, hidden)?,
+            owns_keys,
+            head_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
+            qk_weight: concatenate(&rows, 0)?,
+            output: loader.linear(path, &[("o_proj", hidden)], queries)?,
+        })
+    }
+
+    /// `[T, H]` → `[T, heads · D]`, before the output projection; and the keys and values that were used.
+    pub fn forward(&self, x: &Array, setting: &Setting, source: Source) -> Result<(Array, KeyValues)> {
+        let (q, own) = self.project(x, setting)?;
+        let kv = match (source, own) {
+            (Source::Own(cache), Some(new)) => {
+                let (keys, values) = cache.update(&new.keys, &new.values)?;
+                KeyValues { keys, values }
+            }
+            (Source::Own(_), None) => return Err(mismatch("no keys of its own")),
+            (Source::Other(_), Some(_)) => return Err(mismatch("keys of its own")),
+            (Source::Other(other), None) => other.clone(),
+        };
+        let attended = attend(&q, &kv.keys, &kv.values, 1.0, &setting.mask, setting.device)?;
+        Ok((head_major(&attended)?.reshape(&[x.dim(0), -1])?, kv))
+    }
+
+    /// `[T, heads · D]` → `[T, H]`.
+    pub fn output(&self, attended: &Array) -> Result<Array> {
+        self.output.forward(attended)
+    }
+
+    /// Queries `[1, heads, T, D]`, and keys and values if the layer has them.
+    ///
+    /// Every head is normalized at once: queries and keys get their weights afterwards, values (on layers without a
+    /// value projection: the keys before weight and rotation) get none.
+    fn project(&self, x: &Array, setting: &Setting) -> Result<(Array, Option<KeyValues>)> {
+        let (count, dim) = (x.dim(0), self.heads.head_dim as i32);
+        let (queries, kv) = (self.query_heads, self.heads.kv_heads as i32);
+        let projected = self.projections.forward(x)?;
+        let normed = self.head_norm.forward(&projected.reshape(&[1, count, -1, dim])?)?;
+        let heads = |first: i32, stop: i32| mlx::slice(&normed, &[0, 0, first, 0], &[1, count, stop, dim]);
+        let turn =
+            |x: &Array| setting.rope.apply(&head_major(&x.multiply(&self.qk_weight)?)?, &setting.angles);
+        if !self.owns_keys {
+            return Ok((turn(&normed)?, None));
+        }
+        let values = if self.heads.k_eq_v { queries } else { queries + kv };
+        let values = head_major(&heads(values, values + kv)?)?;
+        let turned = turn(&heads(0, queries + kv)?)?;
+        let q = mlx::slice(&turned, &[0; 4], &[1, queries, count, dim])?;
+        let keys = mlx::slice(&turned, &[0, queries, 0, 0], &[1, queries + kv, count, dim])?;
+        Ok((q, Some(KeyValues { keys, values })))
+    }
+
+    pub fn arrays(&self) -> Vec<&Array> {
+        let mut arrays = vec![&self.qk_weight];
+        arrays.extend(self.projections.arrays());
+        arrays.extend(self.output.arrays());
+        arrays
+    }
+}
+
+impl KeyValues {
+    /// Those that the last query sees.
+    pub fn of_last_query(&self, window: Option<usize>) -> Result<KeyValues> {
+        let count = self.keys.dim(2);
+        let seen = window.map_or(count, |window| count.min(window as i32));
+        if seen == count {
+            return Ok(self.clone());
+        }
+        let last = |x: &Array| mlx::slice(x, &[0, 0, count - seen, 0], &[1, x.dim(1), count, x.dim(3)]);
+        Ok(KeyValues { keys: last(&self.keys)?, values: last(&self.values)? })
+    }
+}
+
+/// A mistake of the caller, not of a snapshot.
+fn mismatch(what: &str) -> crate::error::Error {
+    crate::error::Error::new(crate::error::Code::Backend, format!("an attention layer has {what}"))
+}
+
+/// Swaps time and heads: `[1, T, heads, D]` ↔ `[1, heads, T, D]`.
+fn head_major(x: &Array) -> Result<Array> {
+    let (a, b, dim) = (x.dim(1), x.dim(2), x.dim(3));
+    // With one row nothing moves, and a reshape is the cheaper operation.
+    Ok(if a == 1 || b == 1 { x.reshape(&[1, b, a, dim])? } else { x.swap_axes(1, 2)? })
+}

@@ -1,0 +1,159 @@
+//! The feed-forward part of a layer: a gated network, in some models beside experts.
+
+use mlx_rs::Array;
+
+use super::config::{MoeConfig, TextConfig};
+use crate::error::Result;
+use crate::nn::activation::GeluGlu;
+use crate::nn::linear::Linear;
+use crate::nn::loader::Loader;
+use crate::nn::moe::{Experts, Routing, route};
+use crate::nn::norm::{RmsNorm, cast};
+use mlx_rs::Dtype;
+
+/// What is added to the residual stream, but for the norm after it.
+pub struct FeedForward {
+    pre_norm: RmsNorm,
+    mlp: Mlp,
+    sparse: Option<Sparse>,
+}
+
+/// `down(gelu(gate x) · up x)`.
+struct Mlp {
+    /// Gate and up.
+    gate_up: Linear,
+    down: Linear,
+    glu: GeluGlu,
+}
+
+/// Experts beside the dense part (`Gemma4TextExperts` of transformers), each behind norms of its own.
+struct Sparse {
+    post_mlp_norm: RmsNorm,
+    pre_norm: RmsNorm,
+    router: Router,
+    experts: Experts,
+    post_norm: RmsNorm,
+}
+
+/// Chooses experts, in `f32`: a rounded score may choose another expert.
+struct Router {
+    /// Weighted by `scale / √H`.
+    norm: RmsNorm,
+    projection: Linear,
+    /// `[E]`, of an expert's weight in the sum.
+    per_expert_scale: Array,
+    top_k: usize,
+}
+
+impl FeedForward {
+    pub fn load(loader: &mut Loader, config: &TextConfig, index: usize, path: &str) -> Result<FeedForward> {
+        let eps = config.rms_norm_eps;
+        let norm = format!("{path}.pre_feedforward_layernorm");
+        Ok(FeedForward {
+            pre_norm: loader.rms_norm(&norm, config.hidden_size, eps)?,
+            mlp: Mlp::load(loader, config.hidden_size, config.mlp_size(index), &format!("{path}.mlp"))?,
+            sparse: config.moe.as_ref().map(|moe| Sparse::load(loader, config, moe, path)).transpose()?,
+        })
+    }
+
+    /// `[T, H]` → `[T, H]`.
+    pub fn forward(&self, hidden: &Array) -> Result<Array> {
+        let dense = self.mlp.forward(&self.pre_norm.forward(hidden)?)?;
+        match &self.sparse {
+            None => Ok(dense),
+            Some(sparse) => sparse.forward(hidden, &dense),
+        }
+    }
+
+    pub fn arrays(&self) -> Vec<&Array> {
+        let mut arrays: Vec<&Array> = self.pre_norm.weight().into_iter().collect();
+        arrays.extend(self.mlp.gate_up.arrays());
+        arrays.extend(self.mlp.down.arrays());
+        arrays.extend(self.sparse.iter().flat_map(Sparse::arrays));
+        arrays
+    }
+}
+
+impl Mlp {
+    fn load(loader: &mut Loader, hidden: usize, inner: usize, path: &str) -> Result<Mlp> {
+        Ok(Mlp {
+            gate_up: loader.linear(path, &[("gate_proj", inner), ("up_proj", inner)], hidden)?,
+            down: loader.linear(path, &[("down_proj", hidden)], inner)?,
+            glu: GeluGlu::new(loader.dtype)?,
+        })
+    }
+
+    fn forward(&self, x: &Array) -> Result<Array> {
+        self.down.forward(&self.glu.halves(&self.gate_up.forward(x)?)?)
+    }
+}
+
+impl Sparse {
+    fn load(loader: &mut Loader, config: &TextConfig, moe: &MoeConfig, path: &str) -> Result<Sparse> {
+        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let mut norm = |name: &str| loader.rms_norm(&format!("{path}.{name}"), hidden, eps);
+        Ok(Sparse {
+            post_mlp_norm: norm("post_feedforward_layernorm_1")?,
+            pre_norm: norm("pre_feedforward_layernorm_2")?,
+            post_norm: norm("post_feedforward_layernorm_2")?,
+            router: Router::load(loader, config, moe, &format!("{path}.router"))?,
+            experts: load_experts(loader, hidden, moe, &format!("{path}.experts"))?,
+        })
+    }
+
+    /// `hidden` is what the dense part was made from as well.
+    fn forward(&self, hidden: &Array, dense: &Array) -> Result<Array> {
+        let routing = self.router.forward(hidden)?;
+        let sparse = self.experts.forward(&self.pre_norm.forward(hidden)?, &routing)?;
+        let dense = self.post_mlp_norm.forward(dense)?;
+        Ok(dense.add(self.post_norm.forward(&sparse)?)?)
+    }
+
+    fn arrays(&self) -> Vec<&Array> {
+        let norms = [&self.post_mlp_norm, &self.pre_norm, &self.post_norm, &self.router.norm];
+        let mut arrays: Vec<&Array> = norms.iter().filter_map(|norm| norm.weight()).collect();
+        arrays.push(&self.router.per_expert_scale);
+        arrays.extend(self.router.projection.arrays());
+        arrays.extend(self.experts.arrays());
+        arrays
+    }
+}
+
+/// One tensor for gate and up as transformers writes it, or one each as mlx_vlm.convert does.
+fn load_experts(loader: &mut Loader, hidden: usize, moe: &MoeConfig, path: &str) -> Result<Experts> {
+    let (count, inner) = (moe.experts, moe.intermediate_size);
+    let fused = format!("{path}.gate_up_proj");
+    let (gate_up, down) = if loader.has(&fused) {
+        let gate_up = loader.expert_tensor(&fused, [count, 2 * inner, hidden])?;
+        (vec![gate_up], loader.expert_tensor(&format!("{path}.down_proj"), [count, hidden, inner])?)
+    } else {
+        let mut stacked = |name: &str, out: usize, input: usize| {
+            loader.expert_matrix(&format!("{path}.switch_glu.{name}"), [count, out, input])
+        };
+        let gate_up = vec![stacked("gate_proj", inner, hidden)?, stacked("up_proj", inner, hidden)?];
+        (gate_up, stacked("down_proj", hidden, inner)?)
+    };
+    Experts::new(gate_up, down, GeluGlu::new(loader.dtype)?, loader.device)
+}
+
+impl Router {
+    fn load(loader: &mut Loader, config: &TextConfig, moe: &MoeConfig, path: &str) -> Result<Router> {
+        let (hidden, eps, f32) = (config.hidden_size, config.rms_norm_eps, Dtype::Float32);
+        let scale = loader.float_as(&format!("{path}.scale"), &[hidden], f32)?;
+        let scale = scale.multiply(Array::from_f32((hidden as f32).sqrt().recip()))?;
+        Ok(Router {
+            norm: RmsNorm::new(Some(scale), hidden, eps, loader.device),
+            projection: loader.linear_as(&format!("{path}.proj"), moe.experts, hidden, f32)?,
+            per_expert_scale: loader.float_as(&format!("{path}.per_expert_scale"), &[moe.experts], f32)?,
+            top_k: moe.top_k,
+        })
+    }
+
+    /// The experts of each row of the residual stream `[T, H]`.
+    fn forward(&self, hidden: &Array) -> Result<Routing> {
+        let scores = self.projection.forward(&self.norm.forward(&cast(hidden, Dtype::Float32)?)?)?;
+        let Routing { experts, weights } = route(&scores, self.top_k)?;
+        let weights = weights.multiply(self.per_expert_scale.take_axis(&experts, 0)?)?;
+        Ok(Routing { experts, weights })
+    }
+}

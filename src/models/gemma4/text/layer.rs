@@ -1,0 +1,83 @@
+//! One layer of the language model.
+
+use mlx_rs::Array;
+
+use super::attention::{Attention, KeyValues, Setting, Source};
+use super::config::{LayerType, TextConfig};
+use super::feed_forward::FeedForward;
+use super::last_row;
+use super::per_layer::{PerLayerInput, of_layer};
+use crate::error::Result;
+use crate::nn::loader::Loader;
+use crate::nn::norm::RmsNorm;
+
+pub struct Layer {
+    pub kind: LayerType,
+    index: usize,
+    input_norm: RmsNorm,
+    attention: Attention,
+    post_attention_norm: RmsNorm,
+    feed_forward: FeedForward,
+    post_feed_forward_norm: RmsNorm,
+    per_layer_input: Option<PerLayerInput>,
+    layer_scalar: Array,
+}
+
+impl Layer {
+    pub fn load(loader: &mut Loader, config: &TextConfig, index: usize, path: &str) -> Result<Layer> {
+        let kind = config.layer_types[index];
+        let owns_keys = index < config.owning_layers();
+        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let mut norm = |name: &str| loader.rms_norm(&format!("{path}.{name}"), hidden, eps);
+        let layer = Layer {
+            kind,
+            index,
+            input_norm: norm("input_layernorm")?,
+            post_attention_norm: norm("post_attention_layernorm")?,
+            post_feed_forward_norm: norm("post_feedforward_layernorm")?,
+            attention: Attention::load(loader, config, &format!("{path}.self_attn"), kind, owns_keys)?,
+            feed_forward: FeedForward::load(loader, config, index, path)?,
+            per_layer_input: PerLayerInput::load(loader, config, path)?,
+            layer_scalar: loader.float(&format!("{path}.layer_scalar"), &[1])?,
+        };
+        loader.read(layer.arrays())?;
+        Ok(layer)
+    }
+
+    /// `[T, H]` → `[T, H]`, or `[1, H]` of the last row where nobody needs the others; and the keys and values that
+    /// the queries saw. `inputs` are those of all layers and rows.
+    pub fn forward(
+        &self,
+        hidden: &Array,
+        inputs: Option<&Array>,
+        setting: &Setting,
+        source: Source,
+        only_last_row: bool,
+    ) -> Result<(Array, KeyValues)> {
+        let normed = self.input_norm.forward(hidden)?;
+        let (mut attended, kv) = self.attention.forward(&normed, setting, source)?;
+        let mut hidden = hidden.clone();
+        if only_last_row && hidden.dim(0) > 1 {
+            (attended, hidden) = (last_row(&attended)?, last_row(&hidden)?);
+        }
+        let attended = self.attention.output(&attended)?;
+        let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;
+        let fed = self.feed_forward.forward(&hidden)?;
+        let mut hidden = hidden.add(self.post_feed_forward_norm.forward(&fed)?)?;
+        if let (Some(own), Some(inputs)) = (&self.per_layer_input, inputs) {
+            let input = of_layer(inputs, self.index, only_last_row)?;
+            hidden = hidden.add(own.forward(&hidden, &input)?)?;
+        }
+        Ok((hidden.multiply(&self.layer_scalar)?, kv))
+    }
+
+    fn arrays(&self) -> Vec<&Array> {
+        let norms = [&self.input_norm, &self.post_attention_norm, &self.post_feed_forward_norm];
+        let mut arrays: Vec<&Array> = norms.iter().filter_map(|norm| norm.weight()).collect();
+        arrays.push(&self.layer_scalar);
+        arrays.extend(self.attention.arrays());
+        arrays.extend(self.feed_forward.arrays());
+        arrays.extend(self.per_layer_input.iter().flat_map(PerLayerInput::arrays));
+        arrays
+    }
+}
