@@ -9,11 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::run::SessionState;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::LanguageModel;
+use crate::nn::mlx;
 
 type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
@@ -27,6 +30,10 @@ pub(crate) struct Worker {
 }
 
 static COMMANDS: OnceLock<Mutex<Sender<Command>>> = OnceLock::new();
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+
+/// How long the process's end waits for a unit of work that is running; past this it ends regardless.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Queues a closure for the MLX thread and returns at once.
 pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) {
@@ -35,8 +42,9 @@ pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) {
         let spawned = std::thread::Builder::new()
             .name("rmlx-mlx".into())
             .spawn(move || Worker::default().run(&receiver));
-        if let Err(e) = spawned {
-            log::error(&format!("cannot start the MLX thread: {e}"));
+        match spawned {
+            Ok(thread) => *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+            Err(e) => log::error(&format!("cannot start the MLX thread: {e}")),
         }
         Mutex::new(sender)
     });
@@ -70,15 +78,20 @@ pub(crate) fn call<R: Send + 'static>(
     wait(&start(command))
 }
 
-/// Stops the thread at process exit, before MLX's own statics are destroyed under a running evaluation.
+/// Ends the thread at process exit, before MLX's own statics and the GPU's driver are taken down: what they still
+/// own then ends the process with an abort.
 extern "C" fn stop_at_exit() {
     let (done, stopped) = mpsc::sync_channel(1);
     send(move |worker| {
-        worker.stopping = true;
+        worker.stop();
         let _ = done.send(());
     });
-    // A long prefill chunk may be in flight; past this the process ends regardless.
-    let _ = stopped.recv_timeout(std::time::Duration::from_secs(5));
+    let thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if stopped.recv_timeout(LAST_WORK).is_ok()
+        && let Some(thread) = thread
+    {
+        let _ = thread.join();
+    }
 }
 
 impl Worker {
@@ -105,10 +118,14 @@ impl Worker {
                 None => self.advance_next(),
             }
         }
-        // Arrays are not freed while the process is being torn down. Without any, nothing is left behind.
-        if !self.models.is_empty() || !self.sessions.is_empty() {
-            std::mem::forget(self);
-        }
+    }
+
+    /// Gives up everything that MLX holds for this thread.
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.sessions.clear();
+        self.models.clear();
+        mlx::clear_streams();
     }
 
     fn has_work(&self) -> bool {

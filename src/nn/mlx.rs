@@ -10,6 +10,16 @@ use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_v
 use crate::error::{Code, Error, Result};
 use crate::snapshot::quantization::{Mode, Quantization};
 
+/// Waits for the work of the calling thread's streams and frees what MLX holds for them. The thread must not use MLX
+/// afterwards.
+pub fn clear_streams() {
+    // SAFETY: the calls take nothing; the first one may fail, which leaves nothing to wait for.
+    unsafe {
+        mlx_sys::mlx_synchronize_default();
+        mlx_sys::mlx_clear_streams();
+    }
+}
+
 /// `x · Wᵀ` for packed `W` `[out, in]` and `x` `[.., in]`.
 pub fn quantized_matmul(
     x: &Array,
