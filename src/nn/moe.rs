@@ -93,10 +93,7 @@ impl Experts {
     /// so the routing is evaluated.
     fn by_expert(&self, x: &Array, experts: &Array) -> Result<Array> {
         let (rows, top_k, width) = (x.dim(0), experts.dim(1), x.dim(1));
-        let chosen = experts
-            .reshape(&[-1])?
-            .to_vec_cast::<u32>()
-            .map_err(|e| Error::new(Code::Backend, format!("the routing of experts: {e}")))?;
+        let chosen = to_host(experts)?;
         let mut order: Vec<usize> = (0..chosen.len()).collect();
         order.sort_by_key(|&i| chosen[i]);
         let index = |values: Vec<i32>| Array::from_slice(&values, &[values.len() as i32]);
@@ -136,5 +133,195 @@ impl Experts {
 
     pub fn arrays(&self) -> Vec<&Array> {
         self.gate_up.iter().chain([&self.down]).flat_map(Matrix::arrays).collect()
+    }
+}
+
+/// Whole numbers in row-major order.
+fn to_host(experts: &Array) -> Result<Vec<u32>> {
+    // A slice is made contiguous by the reshape, and a slice of one row by the conversion.
+    let flat = experts.reshape(&[-1])?.as_dtype(Dtype::Int32)?;
+    flat.to_vec_cast::<u32>().map_err(|e| Error::new(Code::Backend, format!("the routing of experts: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::matrix::Packed;
+    use crate::nn::testing::{close, host, random};
+    use crate::snapshot::quantization::{Mode, Quantization};
+
+    const EXPERTS: usize = 8;
+    const HIDDEN: i32 = 64;
+    const INNER: i32 = 32;
+
+    /// `[E, out, in]` in a storage, and its values.
+    fn matrix(
+        out: i32,
+        input: i32,
+        seed: u64,
+        storage: Option<Quantization>,
+        device: Device,
+    ) -> (Matrix, Array) {
+        let w = random(&[EXPERTS as i32, out, input], seed);
+        let Some(quantization) = storage else { return (Matrix::Dense(w.clone()), w) };
+        let (codes, scales, biases) = mlx::quantize(&w, quantization).unwrap();
+        let values = mlx::dequantize(&codes, &scales, biases.as_ref(), quantization, Dtype::Float32).unwrap();
+        (Matrix::Packed(Packed::new(codes, scales, biases, quantization, device).unwrap()), values)
+    }
+
+    fn storages() -> Vec<Option<Quantization>> {
+        let packed = |mode, bits, group_size| Some(Quantization { mode, bits, group_size });
+        vec![
+            None,
+            packed(Mode::Affine, 4, 32),
+            packed(Mode::Affine, 5, 32),
+            packed(Mode::Affine, 8, 32),
+            packed(Mode::Mxfp4, 4, 32),
+            packed(Mode::Nvfp4, 4, 16),
+            packed(Mode::Mxfp8, 8, 32),
+        ]
+    }
+
+    fn gelu(x: f32) -> f32 {
+        let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+        0.5 * x * (1.0 + inner.tanh())
+    }
+
+    /// `[rows, in]` by `[out, in]`, of one expert of `w`.
+    fn product(x: &[f32], w: &[f32], expert: usize, out: usize, input: usize) -> Vec<f32> {
+        let w = &w[expert * out * input..(expert + 1) * out * input];
+        w.chunks(input).map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
+    }
+
+    /// The definition, a row and an expert at a time.
+    fn reference(x: &Array, gate_up: &Array, down: &Array, experts: &[u32], weights: &[f32]) -> Vec<f32> {
+        let (hidden, inner) = (HIDDEN as usize, INNER as usize);
+        let (gate_up, down) = (host(gate_up), host(down));
+        let top_k = experts.len() / x.dim(0) as usize;
+        let mut sums = Vec::new();
+        for (row, x) in host(x).chunks(hidden).enumerate() {
+            let mut sum = vec![0.0; hidden];
+            for k in row * top_k..(row + 1) * top_k {
+                let expert = experts[k] as usize;
+                let both = product(x, &gate_up, expert, 2 * inner, hidden);
+                let glu: Vec<f32> = (0..inner).map(|i| gelu(both[i]) * both[inner + i]).collect();
+                for (sum, y) in sum.iter_mut().zip(product(&glu, &down, expert, hidden, inner)) {
+                    *sum += weights[k] * y;
+                }
+            }
+            sums.extend(sum);
+        }
+        sums
+    }
+
+    #[test]
+    fn every_way_gives_the_sum_of_the_chosen_experts() {
+        for storage in storages() {
+            for device in [Device::Cpu, Device::Gpu] {
+                let (gate, gate_values) = matrix(INNER, HIDDEN, 1, storage, device);
+                let (up, up_values) = matrix(INNER, HIDDEN, 2, storage, device);
+                let (down, down_values) = matrix(HIDDEN, INNER, 3, storage, device);
+                let values = concatenate(&[gate_values, up_values], 1).unwrap();
+                let glu = GeluGlu::new(Dtype::Float32).unwrap();
+                let experts = Experts::new(vec![gate, up], down, glu, device).unwrap();
+                // One row, few rows and, for the GPU, enough to be sorted.
+                for rows in [1, 5, 40] {
+                    let x = random(&[rows, HIDDEN], 7);
+                    let routing = route(&random(&[rows, EXPERTS as i32], 8), 3).unwrap();
+                    let chosen = to_host(&routing.experts).unwrap();
+                    let expected = reference(&x, &values, &down_values, &chosen, &host(&routing.weights));
+                    close(&host(&experts.forward(&x, &routing).unwrap()), &expected, 2e-3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_that_are_stored_differently_are_not_joined() {
+        let storages = [storages()[1], storages()[4]];
+        let (gate, gate_values) = matrix(INNER, HIDDEN, 1, storages[0], Device::Cpu);
+        let (up, up_values) = matrix(INNER, HIDDEN, 2, storages[1], Device::Cpu);
+        let (down, down_values) = matrix(HIDDEN, INNER, 3, None, Device::Cpu);
+        let glu = GeluGlu::new(Dtype::Float32).unwrap();
+        let experts = Experts::new(vec![gate, up], down, glu, Device::Cpu).unwrap();
+        assert_eq!(experts.gate_up.len(), 2);
+        let x = random(&[6, HIDDEN], 7);
+        let routing = route(&random(&[6, EXPERTS as i32], 8), 2).unwrap();
+        let chosen = to_host(&routing.experts).unwrap();
+        let values = concatenate(&[gate_values, up_values], 1).unwrap();
+        let expected = reference(&x, &values, &down_values, &chosen, &host(&routing.weights));
+        close(&host(&experts.forward(&x, &routing).unwrap()), &expected, 2e-3);
+    }
+
+    #[test]
+    fn the_best_are_chosen_and_weighted_by_their_share() {
+        let scores = Array::from_slice(&[0.0f32, 2.0, -1.0, 1.0, 5.0, 4.0, 4.5, -3.0], &[2, 4]);
+        let routing = route(&scores, 2).unwrap();
+        let experts = to_host(&routing.experts).unwrap();
+        let weights = host(&routing.weights);
+        for (row, best) in [(0, [(1, 2.0f32), (3, 1.0)]), (1, [(0, 5.0), (2, 4.5)])] {
+            let sum: f32 = best.iter().map(|(_, score)| score.exp()).sum();
+            let mut found: Vec<(u32, f32)> =
+                (0..2).map(|k| (experts[row * 2 + k], weights[row * 2 + k])).collect();
+            found.sort_by_key(|(expert, _)| *expert);
+            for ((expert, weight), (wanted, score)) in found.into_iter().zip(best) {
+                assert_eq!(expert, wanted);
+                assert!((weight - score.exp() / sum).abs() < 1e-6, "{weight}");
+            }
+        }
+    }
+
+    #[test]
+    #[ignore]
+    fn scratch_speed() {
+        let (e, h, i, k) = (16i32, 1024i32, 512i32, 4usize);
+        for storage in storages().into_iter().map(|s| {
+            s.map(|mut s| {
+                if s.mode == Mode::Affine {
+                    s.group_size = 64
+                };
+                s
+            })
+        }) {
+            let make = |o: i32, n: i32, seed| {
+                let w = random(&[e, o, n], seed);
+                match storage {
+                    None => Matrix::Dense(w),
+                    Some(q) => {
+                        let (c, s, b) = mlx::quantize(&w, q).unwrap();
+                        Matrix::Packed(Packed::new(c, s, b, q, Device::Cpu).unwrap())
+                    }
+                }
+            };
+            let ex = Experts::new(
+                vec![make(2 * i, h, 1)],
+                make(h, i, 2),
+                GeluGlu::new(Dtype::Float32).unwrap(),
+                Device::Cpu,
+            )
+            .unwrap();
+            mlx_rs::transforms::eval(ex.arrays()).unwrap();
+            for t in [1, 8, 64] {
+                let x = random(&[t, h], 3);
+                let r = route(&random(&[t, e], 4), k).unwrap();
+                mlx_rs::transforms::eval([&x, &r.experts, &r.weights]).unwrap();
+                let time = |f: &dyn Fn() -> Array| {
+                    f().eval().unwrap();
+                    let n = if t > 8 { 1 } else { 5 };
+                    let b = std::time::Instant::now();
+                    for _ in 0..n {
+                        f().eval().unwrap();
+                    }
+                    b.elapsed().as_secs_f64() * 1e3 / n as f64
+                };
+                let a = time(&|| ex.unsorted(&x, &r.experts).unwrap());
+                let b = time(&|| ex.sorted(&x, &r.experts).unwrap());
+                let c = time(&|| ex.by_expert(&x, &r.experts).unwrap());
+                println!(
+                    "{:40} T={t:4}: gather {a:9.2} sorted {b:9.2} by expert {c:9.2} ms",
+                    storage.map_or("dense".into(), |q| q.to_string())
+                );
+            }
+        }
     }
 }
