@@ -8,6 +8,8 @@ mod gemma4;
 mod gemma4_unified;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod published;
 
 use std::ops::Range;
 

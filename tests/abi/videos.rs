@@ -49,9 +49,8 @@ fn a_video_is_shown_as_its_times_and_frames() {
 fn frames_and_times_tell_videos_apart() {
     let (first, second) = (frame(10), frame(70));
     let video = |frames: [&Media; 2], seconds| Media::video(&frames, seconds).expect("a video");
-    let row = |session: &Session, video: &Media| {
-        session.answer(&about(video), &Options::endless(2)).first_row
-    };
+    let row =
+        |session: &Session, video: &Media| session.answer(&about(video), &Options::endless(2)).first_row;
     let model = Model::load(fixtures::path("unified-bf16-mlx")).expect("a model");
     let session = Session::new(&model);
     let told = row(&session, &video([&first, &second], &[0.0, 1.0]));
