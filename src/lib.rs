@@ -53,5 +53,5 @@ pub use engine::{
     Session, SessionOptions, Stats, TokenLogprob,
 };
 pub use error::{Code, Error, Result};
-pub use media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat};
+pub use media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
 pub use prompt::{Message, Part, Prompt};

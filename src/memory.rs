@@ -14,15 +14,18 @@ pub struct MemoryStats {
     pub peak: u64,
     /// Above this, MLX frees its cache and waits for running work before it allocates.
     pub limit: u64,
+    /// Of what is active: encoded media that models keep for other prompts and sessions.
+    pub media: u64,
 }
 
 pub fn stats() -> Result<MemoryStats> {
-    worker::call(|_| {
+    worker::call(|worker| {
         Ok(MemoryStats {
             active: mlx_rs::memory::active_memory()? as u64,
             cache: mlx_rs::memory::cache_memory()? as u64,
             peak: mlx_rs::memory::peak_memory()? as u64,
             limit: mlx_rs::memory::memory_limit()? as u64,
+            media: worker.encoded_bytes() as u64,
         })
     })
 }
@@ -40,7 +43,10 @@ pub fn set_limits(memory: Option<u64>, cache: Option<u64>) -> Result<()> {
     })
 }
 
-/// Gives freed buffers back to the system.
+/// Gives up the encoded media that models keep, and gives freed buffers back to the system.
 pub fn trim() -> Result<()> {
-    worker::call(|_| Ok(mlx_rs::memory::clear_cache()?))
+    worker::call(|worker| {
+        worker.forget_encoded();
+        Ok(mlx_rs::memory::clear_cache()?)
+    })
 }

@@ -1,5 +1,6 @@
 //! Models and sessions: one MLX thread, and handles that any thread may hold.
 
+mod encoded;
 mod event;
 mod held;
 mod logprobs;

@@ -8,12 +8,13 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::encoded;
 use super::options::{CancelToken, DeviceChoice, LoadOptions};
 use super::output::Channels;
-use super::worker;
+use super::worker::{self, LoadedModel};
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, architecture};
+use crate::models::{Architecture, LanguageModel, architecture};
 use crate::nn::{Device, default_device};
 use crate::prompt::{Formatter, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
@@ -61,7 +62,12 @@ impl Model {
         };
         let formatter =
             formatter.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
-        let loaded = load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref());
+        let limit = options
+            .media_cache_bytes
+            .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let keeping = move |model| LoadedModel::new(model, limit);
+        let loaded =
+            load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref(), keeping);
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -213,6 +219,7 @@ fn load_weights(
     device: Device,
     cancel: &CancelToken,
     progress: Option<&(dyn Fn(f32) + Send + Sync)>,
+    loaded: impl FnOnce(Box<dyn LanguageModel>) -> LoadedModel + Send + 'static,
 ) -> Result<(u64, usize)> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -225,7 +232,7 @@ fn load_weights(
         };
         let model = architecture.load(&snapshot, device, &mut report)?;
         let bytes = model.weight_bytes();
-        worker.models.insert(id, model.into());
+        worker.models.insert(id, loaded(model));
         Ok(bytes)
     });
     // The sender lives in the closure, so this ends with it.

@@ -52,6 +52,8 @@ pub struct LoadOptions {
     pub memory_limit: Option<u64>,
     /// Upper bound of positions for every session of this model; the snapshot's own bound otherwise.
     pub context_length: Option<usize>,
+    /// Bytes of encoded media that the model keeps for other prompts and sessions; 64 MiB otherwise, 0 for none.
+    pub media_cache_bytes: Option<u64>,
 }
 
 /// How a session is made.

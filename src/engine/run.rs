@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,9 +14,10 @@ use super::logprobs;
 use super::output::{Output, Stopped};
 use super::plan;
 use super::queue::Queue;
+use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
-use crate::media::MediaKind;
-use crate::models::{Chunk, LanguageModel, SoftTokens};
+use crate::media::{Media, MediaKind};
+use crate::models::{Chunk, SoftTokens};
 use crate::nn::cache::{Cache, Checkpoint};
 use crate::prompt::{Formatter, Placed};
 use crate::sampling::{Sampler, Settings};
@@ -63,11 +63,13 @@ struct Run {
     generated: usize,
     first_token: Option<Instant>,
     encoded_ms: f64,
+    /// Media that went through an encoder.
+    encoded: u64,
 }
 
 /// One session's cache and its current run.
 pub(crate) struct SessionState {
-    model: Rc<dyn LanguageModel>,
+    loaded: LoadedModel,
     queue: Arc<Queue>,
     cache: Cache,
     held: Held,
@@ -79,10 +81,10 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    pub fn new(model: Rc<dyn LanguageModel>, queue: Arc<Queue>) -> Self {
-        let cache = model.new_cache();
+    pub fn new(loaded: LoadedModel, queue: Arc<Queue>) -> Self {
+        let cache = loaded.model.new_cache();
         Self {
-            model,
+            loaded,
             queue,
             cache,
             held: Held::default(),
@@ -107,6 +109,7 @@ impl SessionState {
             generated: 0,
             first_token: None,
             encoded_ms: 0.0,
+            encoded: 0,
         });
     }
 
@@ -190,7 +193,7 @@ impl SessionState {
         keep
     }
 
-    /// Encodes the first medium from `next` on that is not held.
+    /// Encodes the first medium from `next` on that is not held, nor kept from another prompt.
     fn encode(&mut self, run: &mut Run, next: usize) -> Result<Phase> {
         let began = Instant::now();
         for i in next..run.job.prompt.media.len() {
@@ -198,8 +201,7 @@ impl SessionState {
             if medium.tokens.end <= run.reused {
                 continue;
             }
-            let soft = self.model.encode(&medium.media)?;
-            eval(soft.arrays())?;
+            let soft = self.soft_tokens(&medium.media, &mut run.encoded)?;
             let rows = soft.features.dim(0) as usize;
             if rows != medium.tokens.len() {
                 return Err(Error::new(
@@ -221,6 +223,18 @@ impl SessionState {
         let end = run.job.prompt.ids.len().saturating_add(run.job.max_tokens).min(run.job.context_length);
         let stop_at = run.job.turn_start.filter(|_| self.cache.window().is_some_and(|window| end > window));
         Ok(Phase::Prefill { chunks: plan::chunks(todo, run.job.prefill_chunk, &whole, stop_at).into() })
+    }
+
+    /// What a medium is encoded to; adds to `encoded` if that is not known already.
+    fn soft_tokens(&self, media: &Media, encoded: &mut u64) -> Result<SoftTokens> {
+        if let Some(kept) = self.loaded.encoded.borrow_mut().get(media.hash()) {
+            return Ok(kept);
+        }
+        let soft = self.loaded.model.encode(media)?;
+        eval(soft.arrays())?;
+        *encoded += 1;
+        self.loaded.encoded.borrow_mut().insert(*media.hash(), &soft);
+        Ok(soft)
     }
 
     fn prefill(&mut self, run: &mut Run, chunk: Range<usize>, last: bool) -> Result<()> {
@@ -266,7 +280,7 @@ impl SessionState {
             }
             soft.push((here, features.rows(rows)?));
         }
-        self.model.forward(&Chunk { ids: &ids, soft: &soft, blocks: &blocks }, &mut self.cache)
+        self.loaded.model.forward(&Chunk { ids: &ids, soft: &soft, blocks: &blocks }, &mut self.cache)
     }
 
     /// Samples from `logits` and sets MLX to work on it.
@@ -314,7 +328,8 @@ impl SessionState {
 
     fn step(&mut self, sampler: &mut Sampler, token: &Array) -> Result<Pending> {
         let ids = token.reshape(&[1])?;
-        let logits = self.model.forward(&Chunk { ids: &ids, soft: &[], blocks: &[] }, &mut self.cache)?;
+        let chunk = Chunk { ids: &ids, soft: &[], blocks: &[] };
+        let logits = self.loaded.model.forward(&chunk, &mut self.cache)?;
         Self::issue(sampler, logits)
     }
 
@@ -334,6 +349,7 @@ impl SessionState {
         self.queue.update_stats(|s| {
             s.generated_tokens = run.generated as u64;
             s.encode_ms = run.encoded_ms;
+            s.encoded_media = run.encoded;
             s.first_token_ms = first.duration_since(run.job.submitted).as_secs_f64() * 1e3;
             s.decode_ms = now.duration_since(first).as_secs_f64() * 1e3;
             s.held_tokens = self.held.len() as u64;

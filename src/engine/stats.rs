@@ -24,4 +24,6 @@ pub struct Stats {
     pub first_token_ms: f64,
     /// From the first to the last token.
     pub decode_ms: f64,
+    /// Images, sounds and frames that went through an encoder: neither held by the session nor kept by the model.
+    pub encoded_media: u64,
 }

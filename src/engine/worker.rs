@@ -4,6 +4,7 @@
 //! crate sends closures. Between closures the thread advances the sessions that have work, in turn.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::encoded::EncodedMedia;
 use super::run::SessionState;
 use crate::error::{Code, Error, Result};
 use crate::log;
@@ -20,10 +22,24 @@ use crate::nn::mlx;
 
 type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
+/// A model, and the media that were encoded for it.
+#[derive(Clone)]
+pub(super) struct LoadedModel {
+    pub model: Rc<dyn LanguageModel>,
+    pub encoded: Rc<RefCell<EncodedMedia>>,
+}
+
+impl LoadedModel {
+    /// Keeps at most `limit` bytes of encoded media.
+    pub fn new(model: Box<dyn LanguageModel>, limit: usize) -> Self {
+        Self { model: model.into(), encoded: Rc::new(RefCell::new(EncodedMedia::new(limit))) }
+    }
+}
+
 /// What lives on the MLX thread.
 #[derive(Default)]
 pub(crate) struct Worker {
-    pub(super) models: HashMap<u64, Rc<dyn LanguageModel>>,
+    pub(super) models: HashMap<u64, LoadedModel>,
     pub(super) sessions: HashMap<u64, SessionState>,
     turns: VecDeque<u64>,
     stopping: bool,
@@ -147,7 +163,17 @@ impl Worker {
         }
     }
 
-    pub(super) fn model(&self, id: u64) -> Result<Rc<dyn LanguageModel>> {
+    /// Bytes of the encoded media of all models.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.models.values().map(|loaded| loaded.encoded.borrow().bytes()).sum()
+    }
+
+    /// Gives up the encoded media of all models.
+    pub(crate) fn forget_encoded(&self) {
+        self.models.values().for_each(|loaded| loaded.encoded.borrow_mut().clear());
+    }
+
+    pub(super) fn model(&self, id: u64) -> Result<LoadedModel> {
         self.models.get(&id).cloned().ok_or_else(|| Error::new(Code::Backend, "the model is gone"))
     }
 

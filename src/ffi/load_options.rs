@@ -40,6 +40,7 @@ pub struct rmlx_load_options {
     cancel: Option<CancelToken>,
     memory_limit: Option<u64>,
     context_length: Option<usize>,
+    media_cache_bytes: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -64,6 +65,7 @@ impl rmlx_load_options {
             cancel: self.cancel.clone(),
             memory_limit: self.memory_limit,
             context_length: self.context_length,
+            media_cache_bytes: self.media_cache_bytes,
         }
     }
 }
@@ -183,6 +185,25 @@ pub extern "C" fn rmlx_load_options_set_context_length(
 ) -> rmlx_status {
     call(error, || {
         required(options, "options")?.context_length = Some(not_zero(positions, "positions")?);
+        Ok(())
+    })
+}
+
+/// Sets how many bytes of encoded images and sounds the model keeps, for all of its sessions together: a
+/// medium that is shown to it again, in another session or after a reset, is then not encoded again. The
+/// least recently used go first, and rmlx_memory_trim gives up all of them. 0 keeps none. Default: 64 MiB.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_media_cache(
+    options: Option<&mut rmlx_load_options>,
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.media_cache_bytes = Some(bytes);
         Ok(())
     })
 }

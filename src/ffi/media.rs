@@ -1,4 +1,4 @@
-//! Images and sounds.
+//! Images, sounds and videos.
 
 use std::ffi::c_void;
 use std::mem::{MaybeUninit, offset_of};
@@ -9,9 +9,9 @@ use super::boundary::{array, call, release, required, retain, unknown_value};
 use super::sized::{Versioned, read_sized};
 use super::status::{rmlx_error, rmlx_status};
 use crate::error::{Error, Result};
-use crate::media::{Audio, Image, Media, PixelDesc, PixelFormat};
+use crate::media::{Audio, Image, Media, PixelDesc, PixelFormat, Video, VideoFrame};
 
-/// An image or a sound, decoded and ready to be part of a prompt.
+/// An image, a sound or a video, decoded and ready to be part of a prompt.
 ///
 /// Thread-safe. It does not change. Two media of the same content are the same to a session, which
 /// therefore does not evaluate a prompt's beginning again when an equal medium is made anew.
@@ -28,6 +28,8 @@ pub type rmlx_media_type = i32;
 pub const RMLX_MEDIA_IMAGE: rmlx_media_type = 1;
 /// A sound.
 pub const RMLX_MEDIA_AUDIO: rmlx_media_type = 2;
+/// A video: images and their times.
+pub const RMLX_MEDIA_VIDEO: rmlx_media_type = 3;
 
 /// How raw pixels lie in memory: one of RMLX_PIXELS_*.
 pub type rmlx_pixel_format = i32;
@@ -144,7 +146,7 @@ fn described(desc: &rmlx_pixels) -> Result<PixelDesc> {
 ///   own number
 /// - `out`: gets a reference to the new image for you
 ///
-/// Errors: INVALID_ARGUMENT (another number, or `image` is a sound).
+/// Errors: INVALID_ARGUMENT (another number, or `image` is no image).
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -156,7 +158,7 @@ pub extern "C" fn rmlx_image_with_soft_token_budget(
 ) -> rmlx_status {
     call(error, || {
         let Media::Image(image) = required(image, "image")?.media.as_ref() else {
-            return Err(Error::invalid_argument("`image` is a sound").with("argument", "image"));
+            return Err(Error::invalid_argument("`image` is no image").with("argument", "image"));
         };
         let out = required(out, "out")?;
         let budget = (soft_tokens != 0).then_some(soft_tokens);
@@ -220,6 +222,82 @@ pub unsafe extern "C" fn rmlx_audio_from_pcm_f32(
     })
 }
 
+/// Makes the same sound again, to be cut into clips or not where a model takes only so many seconds at once
+/// (Gemma 4 with an audio tower: 30). Without this, a longer sound is an error of the submit, which states
+/// the limit and the length.
+///
+/// Each clip takes a place of its own in the prompt, one right after the other. Nothing changes for a
+/// sound that is short enough, or for a model without such a limit.
+///
+/// - `split`: whether it may be cut
+/// - `out`: gets a reference to the new sound for you
+///
+/// Errors: INVALID_ARGUMENT (`audio` is no sound).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_audio_with_split(
+    audio: Option<&rmlx_media>,
+    split: bool,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let Media::Audio(audio) = required(audio, "audio")?.media.as_ref() else {
+            return Err(Error::invalid_argument("`audio` is no sound").with("argument", "audio"));
+        };
+        let out = required(out, "out")?;
+        out.write(reference(Media::Audio(audio.clone().with_split(split))));
+        Ok(())
+    })
+}
+
+/// Makes a video of images and their times. Decoding a video file, and choosing a few of its frames, is
+/// yours to do: a frame or two a second, and some 30 in all, are what models are made for.
+///
+/// The model is shown each frame's time, in minutes and seconds, and the frame. The frames take fewer
+/// positions than images by themselves: as many as the snapshot says of videos, or as many as
+/// rmlx_image_with_soft_token_budget gave them.
+///
+/// - `frames`: `count` images, which the video shares
+/// - `timestamps_seconds`: `count` times from the beginning of the video, ascending
+/// - `out`: gets a reference for you
+///
+/// Errors: INVALID_ARGUMENT (one of `frames` is no image); INVALID_MEDIA (no frame, or a time that is
+/// negative, not finite, or before that of the frame before).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_video_from_frames(
+    frames: *const *const rmlx_media,
+    timestamps_seconds: *const f64,
+    count: usize,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes `count` readable handles.
+        let frames = unsafe { array(frames, count, "frames") }?;
+        // SAFETY: the caller passes `count` readable numbers.
+        let times = unsafe { array(timestamps_seconds, count, "timestamps_seconds") }?;
+        let out = required(out, "out")?;
+        let frames = frames.iter().zip(times).enumerate().map(|(index, (&frame, &seconds))| {
+            // SAFETY: NULL, or an object that the caller holds a reference to.
+            let media = unsafe { frame.as_ref() }.map(|frame| frame.media.as_ref());
+            match media {
+                Some(Media::Image(image)) => Ok(VideoFrame { image: image.clone(), seconds }),
+                _ => {
+                    let message = format!("`frames[{index}]` is no image");
+                    Err(Error::invalid_argument(message).with("argument", "frames").with("index", index))
+                }
+            }
+        });
+        let frames = frames.collect::<Result<Vec<_>>>()?;
+        out.write(reference(Media::Video(Video::from_frames(frames)?)));
+        Ok(())
+    })
+}
+
 /// Adds a reference.
 ///
 /// Returns: `media`; NULL for NULL.
@@ -250,44 +328,45 @@ pub extern "C" fn rmlx_media_kind(media: Option<&rmlx_media>) -> rmlx_media_type
     media.map_or(0, |media| match media.media.as_ref() {
         Media::Image(_) => RMLX_MEDIA_IMAGE,
         Media::Audio(_) => RMLX_MEDIA_AUDIO,
+        Media::Video(_) => RMLX_MEDIA_VIDEO,
     })
 }
 
 /// The width of an image in pixels, the right way up.
 ///
-/// Returns: 0 for NULL and for a sound.
+/// Returns: 0 for NULL and for everything that is no image.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn rmlx_image_width(image: Option<&rmlx_media>) -> u32 {
     image.map_or(0, |image| match image.media.as_ref() {
         Media::Image(image) => image.width(),
-        Media::Audio(_) => 0,
+        Media::Audio(_) | Media::Video(_) => 0,
     })
 }
 
 /// The height of an image in pixels, the right way up.
 ///
-/// Returns: 0 for NULL and for a sound.
+/// Returns: 0 for NULL and for everything that is no image.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn rmlx_image_height(image: Option<&rmlx_media>) -> u32 {
     image.map_or(0, |image| match image.media.as_ref() {
         Media::Image(image) => image.height(),
-        Media::Audio(_) => 0,
+        Media::Audio(_) | Media::Video(_) => 0,
     })
 }
 
 /// How long a sound is, in seconds.
 ///
-/// Returns: 0 for NULL and for an image.
+/// Returns: 0 for NULL and for everything that is no sound.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn rmlx_audio_seconds(audio: Option<&rmlx_media>) -> f64 {
     audio.map_or(0.0, |audio| match audio.media.as_ref() {
-        Media::Image(_) => 0.0,
+        Media::Image(_) | Media::Video(_) => 0.0,
         Media::Audio(audio) => audio.samples().len() as f64 / f64::from(Audio::SAMPLE_RATE),
     })
 }

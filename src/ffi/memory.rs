@@ -23,6 +23,9 @@ pub struct rmlx_memory_usage {
     pub peak: u64,
     /// Above this, MLX gives its cache back and waits for running work before it takes more.
     pub limit: u64,
+    /// Of what is in use: encoded images and sounds that models keep, so that they need not encode them
+    /// again.
+    pub media: u64,
 }
 
 // SAFETY: repr(C), size first, numbers only.
@@ -50,6 +53,7 @@ pub unsafe extern "C" fn rmlx_memory_stats(
             cache: stats.cache,
             peak: stats.peak,
             limit: stats.limit,
+            media: stats.media,
         };
         // SAFETY: the caller passes a structure of as many bytes as its first field says.
         unsafe { write_sized(&usage, inout_usage, "inout_usage") }
@@ -77,8 +81,8 @@ pub extern "C" fn rmlx_memory_set_limits(
     })
 }
 
-/// Gives the memory that MLX keeps to be used again back to the system, for example when the system
-/// warns that memory is short.
+/// Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
+/// sounds that models keep, for example when the system warns that memory is short.
 ///
 /// Errors: BACKEND.
 ///

@@ -38,6 +38,9 @@ pub struct rmlx_stats {
     pub first_token_ms: f64,
     /// From the first to the last token.
     pub decode_ms: f64,
+    /// How many images, sounds and frames of the prompt were encoded. The others were held by the
+    /// session, or kept by the model (see rmlx_load_options_set_media_cache).
+    pub encoded_media: u64,
 }
 
 /// Fills in the numbers of a session's last submit. This never waits for a running answer.
@@ -69,6 +72,7 @@ pub unsafe extern "C" fn rmlx_session_stats(
             prefill_ms: stats.prefill_ms,
             first_token_ms: stats.first_token_ms,
             decode_ms: stats.decode_ms,
+            encoded_media: stats.encoded_media,
         };
         // SAFETY: the caller passes a structure of as many bytes as its first field says.
         unsafe { write_sized(&stats, inout_stats, "inout_stats") }

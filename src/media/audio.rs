@@ -1,5 +1,7 @@
 //! A sound: 16 kHz mono samples, from encoded bytes or from the host's own PCM.
 
+use std::sync::Arc;
+
 use super::limits::{check_duration, check_sample_rate, reserve};
 use super::resample::Resampler;
 use super::{ContentHash, audio_decode, contain};
@@ -9,10 +11,14 @@ use crate::error::{Error, Result};
 /// resampler stay finite.
 const MAX_LEVEL: f32 = 1e10;
 
-/// A decoded sound at [`Audio::SAMPLE_RATE`], one channel, nominally in `-1.0..=1.0`, every sample finite.
+/// A decoded sound at [`Audio::SAMPLE_RATE`], one channel, nominally in `-1.0..=1.0`, every sample finite. Clones
+/// share the samples.
 #[derive(Clone)]
 pub struct Audio {
-    samples: Vec<f32>,
+    samples: Arc<Vec<f32>>,
+    split: bool,
+    /// Over the samples alone; `hash` adds `split`.
+    samples_hash: ContentHash,
     hash: ContentHash,
 }
 
@@ -60,6 +66,24 @@ impl Audio {
         &self.samples
     }
 
+    /// Lets a model that takes only so many seconds at once get this sound as consecutive clips, each in a place of
+    /// its own, instead of refusing it. Whether it may be cut is part of the hash.
+    pub fn with_split(mut self, split: bool) -> Audio {
+        self.split = split;
+        self.hash = full_hash(&self.samples_hash, split);
+        self
+    }
+
+    /// Whether the sound may be cut into clips.
+    pub fn split(&self) -> bool {
+        self.split
+    }
+
+    /// The samples of a range as a sound of its own; the range lies within [`Audio::samples`] and is not empty.
+    pub(crate) fn clip(&self, range: std::ops::Range<usize>) -> Audio {
+        Self::new(self.samples[range].to_vec())
+    }
+
     pub fn hash(&self) -> &ContentHash {
         &self.hash
     }
@@ -76,9 +100,19 @@ impl Audio {
             }
             hasher.update(&bytes[..piece.len() * 4]);
         }
-        let hash = *hasher.finalize().as_bytes();
-        Audio { samples, hash }
+        let samples_hash = *hasher.finalize().as_bytes();
+        let hash = full_hash(&samples_hash, false);
+        Audio { samples: Arc::new(samples), split: false, samples_hash, hash }
     }
+}
+
+/// The hash of a sound whose samples have `samples_hash`, which may be cut into clips or not.
+fn full_hash(samples_hash: &ContentHash, split: bool) -> ContentHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"rmlx audio");
+    hasher.update(samples_hash);
+    hasher.update(&[u8::from(split)]);
+    *hasher.finalize().as_bytes()
 }
 
 impl std::fmt::Debug for Audio {
@@ -270,5 +304,9 @@ mod tests {
         assert_ne!(of(&[0.0]).hash(), of(&[0.0, 0.0]).hash());
         let media = Media::Audio(of(&long));
         assert_eq!((media.kind(), media.hash()), (MediaKind::Audio, of(&long).hash()));
+        let split = of(&long).with_split(true);
+        assert!(split.split() && split.hash() != of(&long).hash());
+        assert_eq!(split.clip(0..5_000).hash(), of(&long).hash());
+        assert_eq!(split.with_split(false).hash(), of(&long).hash());
     }
 }

@@ -1,12 +1,14 @@
-//! What Gemma 4 makes of a medium: the size a picture is brought to, its patches, and frames of raw sound.
+//! What Gemma 4 makes of a medium: the size a picture is brought to, its patches, frames of raw sound, clips of speech.
 //!
 //! Both the tower models and the unified one use this image processor (transformers'
-//! `image_processing_gemma4.py`); model patches and raw frames are the unified model's.
+//! `image_processing_gemma4.py`); raw frames are the unified model's, clips those of the models with an audio tower.
+
+use std::ops::Range;
 
 use serde_json::Value;
 
 use super::limits::MAX_SIDE;
-use super::{Audio, Image, SOFT_TOKEN_BUDGETS, resize};
+use super::{Audio, Image, SOFT_TOKEN_BUDGETS, mel, resize};
 use crate::error::{Error, Result};
 
 /// How pictures are brought to size. One soft token stands for a square of `patch_size * pooling_kernel_size`
@@ -61,21 +63,33 @@ impl ImageProcessor {
     /// Errors: `InvalidSnapshot` for values that the reference refuses too, `Unsupported` for a processor that
     /// does something else than resize bicubically and scale to `0..=1`.
     pub fn from_config(processor_config: Option<&Value>) -> Result<Self> {
-        let Some(config) = processor_config else { return Ok(Self::default()) };
-        let block = config.get("image_processor").unwrap_or(config);
-        let default = Self::default();
+        let block = processor_config.map(|config| config.get("image_processor").unwrap_or(config));
+        Self::read(&Block { what: "image", json: block.unwrap_or(&Value::Null) }, Self::default())
+    }
+
+    /// The processor of a video's frames: the `video_processor` block of processor_config.json. Missing keys are those
+    /// of `self`, but for `max_soft_tokens`, which is 70 (the reference's default for each frame).
+    ///
+    /// Errors: as for [`ImageProcessor::from_config`].
+    pub fn for_video(&self, processor_config: Option<&Value>) -> Result<Self> {
+        let block = processor_config.and_then(|config| config.get("video_processor"));
+        let default = ImageProcessor { max_soft_tokens: 70, ..*self };
+        Self::read(&Block { what: "video", json: block.unwrap_or(&Value::Null) }, default)
+    }
+
+    fn read(block: &Block, default: Self) -> Result<Self> {
         let processor = ImageProcessor {
-            patch_size: size_of_key(block, "patch_size", default.patch_size)?,
-            pooling_kernel_size: size_of_key(block, "pooling_kernel_size", default.pooling_kernel_size)?,
-            max_soft_tokens: size_of_key(block, "max_soft_tokens", default.max_soft_tokens)?,
+            patch_size: block.size("patch_size", default.patch_size)?,
+            pooling_kernel_size: block.size("pooling_kernel_size", default.pooling_kernel_size)?,
+            max_soft_tokens: block.size("max_soft_tokens", default.max_soft_tokens)?,
         };
         if !SOFT_TOKEN_BUDGETS.contains(&processor.max_soft_tokens) {
             return Err(Error::snapshot(format!(
-                "the image processor's max_soft_tokens is {}: it must be one of {SOFT_TOKEN_BUDGETS:?}",
-                processor.max_soft_tokens
+                "the {} processor's max_soft_tokens is {}: it must be one of {SOFT_TOKEN_BUDGETS:?}",
+                block.what, processor.max_soft_tokens
             )));
         }
-        refuse_other_processing(block)?;
+        block.refuse_other_processing()?;
         Ok(processor)
     }
 
@@ -111,46 +125,57 @@ impl ImageProcessor {
     }
 }
 
-/// A positive integer of the config, small enough that products of these stay far inside their types.
-fn size_of_key(block: &Value, key: &str, default: u32) -> Result<u32> {
-    match block.get(key) {
-        None | Some(Value::Null) => Ok(default),
-        Some(value) => match value.as_u64() {
-            Some(n @ 1..=2048) => Ok(n as u32),
-            _ => Err(Error::snapshot(format!(
-                "the image processor's {key} is {value}: it must be an integer from 1 to 2048"
-            ))),
-        },
+/// One processor of the configuration.
+struct Block<'a> {
+    /// For messages: `image` or `video`.
+    what: &'static str,
+    json: &'a Value,
+}
+
+impl Block<'_> {
+    /// A positive integer, small enough that products of these stay far inside their types.
+    fn size(&self, key: &str, default: u32) -> Result<u32> {
+        match self.json.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => match value.as_u64() {
+                Some(n @ 1..=2048) => Ok(n as u32),
+                _ => Err(Error::snapshot(format!(
+                    "the {} processor's {key} is {value}: it must be an integer from 1 to 2048",
+                    self.what
+                ))),
+            },
+        }
     }
-}
 
-/// A snapshot whose processor would do something that is not done here must not be run silently wrong.
-fn refuse_other_processing(block: &Value) -> Result<()> {
-    let flag = |key: &str, fixed: bool| block.get(key).and_then(Value::as_bool).unwrap_or(fixed) == fixed;
-    let number = |key: &str, fixed: f64| {
-        (block.get(key).and_then(Value::as_f64).unwrap_or(fixed) - fixed).abs() <= 1e-6 * fixed
-    };
-    let is_identity =
-        flag("do_normalize", false) || (all(block, "image_mean", 0.0) && all(block, "image_std", 1.0));
-    let fault = if !flag("do_resize", true) {
-        "do_resize is false"
-    } else if !flag("do_rescale", true) || !number("rescale_factor", 1.0 / 255.0) {
-        "pixels are not scaled by 1/255"
-    } else if !is_identity {
-        "do_normalize is true with a mean or deviation"
-    } else if !number("resample", 3.0) {
-        "resample is not 3 (bicubic)"
-    } else {
-        return Ok(());
-    };
-    Err(Error::unsupported(format!(
-        "the image processor's {fault}: Gemma 4's resizes bicubically and scales to 0..1"
-    )))
-}
-
-/// Whether each number of the array at `key` is `fixed`; a missing array counts as such.
-fn all(block: &Value, key: &str, fixed: f64) -> bool {
-    block.get(key).and_then(Value::as_array).is_none_or(|a| a.iter().all(|v| v.as_f64() == Some(fixed)))
+    /// A snapshot whose processor would do something that is not done here must not be run silently wrong.
+    fn refuse_other_processing(&self) -> Result<()> {
+        let value = |key: &str| self.json.get(key);
+        let flag = |key: &str, fixed: bool| value(key).and_then(Value::as_bool).unwrap_or(fixed) == fixed;
+        let number = |key: &str, fixed: f64| {
+            (value(key).and_then(Value::as_f64).unwrap_or(fixed) - fixed).abs() <= 1e-6 * fixed
+        };
+        // Whether each number of the array is `fixed`; a missing array counts as such.
+        let all = |key: &str, fixed: f64| {
+            let array = value(key).and_then(Value::as_array);
+            array.is_none_or(|a| a.iter().all(|v| v.as_f64() == Some(fixed)))
+        };
+        let is_identity = flag("do_normalize", false) || (all("image_mean", 0.0) && all("image_std", 1.0));
+        let fault = if !flag("do_resize", true) {
+            "do_resize is false"
+        } else if !flag("do_rescale", true) || !number("rescale_factor", 1.0 / 255.0) {
+            "pixels are not scaled by 1/255"
+        } else if !is_identity {
+            "do_normalize is true with a mean or deviation"
+        } else if !number("resample", 3.0) {
+            "resample is not 3 (bicubic)"
+        } else {
+            return Ok(());
+        };
+        Err(Error::unsupported(format!(
+            "the {} processor's {fault}: Gemma 4's resizes bicubically and scales to 0..1",
+            self.what
+        )))
+    }
 }
 
 /// `get_aspect_ratio_preserving_size` of the reference, in its order of `f64` operations.
@@ -188,7 +213,7 @@ fn no_size(width: u32, height: u32, soft_tokens: u64) -> Error {
     .with("height", height)
 }
 
-/// Cuts a picture into squares of `side` pixels; what does not fill a square is left out (nothing, where the
+/// Cuts a picture into squares of `side` pixels (model patches, or a tower's); what does not fill a square is left out (nothing, where the
 /// processor with this side resized it).
 pub fn model_patches(resized: &Resized, side: u32) -> Patches {
     let side = side.max(1) as usize;
@@ -219,6 +244,38 @@ pub fn raw_frames(audio: &Audio, samples_per_token: usize) -> AudioFrames {
 /// How many frames [`raw_frames`] makes: the samples over `samples_per_token` (0 counts as 1), rounded up.
 pub fn raw_frame_count(audio: &Audio, samples_per_token: usize) -> usize {
     audio.samples().len().div_ceil(samples_per_token.max(1))
+}
+
+/// Most samples that the speech encoder takes at once: 30 seconds.
+pub const MAX_CLIP: usize = 30 * Audio::SAMPLE_RATE as usize;
+
+/// How many soft tokens the speech encoder makes of so many log-mel frames: one for each four.
+pub fn speech_tokens(frames: usize) -> usize {
+    frames.div_ceil(2).div_ceil(2)
+}
+
+/// What the speech encoder takes of a sound: all of it, or consecutive clips of [`MAX_CLIP`] samples where it is
+/// longer and may be cut. A rest at the end that is too short to make a frame is left out.
+///
+/// Errors: `InvalidMedia` for a sound that is too long and may not be cut, or too short to make a single frame.
+pub fn speech_clips(audio: &Audio) -> Result<Vec<Range<usize>>> {
+    let (count, least) = (audio.samples().len(), mel::samples_for(1));
+    if count > MAX_CLIP && !audio.split() {
+        let (seconds, most) = (mel::seconds(count), mel::seconds(MAX_CLIP));
+        let message = format!(
+            "the audio is {seconds:.2} seconds long, and the model takes at most {most} seconds at once: \
+             it can be given as several clips, or be split into clips by the library"
+        );
+        return Err(Error::media(message).with("seconds", seconds).with("max_seconds", most));
+    }
+    if count < least {
+        let message = format!(
+            "the audio has {count} samples at 16 kHz: the model needs at least {least}, 10 milliseconds"
+        );
+        return Err(Error::media(message).with("samples", count).with("min_samples", least));
+    }
+    let clips = (0..count).step_by(MAX_CLIP).map(|start| start..(start + MAX_CLIP).min(count));
+    Ok(clips.filter(|clip| clip.len() >= least).collect())
 }
 
 #[cfg(test)]
@@ -343,5 +400,41 @@ mod tests {
             assert!(frames.values[..samples].iter().all(|&v| v == 0.5));
             assert!(frames.values[samples..].iter().all(|&v| v == 0.0));
         }
+    }
+
+    #[test]
+    fn a_videos_processor_is_its_own() {
+        let processor = ImageProcessor { patch_size: 8, ..Default::default() };
+        let of = |v: Value| processor.for_video(Some(&v));
+        assert_eq!(of(json!({})).unwrap(), ImageProcessor { max_soft_tokens: 70, ..processor });
+        assert_eq!(processor.for_video(None).unwrap().max_soft_tokens, 70);
+        let block = json!({"image_processor": {"max_soft_tokens": 1120}, "video_processor": {"max_soft_tokens": 140}});
+        assert_eq!(of(block).unwrap().max_soft_tokens, 140);
+        let error = of(json!({"video_processor": {"do_resize": false}})).unwrap_err();
+        assert_eq!(error.code(), Code::Unsupported);
+        assert!(error.message().contains("video processor's"), "{error}");
+    }
+
+    #[test]
+    fn speech_tokens_are_the_encoders() {
+        // `ceil(milliseconds / 40)`, which some count by, gives 26 for the second.
+        for (samples, tokens) in [(16_000, 25), (16_060, 25), (161, 1), (480_000, 750), (44_123, 69)] {
+            assert_eq!(speech_tokens(mel::frame_count(samples)), tokens, "{samples}");
+        }
+    }
+
+    #[test]
+    fn long_sounds_are_refused_or_cut() {
+        let of = |count: usize| Audio::from_pcm_f32(&vec![0.1; count], 1, 16_000).unwrap();
+        let clips = |count, split| speech_clips(&of(count).with_split(split));
+        assert_eq!(clips(480_000, false).unwrap(), [0..480_000]);
+        let error = clips(500_000, false).unwrap_err();
+        assert!(error.message().contains("31.25 seconds long"), "{error}");
+        assert!(error.message().contains("at most 30 seconds"), "{error}");
+        assert_eq!((error.code(), &error.details()["max_seconds"]), (Code::InvalidMedia, &json!(30.0)));
+        assert_eq!(clips(961_000, true).unwrap(), [0..480_000, 480_000..960_000, 960_000..961_000]);
+        assert_eq!(clips(480_160, true).unwrap(), [0..480_000]);
+        assert!(clips(160, true).unwrap_err().message().contains("160 samples"));
+        assert_eq!(clips(161, false).unwrap(), [0..161]);
     }
 }

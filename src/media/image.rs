@@ -1,5 +1,7 @@
 //! A picture: 8-bit RGB rows, from encoded bytes or from the host's own pixels.
 
+use std::sync::Arc;
+
 use super::limits::{check_dimensions, reserve};
 use super::{ContentHash, contain, image_decode};
 use crate::error::{Error, Result};
@@ -7,13 +9,13 @@ use crate::error::{Error, Result};
 /// The numbers of soft tokens that an image may be given at most (Gemma 4's `max_soft_tokens`).
 pub const SOFT_TOKEN_BUDGETS: [u32; 5] = [70, 140, 280, 560, 1120];
 
-/// A decoded picture, upright, its alpha dropped.
+/// A decoded picture, upright, its alpha dropped. Clones share the pixels.
 #[derive(Clone)]
 pub struct Image {
     width: u32,
     height: u32,
     /// `height` rows of `width` times R, G, B, without padding.
-    rgb: Vec<u8>,
+    rgb: Arc<Vec<u8>>,
     soft_token_budget: Option<u32>,
     /// Over the pixels alone; `hash` adds the budget.
     pixels_hash: ContentHash,
@@ -153,7 +155,7 @@ impl Image {
         hasher.update(&rgb);
         let pixels_hash = *hasher.finalize().as_bytes();
         let hash = full_hash(&pixels_hash, None);
-        Image { width, height, rgb, soft_token_budget: None, pixels_hash, hash }
+        Image { width, height, rgb: Arc::new(rgb), soft_token_budget: None, pixels_hash, hash }
     }
 }
 

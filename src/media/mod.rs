@@ -1,8 +1,9 @@
-//! Images and sounds as the models want them: decoded, bounded, and named by their content.
+//! Images, sounds and videos as the models want them: decoded, bounded, and named by their content.
 //!
-//! An [`Image`] is 8-bit RGB, an [`Audio`] is 16 kHz mono `f32`, whatever they were made from. Each carries a
-//! [`ContentHash`], so that a session can tell that it has already seen a medium. What one model does with them
-//! (how large a picture becomes, how many tokens it takes) is in that model's file, [`gemma4`].
+//! An [`Image`] is 8-bit RGB, an [`Audio`] is 16 kHz mono `f32`, whatever they were made from; a [`Video`] is images
+//! with their times. Each carries a [`ContentHash`], so that a session can tell that it has already seen a medium.
+//! What one model does with them (how large a picture becomes, how many tokens it takes) is in that model's file,
+//! [`gemma4`]; [`mel`] is the front end of speech encoders.
 //!
 //! Everything here reads hostile bytes: sizes are checked before memory is taken ([`limits`]), and a decoder
 //! that panics is an error like any other.
@@ -16,8 +17,10 @@ mod image;
 mod image_check;
 mod image_decode;
 pub mod limits;
+pub mod mel;
 mod resample;
 pub mod resize;
+mod video;
 
 #[cfg(test)]
 mod mutation_tests;
@@ -26,6 +29,7 @@ mod testing;
 
 pub use self::audio::Audio;
 pub use self::image::{Image, PixelDesc, PixelFormat, SOFT_TOKEN_BUDGETS};
+pub use self::video::{Video, VideoFrame};
 
 /// BLAKE3 over the kind of medium, its dimensions, its decoded content and what overrides its processing. Two
 /// media with the same hash are the same to every model, however they were encoded.
@@ -36,6 +40,7 @@ pub type ContentHash = [u8; 32];
 pub enum Media {
     Image(Image),
     Audio(Audio),
+    Video(Video),
 }
 
 /// What a [`Media`] is.
@@ -43,6 +48,7 @@ pub enum Media {
 pub enum MediaKind {
     Image,
     Audio,
+    Video,
 }
 
 impl Media {
@@ -50,6 +56,7 @@ impl Media {
         match self {
             Media::Image(_) => MediaKind::Image,
             Media::Audio(_) => MediaKind::Audio,
+            Media::Video(_) => MediaKind::Video,
         }
     }
 
@@ -57,16 +64,20 @@ impl Media {
         match self {
             Media::Image(image) => image.hash(),
             Media::Audio(audio) => audio.hash(),
+            Media::Video(video) => video.hash(),
         }
     }
 }
 
 impl MediaKind {
-    /// The word for it in messages: `image` or `audio`.
+    pub const ALL: [MediaKind; 3] = [MediaKind::Image, MediaKind::Audio, MediaKind::Video];
+
+    /// The word for it in messages and templates: `image`, `audio` or `video`.
     pub fn name(self) -> &'static str {
         match self {
             MediaKind::Image => "image",
             MediaKind::Audio => "audio",
+            MediaKind::Video => "video",
         }
     }
 }

@@ -154,7 +154,8 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn check_soft(loaded: &Loaded, case: &Case, result: &Value) -> f32 {
     let mut worst = 0f32;
     for (i, (media, at)) in case.media.iter().enumerate() {
-        let block = loaded.architecture.layout().block(media).unwrap();
+        let blocks = loaded.architecture.layout().blocks(&std::sync::Arc::new(media.clone())).unwrap();
+        let [block] = &blocks[..] else { panic!("{} has {} blocks", case.name, blocks.len()) };
         assert_eq!(block.count, at.len(), "{}", case.name);
         assert_eq!(block.soft as i32, case.ids[at.start]);
         assert_eq!(

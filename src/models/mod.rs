@@ -8,6 +8,8 @@ mod gemma4;
 mod gemma4_unified;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod published;
 
 use std::ops::Range;
 
@@ -52,7 +54,8 @@ pub trait LanguageModel {
     /// An empty cache for one session.
     fn new_cache(&self) -> Cache;
 
-    /// What takes the place of one medium's placeholder tokens.
+    /// What takes the place of one medium's placeholder tokens. Media that [`MediaLayout::blocks`] takes apart (videos,
+    /// long sounds) come as their parts.
     fn encode(&self, media: &Media) -> Result<SoftTokens>;
 
     /// Appends `chunk` to `cache` and gives the logits of its last row: `f32`, `[vocab]`, softcapped, before any

@@ -6,6 +6,8 @@
 pub mod activation;
 pub mod attention;
 pub mod cache;
+pub mod clipped;
+pub mod encoder_attention;
 pub mod linear;
 pub mod loader;
 pub mod matrix;

@@ -25,9 +25,8 @@ pub(super) struct Forms {
     strings: bool,
     /// The roles whose content may be a list of parts.
     lists: Vec<&'static str>,
-    /// Whether a part of this kind goes through without an error.
-    images: bool,
-    audio: bool,
+    /// The kinds whose parts go through without an error.
+    media: Vec<MediaKind>,
 }
 
 impl Forms {
@@ -47,13 +46,13 @@ impl Forms {
                 lists.push(role);
             }
         }
-        let takes = |kind| {
+        let takes = |kind: MediaKind| {
             let out = trial("user", json!([media_part(kind), text]));
             let dumped = out.as_ref().is_some_and(|out| out.contains("'type'") || out.contains("\"type\""));
             lists.contains(&"user") && shows(&out) && !dumped
         };
-        let (images, audio) = (takes(MediaKind::Image), takes(MediaKind::Audio));
-        Self { strings: shows(&string), lists, images, audio }
+        let media = MediaKind::ALL.into_iter().filter(|kind| takes(*kind)).collect();
+        Self { strings: shows(&string), lists, media }
     }
 
     fn takes_lists(&self, message: &Message) -> bool {
@@ -68,10 +67,7 @@ impl Forms {
 
     /// Whether parts of this kind may be shown to the template.
     pub fn takes_media(&self, kind: MediaKind) -> bool {
-        match kind {
-            MediaKind::Image => self.images,
-            MediaKind::Audio => self.audio,
-        }
+        self.media.contains(&kind)
     }
 
     /// The content of a message whose parts have been chosen: a string where it is text alone and a string will do,
@@ -117,10 +113,7 @@ impl Content {
 }
 
 fn media_part(kind: MediaKind) -> Value {
-    match kind {
-        MediaKind::Image => json!({"type": "image"}),
-        MediaKind::Audio => json!({"type": "audio"}),
-    }
+    json!({"type": kind.name()})
 }
 
 struct Trials<'a> {
@@ -176,14 +169,14 @@ mod tests {
     #[test]
     fn forms_are_found_by_trying() {
         let both = forms(BOTH);
-        assert!(both.strings && both.images && both.audio && both.lists == ROLES);
+        assert!(both.strings && both.media == MediaKind::ALL && both.lists == ROLES);
         for text in [STRINGS, PRINTED] {
-            assert_eq!(forms(text), Forms { strings: true, lists: vec![], images: false, audio: false });
+            assert_eq!(forms(text), Forms { strings: true, lists: vec![], media: vec![] });
         }
         let lists = forms(LISTS);
         assert!(!lists.strings && lists.lists == ROLES);
         let refuses = forms(REFUSES);
-        assert!(refuses.strings && refuses.lists == ROLES && !refuses.images);
+        assert!(refuses.strings && refuses.lists == ROLES && refuses.media.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::content::Forms;
 use super::decoder::TextDecoder;
 use super::escape::remove_marks;
 use super::message::{Attached, Prompt};
-use super::placement::{self, MediaLayout, Medium, Piece, Placed};
+use super::placement::{self, MediaLayout, Medium, Piece, Placed, SoftBlock};
 use super::planning::Planner;
 use super::rendering::{Chat, Rendering, View, special_variables};
 use super::template::{Template, parsed_spellings};
@@ -15,6 +15,7 @@ use super::token_config::TokenConfig;
 use super::tokenizer::{Plain, TextTokenizer};
 use super::turns::TurnMarkers;
 use crate::error::{Error, Result};
+use crate::media::MediaKind;
 
 /// Tokenizer, compiled template and turn markers of one snapshot.
 pub struct Formatter {
@@ -66,8 +67,9 @@ impl Formatter {
     /// generation prompt is added unless `template_vars["add_generation_prompt"]` is false.
     pub fn place(&self, prompt: &Prompt, layout: &dyn MediaLayout) -> Result<Placed> {
         prompt.validate()?;
-        let mut media = prompt.media().iter().map(|a| medium(a, layout)).collect::<Result<Vec<_>>>()?;
+        let mut media = prompt.media().iter().map(|a| self.medium(a, layout)).collect::<Result<Vec<_>>>()?;
         if let Some(tokens) = &prompt.tokens {
+            self.encode_leads(&mut media)?;
             return self.place_raw(tokens, &media);
         }
         let rendering = self.rendering(prompt, true);
@@ -76,6 +78,7 @@ impl Formatter {
             let mut ids: Vec<u32> = self.canonical_bos().into_iter().collect();
             ids.extend(self.encode_marked(&text, rendering.mark())?);
             let order: Vec<usize> = (0..media.len()).collect();
+            self.encode_leads(&mut media)?;
             return Ok(self.place_without_turns(&ids, &media, &order));
         }
         if media.is_empty() {
@@ -89,6 +92,7 @@ impl Formatter {
         };
         let plan = { planner }.plan(&text)?;
         let ids = self.encode_marked(&plan.text, rendering.mark())?;
+        self.encode_leads(&mut media)?;
         let mut pieces = placement::fill_placeholders(&ids, &media, &plan.order)?;
         placement::insert_without_turns(&mut pieces, &media, &plan.without_turns, self.canonical_bos());
         Ok(placement::expand(&pieces, &media))
@@ -121,6 +125,35 @@ impl Formatter {
         let mut pieces: Vec<Piece> = ids.iter().copied().map(Piece::Id).collect();
         placement::insert_without_turns(&mut pieces, media, order, self.canonical_bos());
         placement::expand(&pieces, media)
+    }
+
+    /// What the model says of an attached medium. Leads that follow another block's end become ids: special tokens
+    /// are on both of their sides.
+    fn medium(&self, attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
+        let Attached { media, message } = attached;
+        let kind = media.kind();
+        let Some(placeholder) = layout.placeholder(kind) else {
+            let article = if kind == MediaKind::Video { "a" } else { "an" };
+            let text =
+                format!("message {message} has {article} {} part, and the model takes no {0}", kind.name());
+            return Err(Error::unsupported(text).with("message_index", *message));
+        };
+        let mut blocks = layout.blocks(media).map_err(|e| e.with("message_index", *message))?;
+        blocks.iter_mut().skip(1).try_for_each(|block| self.encode_lead(block))?;
+        Ok(Medium { kind, message: *message, placeholder, blocks })
+    }
+
+    /// The leads that did not go into a text.
+    fn encode_leads(&self, media: &mut [Medium]) -> Result<()> {
+        media.iter_mut().flat_map(|m| &mut m.blocks).try_for_each(|block| self.encode_lead(block))
+    }
+
+    fn encode_lead(&self, block: &mut SoftBlock) -> Result<()> {
+        let lead = std::mem::take(&mut block.lead);
+        if !lead.is_empty() {
+            block.before.splice(..0, self.tokenizer.encode(&lead, false)?);
+        }
+        Ok(())
     }
 
     fn rendering<'a>(&'a self, prompt: &'a Prompt, add_generation_prompt: bool) -> Rendering<'a> {
@@ -207,18 +240,6 @@ fn kept_in_model_turns(template: &str, tokenizer: &TextTokenizer, markers: &Turn
     kept.retain(|s| !markers.is_marker(s));
     kept.extend(all.iter().filter(visible).cloned());
     kept
-}
-
-/// What the model says of an attached medium.
-fn medium(attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
-    let Attached { media, message } = attached;
-    let kind = media.kind();
-    let Some(placeholder) = layout.placeholder(kind) else {
-        let text = format!("message {message} has an {} part, and the model takes no {0}", kind.name());
-        return Err(Error::unsupported(text).with("message_index", *message));
-    };
-    let block = layout.block(media).map_err(|e| e.with("message_index", *message))?;
-    Ok(Medium { media: media.clone(), kind, message: *message, placeholder, block })
 }
 
 #[cfg(test)]

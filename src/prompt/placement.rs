@@ -7,9 +7,14 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::media::{Media, MediaKind};
 
-/// What a model needs in place of one medium's placeholder: `before ++ [soft; count] ++ after`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One run of soft tokens and what stands around it: `lead ++ before ++ [soft; count] ++ after`.
+#[derive(Clone, Debug)]
 pub struct SoftBlock {
+    /// What the soft tokens are the encoding of: the medium itself, or a part of it (a frame of a video, a clip of a
+    /// sound).
+    pub media: Arc<Media>,
+    /// Plain text (a frame's time). The first block's joins the text before it, as it does for transformers.
+    pub lead: String,
     pub before: Vec<u32>,
     pub soft: u32,
     pub count: usize,
@@ -20,8 +25,8 @@ pub struct SoftBlock {
 pub trait MediaLayout: Send + Sync {
     /// The id that the template's placeholder tokenizes to; `None` if the model lacks the modality.
     fn placeholder(&self, kind: MediaKind) -> Option<u32>;
-    /// The ids that stand for this medium.
-    fn block(&self, media: &Media) -> Result<SoftBlock>;
+    /// What stands for this medium, one block after the other; at least one.
+    fn blocks(&self, media: &Arc<Media>) -> Result<Vec<SoftBlock>>;
 }
 
 /// Ids after placement, and where the media are in them.
@@ -32,7 +37,8 @@ pub struct Placed {
     pub media: Vec<PlacedMedia>,
 }
 
-/// One medium and the positions of its soft tokens (not of what stands around them).
+/// What is to be encoded (a medium, or a part of one) and the positions of its soft tokens (not of what stands around
+/// them).
 #[derive(Clone)]
 pub struct PlacedMedia {
     pub media: Arc<Media>,
@@ -42,12 +48,12 @@ pub struct PlacedMedia {
 /// A medium on its way into the ids.
 #[derive(Clone)]
 pub(super) struct Medium {
-    pub media: Arc<Media>,
     pub kind: MediaKind,
     /// Index of the message that holds it.
     pub message: usize,
     pub placeholder: u32,
-    pub block: SoftBlock,
+    /// At least one. Only the first has a lead, and only until it is in the text or in `before`.
+    pub blocks: Vec<SoftBlock>,
 }
 
 /// A row of ids in which some places are media, by their index.
@@ -79,7 +85,7 @@ pub(super) fn fill_placeholders(ids: &[u32], media: &[Medium], order: &[usize]) 
     }
 }
 
-/// For prompts without turns: images after a leading BOS, audio before the final token.
+/// For prompts without turns: images and videos after a leading BOS, audio before the final token.
 pub(super) fn insert_without_turns(
     pieces: &mut Vec<Piece>,
     media: &[Medium],
@@ -87,10 +93,11 @@ pub(super) fn insert_without_turns(
     bos: Option<u32>,
 ) {
     let leading = usize::from(bos.is_some_and(|bos| pieces.first() == Some(&Piece::Id(bos))));
-    let of = |kind| order.iter().copied().filter(move |&m| media[m].kind == kind).map(Piece::Medium);
+    let is_heard = |m: &usize| media[*m].kind == MediaKind::Audio;
+    let (heard, seen): (Vec<usize>, Vec<usize>) = order.iter().partition(|m| is_heard(m));
     let last = pieces.len().saturating_sub(1).max(leading);
-    pieces.splice(last..last, of(MediaKind::Audio));
-    pieces.splice(leading..leading, of(MediaKind::Image));
+    pieces.splice(last..last, heard.into_iter().map(Piece::Medium));
+    pieces.splice(leading..leading, seen.into_iter().map(Piece::Medium));
 }
 
 /// Writes every medium's block out and notes where its soft tokens are.
@@ -100,13 +107,14 @@ pub(super) fn expand(pieces: &[Piece], media: &[Medium]) -> Placed {
         match *piece {
             Piece::Id(id) => placed.ids.push(id),
             Piece::Medium(index) => {
-                let Medium { media, block, .. } = &media[index];
-                placed.ids.extend_from_slice(&block.before);
-                let start = placed.ids.len();
-                placed.ids.resize(start + block.count, block.soft);
-                let tokens = start..placed.ids.len();
-                placed.media.push(PlacedMedia { media: Arc::clone(media), tokens });
-                placed.ids.extend_from_slice(&block.after);
+                for block in &media[index].blocks {
+                    placed.ids.extend_from_slice(&block.before);
+                    let start = placed.ids.len();
+                    placed.ids.resize(start + block.count, block.soft);
+                    let tokens = start..placed.ids.len();
+                    placed.media.push(PlacedMedia { media: Arc::clone(&block.media), tokens });
+                    placed.ids.extend_from_slice(&block.after);
+                }
             }
         }
     }

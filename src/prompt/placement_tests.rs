@@ -5,13 +5,15 @@ use serde_json::json;
 use super::testing::*;
 use super::*;
 use crate::error::Code;
+use crate::media::MediaKind;
 
 fn placed(formatter: &Formatter, prompt: &Prompt) -> String {
     let layout = Layout::gemma(formatter);
     let placed = formatter.place(prompt, &layout).unwrap_or_else(|e| panic!("{e}"));
     for medium in &placed.media {
         let soft = formatter.token_text(placed.ids[medium.tokens.start]).unwrap();
-        assert_eq!(soft, format!("<|{}|>", medium.media.kind().name()));
+        let is_frame = medium.media.kind() == MediaKind::Image && soft == "<|video|>";
+        assert!(is_frame || soft == format!("<|{}|>", medium.media.kind().name()), "{soft}");
         let ids = &placed.ids[medium.tokens.clone()];
         assert!(ids.iter().all(|id| *id == ids[0]));
         assert_ne!(placed.ids[medium.tokens.end], ids[0], "the range is the whole run");
@@ -83,7 +85,10 @@ fn audio_never_lands_in_the_models_turn() {
 #[test]
 fn a_template_that_writes_only_the_last_turns_images_gets_the_others_by_turn() {
     let template = GEMMA_TEMPLATE
-        .replace("item['type'] in ['image', 'audio']", "loop_last and item['type'] in ['image', 'audio']")
+        .replace(
+            "item['type'] in ['image', 'audio', 'video']",
+            "loop_last and item['type'] in ['image', 'audio', 'video']",
+        )
         .replace("{%- set role =", "{%- set loop_last = loop.last -%}{%- set role =");
     let p = prompt([
         ("user", vec![text("first"), image(2)]),
@@ -99,7 +104,7 @@ fn a_template_that_writes_only_the_last_turns_images_gets_the_others_by_turn() {
 #[test]
 fn a_template_that_writes_some_of_a_messages_images_is_an_error_that_names_it() {
     let template = GEMMA_TEMPLATE
-        .replace("item['type'] in ['image', 'audio']", "item['type'] == 'image' and loop.first");
+        .replace("item['type'] in ['image', 'audio', 'video']", "item['type'] == 'image' and loop.first");
     let p = prompt([
         ("user", vec![text("x")]),
         ("assistant", vec![text("y")]),
@@ -200,6 +205,7 @@ fn ordinary_text_around_a_block_joins_the_text_around_it() {
         image: Some((vec![id("\n\n"), id("<|image>")], id("<|image|>"), vec![id("<image|>"), id("\n\n")])),
         image_placeholder: Some(id("<|image>")),
         audio: None,
+        video: None,
     };
     for template in [GEMMA_TEXT_TEMPLATE.to_owned(), GEMMA_TEMPLATE.replace("'|>' -}}", "'>' -}}")] {
         let f = gemma_with(Some(&template));
@@ -219,4 +225,40 @@ fn qwen_placeholders_are_repeated_between_the_templates_own_markers() {
     let expected = "<|im_start|>user\n<|vision_start|><|image_pad|><|image_pad|><|image_pad|><|vision_end|>Describe.\
         <|im_end|>\n<|im_start|>assistant\n";
     assert_eq!(shown(&f, &ids), expected);
+}
+
+const V: &str = "00:00 <|image><|video|><|video|><image|> 00:01 <|image><|video|><image|>";
+
+#[test]
+fn a_video_is_its_frames_with_their_times() {
+    let p = prompt([
+        ("user", vec![text("see"), video(&[(2, 0.0), (1, 1.0)]), text("and"), image(1)]),
+        ("assistant", vec![text("yes")]),
+        ("user", vec![video(&[(2, 0.0), (1, 1.0)])]),
+    ]);
+    let expected = format!(
+        "<bos><|turn>user\nsee{V}and{I1}<turn|>\n<|turn>model\nyes<turn|>\n<|turn>user\n{V}<turn|>\n<|turn>model\n"
+    );
+    let f = gemma();
+    assert_eq!(placed(&f, &p), expected);
+    // The reference writes the times into the text and tokenizes the whole.
+    let media = f.place(&p, &Layout::gemma(&f)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(media.ids, f.encode(&expected, true).unwrap());
+    let lengths: Vec<usize> = media.media.iter().map(|m| m.tokens.len()).collect();
+    assert_eq!(lengths, [2, 1, 1, 2, 1]);
+}
+
+#[test]
+fn a_video_without_a_placeholder_opens_its_turn_and_joins_the_text_before_it() {
+    let p = prompt([("user", vec![text("what"), video(&[(2, 0.0), (1, 1.0)]), audio()])]);
+    let f = gemma_with(Some(GEMMA_TEXT_TEMPLATE));
+    let expected = format!("<bos><|turn>user\n{V}what{A}<turn|>\n<|turn>model\n");
+    assert_eq!(placed(&f, &p), expected);
+    let f = gemma_with(None);
+    assert_eq!(placed(&f, &p), format!("<bos>{V}wha{A}t"));
+    let raw = Prompt {
+        tokens: Some(f.encode("x<|video|>y", true).unwrap()),
+        ..prompt([("user", vec![video(&[(2, 0.0), (1, 1.0)])])])
+    };
+    assert_eq!(placed(&f, &raw), format!("x{V}y"));
 }

@@ -46,7 +46,7 @@ impl Planner<'_> {
     pub fn plan(&mut self, text: &str) -> Result<Plan> {
         let mut places = Vec::new();
         let mut dropped = Vec::new();
-        for kind in [MediaKind::Image, MediaKind::Audio] {
+        for kind in MediaKind::ALL {
             self.match_placeholders(kind, text, &mut places, &mut dropped)?;
         }
         let mut without_turns = Vec::new();
@@ -145,7 +145,7 @@ impl Planner<'_> {
         all.iter().filter(|m| m.spelled.id == placeholder).map(|m| m.start).collect()
     }
 
-    /// Images go right after the opener of the turn that holds their message, audio right before its end.
+    /// Images and videos go right after the opener of the turn that holds their message, audio right before its end.
     fn place_in_turn(&self, medium: usize, text: &str) -> Result<usize> {
         let medium = &self.media[medium];
         let turn = self.turn_of(medium, text)?;
@@ -153,7 +153,7 @@ impl Planner<'_> {
             return Err(unplaced(medium, "the template puts none into the model's own turns"));
         }
         match (medium.kind, turn.end) {
-            (MediaKind::Image, _) => Ok(turn.body),
+            (MediaKind::Image | MediaKind::Video, _) => Ok(turn.body),
             (MediaKind::Audio, Some(end)) => Ok(end),
             (MediaKind::Audio, None) => {
                 let ends = self.markers.end_spellings();
@@ -177,8 +177,9 @@ impl Planner<'_> {
         Ok(turns.swap_remove(index - 1))
     }
 
-    /// Puts the missing placeholders in. A block's outer ids that are ordinary text (Gemma 3's blank lines) go into
-    /// the text as well, for the tokenizer to join them with what is around, as it does for transformers.
+    /// Puts the missing placeholders in. What is ordinary text at a medium's ends (Gemma 3's blank lines, the time of a
+    /// video's first frame) goes into the text as well, for the tokenizer to join it with what is around, as it does
+    /// for transformers.
     fn write_placeholders(&mut self, text: &str, places: &[Place]) -> Result<String> {
         let mut out = String::with_capacity(text.len() + places.len() * 16);
         let mut from = 0;
@@ -187,16 +188,20 @@ impl Planner<'_> {
             let Some(spelling) = self.tokenizer.token_text(medium.placeholder) else {
                 return Err(unplaced(medium, "the tokenizer does not know its placeholder"));
             };
-            let block = &mut medium.block;
             let is_text = |id: &&u32| !self.tokenizer.is_control(**id);
-            let lead = block.before.iter().take_while(is_text).count();
-            let tail = block.after.iter().rev().take_while(is_text).count();
-            let before: Vec<u32> = block.before.drain(..lead).collect();
-            let after = block.after.split_off(block.after.len() - tail);
             out.push_str(&text[from..place.at]);
-            out.push_str(&self.tokenizer.decode(&before, false)?);
+            if let Some(first) = medium.blocks.first_mut() {
+                let lead = first.before.iter().take_while(is_text).count();
+                let before: Vec<u32> = first.before.drain(..lead).collect();
+                out.push_str(&std::mem::take(&mut first.lead));
+                out.push_str(&self.tokenizer.decode(&before, false)?);
+            }
             out.push_str(&spelling);
-            out.push_str(&self.tokenizer.decode(&after, false)?);
+            if let Some(last) = medium.blocks.last_mut() {
+                let tail = last.after.iter().rev().take_while(is_text).count();
+                let after = last.after.split_off(last.after.len() - tail);
+                out.push_str(&self.tokenizer.decode(&after, false)?);
+            }
             from = place.at + if place.written { spelling.len() } else { 0 };
         }
         out.push_str(&text[from..]);

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::Result;
-use crate::media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat};
+use crate::media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
 
 /// Special tokens of the Gemma-like tokenizer, ids from 0.
-pub const GEMMA_SPECIALS: [&str; 14] = [
+pub const GEMMA_SPECIALS: [&str; 15] = [
     "<pad>",
     "<eos>",
     "<bos>",
@@ -25,6 +25,7 @@ pub const GEMMA_SPECIALS: [&str; 14] = [
     "<|audio>",
     "<|audio|>",
     "<audio|>",
+    "<|video|>",
 ];
 
 /// Merges as lists of results; every prefix pair of a word is merged from the left.
@@ -131,7 +132,7 @@ pub const GEMMA_TEMPLATE: &str = r#"
         {%- for item in message['content'] -%}
             {%- if item['type'] == 'text' -%}
                 {{- clean(item['text']) if role == 'model' else item['text'] | trim -}}
-            {%- elif item['type'] in ['image', 'audio'] -%}
+            {%- elif item['type'] in ['image', 'audio', 'video'] -%}
                 {{- '<|' + item['type'] + '|>' -}}
             {%- endif -%}
         {%- endfor -%}
@@ -204,6 +205,18 @@ pub fn image(width: u32) -> Part {
     Part::Media(Arc::new(Media::Image(Image::from_pixels(&desc, &pixels).unwrap())))
 }
 
+/// A video of frames of these widths, at these times.
+pub fn video(frames: &[(u32, f64)]) -> Part {
+    let frame = |&(width, seconds): &(u32, f64)| match image(width) {
+        Part::Media(media) => match media.as_ref() {
+            Media::Image(image) => VideoFrame { image: image.clone(), seconds },
+            _ => unreachable!(),
+        },
+        Part::Text(_) => unreachable!(),
+    };
+    Part::Media(Arc::new(Media::Video(Video::from_frames(frames.iter().map(frame).collect()).unwrap())))
+}
+
 /// A sound that the test layouts give three soft tokens.
 pub fn audio() -> Part {
     Part::Media(Arc::new(Media::Audio(Audio::from_pcm_f32(&[0.5; 1600], 1, 16_000).unwrap())))
@@ -225,6 +238,7 @@ pub struct Layout {
     /// Where it is not the soft token.
     pub image_placeholder: Option<u32>,
     pub audio: Option<(Vec<u32>, u32, Vec<u32>)>,
+    pub video: Option<u32>,
 }
 
 impl Layout {
@@ -234,12 +248,13 @@ impl Layout {
             image: Some((vec![id("<|image>")], id("<|image|>"), vec![id("<image|>")])),
             image_placeholder: None,
             audio: Some((vec![id("<|audio>")], id("<|audio|>"), vec![id("<audio|>")])),
+            video: Some(id("<|video|>")),
         }
     }
 
     pub fn qwen(formatter: &Formatter) -> Self {
         let pad = formatter.token_id("<|image_pad|>").unwrap();
-        Self { image: Some((vec![], pad, vec![])), image_placeholder: None, audio: None }
+        Self { image: Some((vec![], pad, vec![])), image_placeholder: None, audio: None, video: None }
     }
 }
 
@@ -248,16 +263,29 @@ impl MediaLayout for Layout {
         match kind {
             MediaKind::Image => self.image_placeholder.or(self.image.as_ref().map(|(_, soft, _)| *soft)),
             MediaKind::Audio => self.audio.as_ref().map(|(_, soft, _)| *soft),
+            MediaKind::Video => self.video,
         }
     }
 
-    fn block(&self, media: &Media) -> Result<SoftBlock> {
-        let (block, count) = match media {
-            Media::Image(image) => (self.image.clone(), image.width() as usize),
-            Media::Audio(_) => (self.audio.clone(), 3),
+    fn blocks(&self, media: &Arc<Media>) -> Result<Vec<SoftBlock>> {
+        let one = |media: &Arc<Media>, block: &Option<(Vec<u32>, u32, Vec<u32>)>, count| {
+            let (before, soft, after) = block.clone().unwrap();
+            SoftBlock { media: Arc::clone(media), lead: String::new(), before, soft, count, after }
         };
-        let (before, soft, after) = block.unwrap();
-        Ok(SoftBlock { before, soft, count, after })
+        Ok(match media.as_ref() {
+            Media::Image(image) => vec![one(media, &self.image, image.width() as usize)],
+            Media::Audio(_) => vec![one(media, &self.audio, 3)],
+            Media::Video(video) => {
+                let frame = |(i, frame): (usize, &VideoFrame)| {
+                    let image = Arc::new(Media::Image(frame.image.clone()));
+                    let mut block = one(&image, &self.image, frame.image.width() as usize);
+                    block.soft = self.video.unwrap();
+                    block.lead = format!("{}00:0{} ", if i == 0 { "" } else { " " }, frame.seconds);
+                    block
+                };
+                video.frames().iter().enumerate().map(frame).collect()
+            }
+        })
     }
 }
 

@@ -12,12 +12,14 @@ impl Snapshot {
     pub fn inspect(&self) -> Value {
         let text = self.text_key("text_config").cloned().unwrap_or_else(|| self.config.clone());
         let key = |name: &str| text.get(name).cloned().unwrap_or(Value::Null);
-        let names: Vec<&str> = ["vision_config", "audio_config"]
-            .into_iter()
-            .zip(["image", "audio"])
-            .filter_map(|(key, name)| self.text_key(key).map(|_| name))
-            .collect();
-        let modalities: Vec<&str> = std::iter::once("text").chain(names).collect();
+        let has = |key: &str| self.text_key(key).is_some();
+        let names = [
+            ("text", true),
+            ("image", has("vision_config")),
+            ("audio", has("audio_config")),
+            ("video", has("vision_config") && has("video_token_id")),
+        ];
+        let modalities: Vec<&str> = names.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
         json!({
             "architecture": self.config["architectures"].get(0).cloned().unwrap_or(Value::Null),
             "model_type": self.config.get("model_type").cloned().unwrap_or(Value::Null),

@@ -36,6 +36,8 @@ pub struct Snapshot {
     shards: Vec<PathBuf>,
     /// Every tensor of every shard, by canonical name (see [`names::canonical`]).
     tensors: BTreeMap<String, TensorInfo>,
+    /// Whether the shards have data behind their headers.
+    has_data: bool,
 }
 
 impl Snapshot {
@@ -63,7 +65,21 @@ impl Snapshot {
             processor_config,
             shards,
             tensors,
+            has_data: true,
         })
+    }
+
+    /// The same for shards that have headers and no data: a load then checks names, types and shapes, and reads
+    /// nothing.
+    #[cfg(test)]
+    pub fn without_data(mut self) -> Snapshot {
+        self.has_data = false;
+        self
+    }
+
+    /// Whether tensors can be read.
+    pub fn has_data(&self) -> bool {
+        self.has_data
     }
 
     /// `model_type` of `config.json`.

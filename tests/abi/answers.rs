@@ -279,4 +279,5 @@ const NO_STATS: rmlx_stats = rmlx_stats {
     prefill_ms: 0.0,
     first_token_ms: 0.0,
     decode_ms: 0.0,
+    encoded_media: 0,
 };

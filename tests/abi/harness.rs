@@ -254,6 +254,20 @@ impl Media {
         .map(Self)
     }
 
+    pub fn with_split(&self) -> Outcome<Self> {
+        make_object(|out, error| rmlx_audio_with_split(self.raw(), true, out, error)).map(Self)
+    }
+
+    pub fn video(frames: &[&Media], seconds: &[f64]) -> Outcome<Self> {
+        assert_eq!(frames.len(), seconds.len());
+        let frames: Vec<*const rmlx_media> = frames.iter().map(|m| m.0.as_ptr().cast_const()).collect();
+        // SAFETY: the frames live, and both arrays are as long as the count says.
+        make_object(|out, error| unsafe {
+            rmlx_video_from_frames(frames.as_ptr(), seconds.as_ptr(), frames.len(), out, error)
+        })
+        .map(Self)
+    }
+
     pub fn raw(&self) -> Option<&rmlx_media> {
         // SAFETY: this object holds a reference.
         Some(unsafe { self.0.as_ref() })

@@ -20,3 +20,4 @@ mod scratch;
 mod sound;
 mod stopping;
 mod threads;
+mod videos;

@@ -1,10 +1,13 @@
 //! What a session takes to hold its positions.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rmlx::ffi::load_options::rmlx_load_options_set_media_cache;
 use rmlx::ffi::memory::{rmlx_memory_stats, rmlx_memory_trim, rmlx_memory_usage};
 
 use crate::answers::{Options, Session};
 use crate::fixtures;
-use crate::harness::{Prompt, check};
+use crate::harness::{LoadOptions, Media, Model, Prompt, check};
 
 /// Bytes of a position in the layers of each kind: keys and values of fp32.
 const SLIDING: u64 = 4 * (2 * 2 * 32 * 4);
@@ -67,23 +70,96 @@ fn a_reset_gives_back_what_a_session_held() {
     assert!(session.stats().cache_bytes < held);
 }
 
+/// A trim takes from all models of the process what the tests of encoded media expect to be kept.
+fn alone() -> MutexGuard<'static, ()> {
+    static TRIMS: Mutex<()> = Mutex::new(());
+    TRIMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn usage() -> rmlx_memory_usage {
+    let mut usage = rmlx_memory_usage {
+        struct_size: size_of::<rmlx_memory_usage>(),
+        active: 0,
+        cache: 0,
+        peak: 0,
+        limit: 0,
+        media: 0,
+    };
+    // SAFETY: the structure is as large as it says.
+    check(|error| unsafe { rmlx_memory_stats(&mut usage, error) }).expect("memory");
+    usage
+}
+
+fn trim() {
+    check(|error| rmlx_memory_trim(error)).expect("a trim");
+}
+
 #[test]
 fn the_memory_of_the_process_is_told_and_trimmed() {
-    let usage = || {
-        let mut usage = rmlx_memory_usage {
-            struct_size: size_of::<rmlx_memory_usage>(),
-            active: 0,
-            cache: 0,
-            peak: 0,
-            limit: 0,
-        };
-        // SAFETY: the structure is as large as it says.
-        check(|error| unsafe { rmlx_memory_stats(&mut usage, error) }).expect("memory");
-        usage
-    };
+    let _alone = alone();
     Session::new(fixtures::model()).answer(&text(10), &Options::greedy(1));
     let before = usage();
     assert!(before.active > 0 && before.peak >= before.active);
-    check(|error| rmlx_memory_trim(error)).expect("a trim");
+    trim();
     assert!(usage().peak >= before.peak);
+}
+
+/// A model that keeps `bytes` of encoded media.
+fn keeping(bytes: u64) -> Model {
+    let options = LoadOptions::new().set(|o, e| rmlx_load_options_set_media_cache(o, bytes, e));
+    Model::load_with(fixtures::path("unified-bf16-mlx"), &options).expect("a model")
+}
+
+fn picture(step: usize) -> Media {
+    let pixels: Vec<u8> = (0..96 * 96).map(|i| (i * step % 251) as u8).collect();
+    Media::gray(96, 96, &pixels).expect("an image")
+}
+
+/// The first row of an answer about media, and how many of them were encoded for it.
+fn seen(session: &Session, media: &[&Media]) -> (Vec<f32>, u64) {
+    let prompt = media.iter().fold(Prompt::new().message("user"), |prompt, medium| prompt.media(medium));
+    let row = session.answer(&prompt.text("What is it?"), &Options::endless(1)).first_row;
+    (row, session.stats().encoded_media)
+}
+
+#[test]
+fn an_image_is_encoded_once_for_all_sessions_of_a_model() {
+    let _alone = alone();
+    let model = keeping(1 << 20);
+    let session = Session::new(&model);
+    let (row, encoded) = seen(&session, &[&picture(10)]);
+    assert_eq!(encoded, 1);
+    // Equal content made anew, in another session, after a reset, and beside another picture.
+    assert_eq!(seen(&Session::new(&model), &[&picture(10)]), (row.clone(), 0));
+    session.reset().expect("a reset");
+    assert_eq!(seen(&session, &[&picture(10)]), (row.clone(), 0));
+    assert_eq!(seen(&session, &[&picture(20), &picture(10)]).1, 1);
+    // More detail is another encoding.
+    assert_eq!(seen(&session, &[&picture(10).with_budget(140).expect("an image")]).1, 1);
+    // Another model keeps its own.
+    assert_eq!(seen(&Session::new(&keeping(1 << 20)), &[&picture(10)]), (row, 1));
+}
+
+#[test]
+fn what_is_kept_is_counted_bounded_and_trimmed() {
+    let _alone = alone();
+    let none = keeping(0);
+    for _ in 0..2 {
+        assert_eq!(seen(&Session::new(&none), &[&picture(10)]).1, 1);
+    }
+    let wide = keeping(1 << 20);
+    let session = Session::new(&wide);
+    seen(&session, &[&picture(10)]);
+    // Soft tokens are fp32 on the CPU. Other tests may keep media at the same time, in other models.
+    let hidden = wide.info()["hidden_size"].as_u64().expect("a number");
+    let one = session.stats().media_tokens * hidden * 4;
+    assert!(one > 0 && usage().media >= one && usage().active > usage().media);
+    // Room for three pictures: the fourth takes the place of the first.
+    let narrow = keeping(3 * one + one / 2);
+    (1..=4).for_each(|step| assert_eq!(seen(&Session::new(&narrow), &[&picture(step)]).1, 1));
+    assert_eq!(seen(&Session::new(&narrow), &[&picture(4)]).1, 0);
+    assert_eq!(seen(&Session::new(&narrow), &[&picture(1)]).1, 1);
+    trim();
+    assert_eq!(seen(&Session::new(&wide), &[&picture(10)]).1, 1);
+    assert_eq!(seen(&Session::new(&wide), &[&picture(10)]).1, 0);
 }

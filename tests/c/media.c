@@ -137,8 +137,38 @@ static void encoded_media_are_recognized(void) {
     rmlx_media *sound = load_audio("media/chord.wav");
     CHECK(rmlx_media_kind(sound) == RMLX_MEDIA_AUDIO && rmlx_image_width(sound) == 0 && rmlx_image_height(sound) == 0);
     CHECK(rmlx_audio_seconds(sound) > 0.1 && rmlx_audio_seconds(sound) < 10);
-    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "sound", rmlx_image_with_soft_token_budget(sound, 70, &other, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "no image", rmlx_image_with_soft_token_budget(sound, 70, &other, &error));
+    CHECK_OK(rmlx_audio_with_split(sound, true, &other, &error));
+    CHECK(rmlx_media_kind(other) == RMLX_MEDIA_AUDIO && rmlx_audio_seconds(other) == rmlx_audio_seconds(sound));
+    rmlx_media_release(other);
     rmlx_media_release(sound);
+}
+
+static void frames_make_a_video(void) {
+    rmlx_media *image = load_image("media/odd.png"), *sound = load_audio("media/chord.wav"), *video = NULL;
+    const rmlx_media *frames[3] = {image, image, image};
+    double seconds[3] = {0, 0.5, 61};
+    CHECK_OK(rmlx_video_from_frames(frames, seconds, 3, &video, &error));
+    CHECK(rmlx_media_kind(video) == RMLX_MEDIA_VIDEO && rmlx_image_width(video) == 0 && rmlx_image_height(video) == 0);
+    CHECK(rmlx_audio_seconds(video) == 0);
+    rmlx_media *none = NULL;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "no image", rmlx_image_with_soft_token_budget(video, 70, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "no sound", rmlx_audio_with_split(video, true, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "no frames", rmlx_video_from_frames(frames, seconds, 0, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "no frames", rmlx_video_from_frames(NULL, NULL, 0, &none, &error));
+    seconds[2] = 0.25;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "frame 2", rmlx_video_from_frames(frames, seconds, 3, &none, &error));
+    seconds[2] = NAN;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "frame 2", rmlx_video_from_frames(frames, seconds, 3, &none, &error));
+    seconds[0] = -1;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "frame 0", rmlx_video_from_frames(frames, seconds, 1, &none, &error));
+    frames[1] = sound;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "frames[1]", rmlx_video_from_frames(frames, seconds, 2, &none, &error));
+    CHECK(none == NULL);
+    /* A video keeps its frames. */
+    rmlx_media_release(image);
+    rmlx_media_release(sound);
+    rmlx_media_release(video);
 }
 
 /* Every beginning of a file, and every byte of its head turned over: an error or a medium, never a crash. */
@@ -198,6 +228,7 @@ static void samples_of_every_rate(void) {
 int main(void) {
     pixel_descriptions_are_checked();
     encoded_media_are_recognized();
+    frames_make_a_video();
     corrupt_bytes_are_refused();
     samples_of_every_rate();
     rmlx_model *model = load_model();

@@ -51,6 +51,7 @@ static void options(void) {
     REFUSED("options", rmlx_load_options_set_cancel(NULL, NULL, &error));
     REFUSED("options", rmlx_load_options_set_memory_limit(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_context_length(NULL, 1, &error));
+    REFUSED("options", rmlx_load_options_set_media_cache(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_prefill_chunk(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_max_tokens(NULL, 1, &error));
@@ -94,9 +95,20 @@ static void media(void) {
     REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, &error));
     REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
     REFUSED("out", rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, NULL, &error));
+    REFUSED("audio", rmlx_audio_with_split(NULL, true, &out, &error));
+    const double second = 1;
+    REFUSED("frames", rmlx_video_from_frames(NULL, &second, 1, &out, &error));
     CHECK(out == NULL);
     CHECK_OK(rmlx_image_from_pixels(&desc, &out, &error));
     REFUSED("out", rmlx_image_with_soft_token_budget(out, 70, NULL, &error));
+    const rmlx_media *frames[2] = {out, NULL};
+    const double seconds[2] = {0, 1};
+    REFUSED("timestamps_seconds", rmlx_video_from_frames(frames, NULL, 1, &out, &error));
+    REFUSED("out", rmlx_video_from_frames(frames, seconds, 1, NULL, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "frames[1]", rmlx_video_from_frames(frames, seconds, 2, &out, &error));
+    rmlx_media_release(out);
+    CHECK_OK(rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, &out, &error));
+    REFUSED("out", rmlx_audio_with_split(out, true, NULL, &error));
     rmlx_media_release(out);
 }
 

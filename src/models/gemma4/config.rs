@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::audio::AudioConfig;
 use super::text::config::{Defaults, TextConfig};
 use super::tokens::Tokens;
+use super::vision::VisionConfig;
 use crate::error::Result;
 use crate::snapshot::config::Section;
 
@@ -14,6 +16,8 @@ const TEXT_DEFAULTS: Defaults = Defaults { image_blocks: false, hidden_size_per_
 #[derive(Clone, Debug)]
 pub struct Config {
     pub text: TextConfig,
+    pub vision: Option<VisionConfig>,
+    pub audio: Option<AudioConfig>,
     pub tokens: Tokens,
     /// `eos_token_id`, top level or of the text model.
     pub eos: Vec<u32>,
@@ -26,6 +30,8 @@ impl Config {
         let own = root.tokens("eos_token_id")?;
         Ok(Config {
             text: TextConfig::read(&text, TEXT_DEFAULTS)?,
+            vision: root.section("vision_config")?.map(|s| VisionConfig::read(&s)).transpose()?,
+            audio: root.section("audio_config")?.map(|s| AudioConfig::read(&s)).transpose()?,
             tokens: Tokens::read(&root)?,
             eos: if own.is_empty() { text.tokens("eos_token_id")? } else { own },
         })

@@ -2,15 +2,14 @@
 
 mod audio;
 mod config;
-mod layout;
 mod vision;
 
 use mlx_rs::Array;
 
 use self::audio::AudioEmbedder;
 use self::config::Config;
-use self::layout::{Layout, lacks};
 use self::vision::VisionEmbedder;
+use super::gemma4::layout::{Layout, Sound, lacks};
 use super::gemma4::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use super::{Architecture, Chunk, LanguageModel, SoftTokens};
 use crate::error::Result;
@@ -42,7 +41,9 @@ struct Model {
 impl Gemma4Unified {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4Unified> {
         let config = Config::from_json(&snapshot.config)?;
-        let layout = Layout::new(&config, snapshot.processor_config.as_ref())?;
+        let side = config.vision.as_ref().map(|v| v.model_patch_size);
+        let sound = config.audio.as_ref().map(|a| Sound::Samples(a.samples_per_token));
+        let layout = Layout::new(&config.tokens, side, sound, snapshot.processor_config.as_ref())?;
         Ok(Gemma4Unified { config, layout })
     }
 }
@@ -65,8 +66,7 @@ impl Architecture for Gemma4Unified {
     }
 
     fn modalities(&self) -> Vec<MediaKind> {
-        let kinds = [MediaKind::Image, MediaKind::Audio];
-        kinds.into_iter().filter(|kind| self.layout.placeholder(*kind).is_some()).collect()
+        self.layout.modalities()
     }
 
     fn eos_from_config(&self) -> Vec<u32> {

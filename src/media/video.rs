@@ -1,0 +1,101 @@
+//! A video: pictures and when each was taken. Decoding a container and choosing its frames is the host's work.
+
+use std::sync::Arc;
+
+use super::{ContentHash, Image};
+use crate::error::{Error, Result};
+
+/// Pictures in order of time. Clones share them.
+#[derive(Clone)]
+pub struct Video {
+    frames: Arc<Vec<VideoFrame>>,
+    hash: ContentHash,
+}
+
+/// One picture of a [`Video`].
+#[derive(Clone, Debug)]
+pub struct VideoFrame {
+    pub image: Image,
+    /// From the beginning of the video.
+    pub seconds: f64,
+}
+
+impl Video {
+    /// Errors: `InvalidMedia` for no frame at all, and for a time that is negative, not finite, or before that of
+    /// the frame before.
+    pub fn from_frames(frames: Vec<VideoFrame>) -> Result<Video> {
+        if frames.is_empty() {
+            return Err(Error::media("the video has no frames"));
+        }
+        let mut earliest = 0.0;
+        for (index, frame) in frames.iter().enumerate() {
+            let seconds = frame.seconds;
+            if !seconds.is_finite() || seconds < earliest {
+                let message = format!(
+                    "frame {index} of the video is at {seconds} seconds: it must be at {earliest} or later"
+                );
+                return Err(Error::media(message).with("frame", index));
+            }
+            earliest = seconds;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"rmlx video");
+        for frame in &frames {
+            hasher.update(frame.image.hash());
+            hasher.update(&frame.seconds.to_le_bytes());
+        }
+        Ok(Video { hash: *hasher.finalize().as_bytes(), frames: Arc::new(frames) })
+    }
+
+    /// At least one, their times ascending.
+    pub fn frames(&self) -> &[VideoFrame] {
+        &self.frames
+    }
+
+    pub fn hash(&self) -> &ContentHash {
+        &self.hash
+    }
+}
+
+impl std::fmt::Debug for Video {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Video({} frames)", self.frames.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PixelDesc, PixelFormat};
+    use super::*;
+    use crate::error::Code;
+
+    fn frame(level: u8, seconds: f64) -> VideoFrame {
+        let desc = PixelDesc { width: 1, height: 1, row_stride: 0, format: PixelFormat::Gray8 };
+        VideoFrame { image: Image::from_pixels(&desc, &[level]).unwrap(), seconds }
+    }
+
+    #[test]
+    fn hashes_tell_frames_times_and_order_apart() {
+        let of = |frames: &[VideoFrame]| *Video::from_frames(frames.to_vec()).unwrap().hash();
+        let whole = of(&[frame(1, 0.0), frame(2, 0.5)]);
+        assert_eq!(whole, of(&[frame(1, 0.0), frame(2, 0.5)]));
+        assert_ne!(whole, of(&[frame(1, 0.0), frame(2, 0.6)]));
+        assert_ne!(whole, of(&[frame(2, 0.0), frame(1, 0.5)]));
+        assert_ne!(whole, of(&[frame(1, 0.0)]));
+        let frugal = frame(2, 0.5).image.with_soft_token_budget(Some(140)).unwrap();
+        assert_ne!(whole, of(&[frame(1, 0.0), VideoFrame { image: frugal, seconds: 0.5 }]));
+    }
+
+    #[test]
+    fn times_ascend_from_zero() {
+        let error = |frames: Vec<VideoFrame>| Video::from_frames(frames).unwrap_err();
+        assert!(error(vec![]).message().contains("no frames"));
+        for (times, index) in
+            [([-0.1, 0.0], 0), ([1.0, 0.9], 1), ([0.0, f64::NAN], 1), ([0.0, f64::INFINITY], 1)]
+        {
+            let error = error(times.iter().map(|t| frame(0, *t)).collect());
+            assert_eq!((error.code(), &error.details()["frame"]), (Code::InvalidMedia, &index.into()));
+        }
+        assert_eq!(Video::from_frames(vec![frame(0, 2.0), frame(1, 2.0)]).unwrap().frames().len(), 2);
+    }
+}

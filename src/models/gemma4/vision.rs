@@ -1,0 +1,331 @@
+//! The vision tower: patches of 16 × 16 pixels through transformer blocks with two-dimensional rotary positions, pooled
+//! to one soft token for each 3 × 3 of them (`Gemma4VisionModel` and `Gemma4MultimodalEmbedder` of transformers).
+
+use mlx_rs::ops::concatenate;
+use mlx_rs::{Array, Dtype};
+use serde_json::json;
+
+use super::text::config::unsupported;
+use crate::error::{Error, Result};
+use crate::media::gemma4::Patches;
+use crate::nn::activation::GeluGlu;
+use crate::nn::clipped::ClippedLinear;
+use crate::nn::encoder_attention::attend_to_all;
+use crate::nn::linear::Linear;
+use crate::nn::loader::Loader;
+use crate::nn::norm::{RmsNorm, cast};
+use crate::nn::{Device, mlx};
+use crate::snapshot::config::Section;
+
+/// `vision_config`.
+#[derive(Clone, Debug)]
+pub struct VisionConfig {
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// Side of a patch, in pixels.
+    pub patch_size: usize,
+    /// Side of the square of patches that becomes one soft token.
+    pub pooling: usize,
+    /// Columns, and rows, that there are positions for.
+    pub positions: usize,
+    pub rms_norm_eps: f32,
+    pub rope_theta: f32,
+    /// Linear layers have ranges for inputs and outputs.
+    pub clipped: bool,
+    /// Pooled features are shifted and scaled by tensors of the snapshot.
+    pub standardize: bool,
+}
+
+impl VisionConfig {
+    /// Errors: `InvalidSnapshot` that names the key, `Unsupported` for a tower that computes something else.
+    pub fn read(s: &Section) -> Result<VisionConfig> {
+        if s.optional_str("hidden_activation")?.is_some_and(|found| found != "gelu_pytorch_tanh") {
+            return Err(unsupported(s, "hidden_activation"));
+        }
+        if s.bool_or("attention_bias", false)? {
+            return Err(unsupported(s, "attention_bias"));
+        }
+        let heads = s.usize("num_attention_heads")?;
+        let hidden_size = s.usize("hidden_size")?;
+        let config = VisionConfig {
+            hidden_size,
+            intermediate_size: s.usize("intermediate_size")?,
+            layers: s.usize("num_hidden_layers")?,
+            heads,
+            kv_heads: s.usize_or("num_key_value_heads", heads)?,
+            head_dim: s.usize_or("head_dim", hidden_size / heads)?,
+            patch_size: s.usize_or("patch_size", 16)?,
+            pooling: s.usize_or("pooling_kernel_size", 3)?,
+            positions: s.usize("position_embedding_size")?,
+            rms_norm_eps: s.f32_or("rms_norm_eps", 1e-6)?,
+            rope_theta: rope_theta(s)?,
+            clipped: s.bool_or("use_clipped_linears", false)?,
+            standardize: s.bool_or("standardize", false)?,
+        };
+        if config.kv_heads == 0 || !heads.is_multiple_of(config.kv_heads) {
+            let needed = format!("a divisor of num_attention_heads ({heads})");
+            return Err(s.wrong("num_key_value_heads", &json!(config.kv_heads), &needed));
+        }
+        if config.head_dim == 0 || !config.head_dim.is_multiple_of(4) {
+            return Err(s.wrong("head_dim", &json!(config.head_dim), "a multiple of 4"));
+        }
+        Ok(config)
+    }
+}
+
+/// `rope_parameters.rope_theta`. Published files call the type `default`, transformers' newer ones `axial`.
+fn rope_theta(s: &Section) -> Result<f32> {
+    let Some(rope) = s.section("rope_parameters")? else { return s.f32_or("rope_theta", 100.0) };
+    match rope.optional_str("rope_type")? {
+        None | Some("default" | "axial") => rope.f32_or("rope_theta", 100.0),
+        Some(_) => Err(unsupported(&rope, "rope_type")),
+    }
+}
+
+pub struct VisionTower {
+    config: VisionConfig,
+    input_proj: Linear,
+    /// `[positions, Hv]`, for columns and for rows.
+    columns: Array,
+    rows: Array,
+    layers: Vec<Layer>,
+    activation: GeluGlu,
+    /// `std_bias` and `std_scale`, `f32` `[Hv]`.
+    standardize: Option<(Array, Array)>,
+    projection_norm: RmsNorm,
+    projection: Linear,
+    device: Device,
+    dtype: Dtype,
+}
+
+struct Layer {
+    input_norm: RmsNorm,
+    query: ClippedLinear,
+    key: ClippedLinear,
+    value: ClippedLinear,
+    query_norm: RmsNorm,
+    key_norm: RmsNorm,
+    value_norm: RmsNorm,
+    output: ClippedLinear,
+    post_attention_norm: RmsNorm,
+    pre_feedforward_norm: RmsNorm,
+    gate: ClippedLinear,
+    up: ClippedLinear,
+    down: ClippedLinear,
+    post_feedforward_norm: RmsNorm,
+}
+
+/// Cosines and sines of every patch, `[N, 2, D/2]`: the first half of a head turns with the column, the second with
+/// the row.
+struct Angles {
+    cos: Array,
+    sin: Array,
+}
+
+impl VisionTower {
+    /// Reads `vision_tower.*` and `embed_vision.*`; `hidden_size` is the language model's.
+    pub fn load(loader: &mut Loader, config: &VisionConfig, hidden_size: usize) -> Result<VisionTower> {
+        let (dim, embedder) = (config.hidden_size, "vision_tower.patch_embedder");
+        let table = format!("{embedder}.position_embedding_table");
+        let table = loader.float(&table, &[2, config.positions, dim])?;
+        let axis = |axis: i32| table.take_axis(Array::from_int(axis), 0);
+        let standardize = match config.standardize {
+            false => None,
+            true => {
+                let mut of = |name| cast(&loader.float(name, &[dim])?, Dtype::Float32);
+                Some((of("vision_tower.std_bias")?, of("vision_tower.std_scale")?))
+            }
+        };
+        let tower = VisionTower {
+            input_proj: loader.linear(embedder, &[("input_proj", dim)], 3 * config.patch_size.pow(2))?,
+            columns: axis(0)?,
+            rows: axis(1)?,
+            layers: Vec::new(),
+            activation: GeluGlu::new(loader.dtype)?,
+            standardize,
+            projection_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
+            projection: loader.linear("embed_vision", &[("embedding_projection", hidden_size)], dim)?,
+            device: loader.device,
+            dtype: loader.dtype,
+            config: config.clone(),
+        };
+        loader.read(tower.arrays())?;
+        let layers = (0..config.layers).map(|i| {
+            let layer = Layer::load(loader, config, &format!("vision_tower.encoder.layers.{i}"))?;
+            loader.read(layer.arrays())?;
+            Ok(layer)
+        });
+        Ok(VisionTower { layers: layers.collect::<Result<_>>()?, ..tower })
+    }
+
+    /// `[n, patch · patch · 3]` patches in 0..1 → `[n / pooling², H]` soft tokens.
+    pub fn forward(&self, patches: &Patches) -> Result<Array> {
+        self.projection.forward(&self.projection_norm.forward(&self.features(patches)?)?)
+    }
+
+    /// What the tower makes of the patches, before the projection: `[n / pooling², Hv]`.
+    pub fn features(&self, patches: &Patches) -> Result<Array> {
+        let (rows, columns, k) = (patches.rows, patches.columns, self.config.pooling);
+        if rows.max(columns) > self.config.positions || rows % k != 0 || columns % k != 0 {
+            let most = self.config.positions;
+            let message = format!(
+                "an image of {columns} x {rows} patches: both must be multiples of {k}, and at most {most}"
+            );
+            return Err(Error::media(message));
+        }
+        let mut x = self.embed(patches)?;
+        let angles = Angles::new(&self.config, patches, self.dtype)?;
+        for layer in &self.layers {
+            x = layer.attend(&x, &angles, &self.config, self.device)?;
+            x = layer.feed_forward(&x, &self.activation)?;
+        }
+        self.pool(&x, rows, columns)
+    }
+
+    /// Pixels in -1..1 through the first layer, plus what stands for column and row.
+    fn embed(&self, patches: &Patches) -> Result<Array> {
+        let count = (patches.rows * patches.columns) as i32;
+        let pixels = Array::from_slice(&patches.values, &[count, patches.values.len() as i32 / count.max(1)]);
+        let pixels = pixels.subtract(Array::from_f32(0.5))?.multiply(Array::from_f32(2.0))?;
+        let lookup = |table: &Array, at: fn(usize, usize) -> usize| {
+            let at: Vec<i32> = (0..count as usize).map(|i| at(i, patches.columns) as i32).collect();
+            table.take_axis(Array::from_slice(&at, &[count]), 0)
+        };
+        let columns = lookup(&self.columns, |i, width| i % width)?;
+        let rows = lookup(&self.rows, |i, width| i / width)?;
+        Ok(self.input_proj.forward(&cast(&pixels, self.dtype)?)?.add(columns.add(rows)?)?)
+    }
+
+    /// The mean of each square of patches; its scale and standardization are `f32` as in the reference.
+    fn pool(&self, x: &Array, rows: usize, columns: usize) -> Result<Array> {
+        let (k, width) = (self.config.pooling as i32, self.config.hidden_size as i32);
+        let (rows, columns) = (rows as i32 / k, columns as i32 / k);
+        let cells = cast(x, Dtype::Float32)?.reshape(&[rows, k, columns, k, width])?;
+        let mean = cells.mean_axes(&[1, 3], false)?.reshape(&[rows * columns, width])?;
+        let mean = cast(&cast(&mean, self.dtype)?, Dtype::Float32)?;
+        let scale = Array::from_f32((self.config.hidden_size as f32).sqrt());
+        let mut pooled = mean.multiply(scale)?;
+        if let Some((bias, scale)) = &self.standardize {
+            pooled = pooled.subtract(bias)?.multiply(scale)?;
+        }
+        cast(&pooled, self.dtype)
+    }
+
+    fn arrays(&self) -> Vec<&Array> {
+        let mut arrays = vec![&self.columns, &self.rows];
+        arrays.extend(self.input_proj.arrays());
+        arrays.extend(self.standardize.iter().flat_map(|(bias, scale)| [bias, scale]));
+        arrays.extend(self.projection.arrays());
+        arrays
+    }
+}
+
+impl Layer {
+    fn load(loader: &mut Loader, c: &VisionConfig, path: &str) -> Result<Layer> {
+        let (dim, eps) = (c.hidden_size, c.rms_norm_eps);
+        let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let mut linear = |name: &str, out, input| {
+            ClippedLinear::load(loader, &format!("{path}.{name}"), out, input, c.clipped)
+        };
+        let [query, key, value] = [("q", queries), ("k", keys), ("v", keys)]
+            .map(|(n, out)| linear(&format!("self_attn.{n}_proj"), out, dim));
+        let [gate, up] = ["gate", "up"].map(|n| linear(&format!("mlp.{n}_proj"), c.intermediate_size, dim));
+        let down = linear("mlp.down_proj", dim, c.intermediate_size)?;
+        let output = linear("self_attn.o_proj", dim, queries)?;
+        let mut norm = |name: &str, n| loader.rms_norm(&format!("{path}.{name}"), n, eps);
+        Ok(Layer {
+            query: query?,
+            key: key?,
+            value: value?,
+            gate: gate?,
+            up: up?,
+            down,
+            output,
+            input_norm: norm("input_layernorm", dim)?,
+            query_norm: norm("self_attn.q_norm", c.head_dim)?,
+            key_norm: norm("self_attn.k_norm", c.head_dim)?,
+            post_attention_norm: norm("post_attention_layernorm", dim)?,
+            pre_feedforward_norm: norm("pre_feedforward_layernorm", dim)?,
+            post_feedforward_norm: norm("post_feedforward_layernorm", dim)?,
+            value_norm: RmsNorm::new(None, c.head_dim, eps, loader.device),
+        })
+    }
+
+    fn attend(&self, x: &Array, angles: &Angles, c: &VisionConfig, device: Device) -> Result<Array> {
+        let (count, dim) = (x.dim(0), c.head_dim as i32);
+        let normed = self.input_norm.forward(x)?;
+        // Heads first before the norms, whose results are then laid out as the products want them.
+        let heads = |layer: &ClippedLinear, norm: &RmsNorm, heads: usize| {
+            let x = layer.forward(&normed)?.reshape(&[count, heads as i32, dim])?;
+            norm.forward(&x.swap_axes(0, 1)?)
+        };
+        let batched = |x: Array, heads: usize| x.reshape(&[1, heads as i32, count, dim]);
+        let q = angles.turn(&heads(&self.query, &self.query_norm, c.heads)?)?;
+        let k = angles.turn(&heads(&self.key, &self.key_norm, c.kv_heads)?)?;
+        let v = heads(&self.value, &self.value_norm, c.kv_heads)?;
+        let [q, k, v] = [batched(q, c.heads)?, batched(k, c.kv_heads)?, batched(v, c.kv_heads)?];
+        let seen = attend_to_all(&q, &k, &v, device)?.swap_axes(1, 2)?.reshape(&[count, -1])?;
+        Ok(x.add(self.post_attention_norm.forward(&self.output.forward(&seen)?)?)?)
+    }
+
+    fn feed_forward(&self, x: &Array, activation: &GeluGlu) -> Result<Array> {
+        let normed = self.pre_feedforward_norm.forward(x)?;
+        let inner = activation.forward(&self.gate.forward(&normed)?, &self.up.forward(&normed)?)?;
+        Ok(x.add(self.post_feedforward_norm.forward(&self.down.forward(&inner)?)?)?)
+    }
+
+    fn arrays(&self) -> Vec<&Array> {
+        let linears = [&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down];
+        let norms = [
+            &self.input_norm,
+            &self.query_norm,
+            &self.key_norm,
+            &self.post_attention_norm,
+            &self.pre_feedforward_norm,
+            &self.post_feedforward_norm,
+        ];
+        let norms = norms.into_iter().filter_map(|norm| norm.weight());
+        linears.into_iter().flat_map(ClippedLinear::arrays).chain(norms).collect()
+    }
+}
+
+impl Angles {
+    /// `position · θ^(-2i / (D/2))` for i < D/4, in `f32` as in the reference.
+    fn new(c: &VisionConfig, patches: &Patches, dtype: Dtype) -> Result<Angles> {
+        let (half, quarter) = (c.head_dim / 2, c.head_dim / 4);
+        let frequencies: Vec<f32> =
+            (0..quarter).map(|i| 1.0 / c.rope_theta.powf((2 * i) as f32 / half as f32)).collect();
+        let count = patches.rows * patches.columns;
+        let mut cos = vec![0.0f32; count * c.head_dim];
+        let mut sin = vec![0.0f32; count * c.head_dim];
+        for patch in 0..count {
+            let positions = [patch % patches.columns, patch / patches.columns];
+            for (axis, position) in positions.into_iter().enumerate() {
+                let start = patch * c.head_dim + axis * half;
+                for (i, frequency) in frequencies.iter().enumerate() {
+                    let (s, c) = (position as f32 * frequency).sin_cos();
+                    (cos[start + i], cos[start + quarter + i]) = (c, c);
+                    (sin[start + i], sin[start + quarter + i]) = (-s, s);
+                }
+            }
+        }
+        let shape = [count as i32, 2, half as i32];
+        let table = |values: &[f32]| cast(&Array::from_slice(values, &shape), dtype);
+        Ok(Angles { cos: table(&cos)?, sin: table(&sin)? })
+    }
+
+    /// Turns `x` `[heads, N, D]`, NeoX style within each half of a head.
+    fn turn(&self, x: &Array) -> Result<Array> {
+        let (heads, count, half) = (x.dim(0), x.dim(1), x.dim(2) / 2);
+        let x = x.reshape(&[heads, count, 2, half])?;
+        let first = mlx::slice(&x, &[0; 4], &[heads, count, 2, half / 2])?;
+        let second = mlx::slice(&x, &[0, 0, 0, half / 2], &[heads, count, 2, half])?;
+        let swapped = concatenate(&[second, first], -1)?;
+        let turned = x.multiply(&self.cos)?.add(swapped.multiply(&self.sin)?)?;
+        Ok(turned.reshape(&[heads, count, 2 * half])?)
+    }
+}
