@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-use super::report::Report;
 use crate::compile::{Language, Program};
+use crate::report::Report;
 use crate::setup::Stage;
 use crate::{paths, process};
 
@@ -47,11 +47,7 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
 }
 
 /// Builds the program plain and with the sanitizers, and runs both.
-fn twice(
-    report: &mut Report,
-    name: &str,
-    program: impl Fn(String) -> (Program, fn(&Path) -> Result<()>),
-) {
+fn twice(report: &mut Report, name: &str, program: impl Fn(String) -> (Program, fn(&Path) -> Result<()>)) {
     let stem = stem(Path::new(name));
     report.check(name, || {
         let (program, run) = program(stem.clone());

@@ -14,7 +14,7 @@
     /// - Throws: ``RmlxError/Code/invalidMedia`` for a picture without an end.
     public init(_ image: CIImage, context: CIContext? = nil) throws(RmlxError) {
       let extent = image.extent.integral
-      guard !extent.isEmpty, !extent.isInfinite, extent.width * extent.height < 1 << 28 else {
+      guard !extent.isEmpty, !extent.isInfinite, extent.width * extent.height < 268_435_456 else {
         throw RmlxError(.invalidMedia, "an image of the extent \(extent) cannot be rendered")
       }
       let (width, height) = (Int(extent.width), Int(extent.height))
