@@ -11,7 +11,9 @@ mod library;
 mod paths;
 mod process;
 mod python;
+mod report;
 mod setup;
+mod swift;
 mod symbols;
 mod test;
 mod tools;
@@ -25,6 +27,8 @@ usage: cargo xtask <command>
   header [--check]              make include/rmlx.h, or check that it is up to date
   symbols --check               check what the shared library exports
   test [--filter TEXT]          run every test, or those whose name has the text in it
+  swift-test [--install] [--filter TEXT]
+                                build and test the Swift package in a Debian 13 system that it makes
   dist                          lay out headers, libraries and licences under dist/
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
@@ -47,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "header" => header::command(rest),
         "symbols" => symbols::command(rest),
         "test" => test::command(rest),
+        "swift-test" => swift::command(rest),
         "dist" => dist::command(rest),
         "demo" => demo::command(rest),
         "bench" => bench::command(rest),

@@ -2,14 +2,13 @@
 
 mod consumer;
 mod native;
-mod report;
 mod rust;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::cargo::{self, Profile};
+use crate::report::Report;
 use crate::{dist, header, library, setup, symbols};
-use report::Report;
 
 /// `cargo xtask test [--filter TEXT]`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -22,12 +21,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if let Err(error) = run(&mut report) {
         report.fail("test", &error);
     }
-    if report.passed() + report.failed() == 0 {
-        bail!("no test has {filter} in its name");
-    }
-    println!("\n{} passed, {} failed", report.passed(), report.failed());
-    ensure!(report.failed() == 0, "{} failed", report.failures().join(", "));
-    Ok(())
+    report.finish()
 }
 
 /// An error here is one that leaves nothing to go on with.

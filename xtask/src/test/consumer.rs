@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::Report;
 use crate::compile::{Language, Program};
+use crate::report::Report;
 use crate::setup::Stage;
 use crate::{dist, paths, process, tools};
 
@@ -32,7 +32,7 @@ fn with_pkg_config(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
     command.args(["--cflags", "--libs", "rmlx"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     let flags = shell_words(process::capture(&mut command)?.trim());
     let source = folder.join("consumer.c");
-    fs::write(&source, example()?)?;
+    fs::write(&source, example(Language::C)?)?;
     let program = Program::new(Language::C, &source, folder.join("with-pkg-config"));
     run_program(&program.libraries(&flags).compile()?, prefix, stage)
 }
@@ -41,7 +41,10 @@ fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()>
     let cmake = tools::cmake()?;
     let project = folder.join("cmake");
     fs::create_dir_all(&project)?;
-    fs::write(project.join("consumer.c"), example()?)?;
+    for language in [Language::C, Language::Cpp] {
+        let source = project.join("consumer").with_extension(language.extension());
+        fs::write(source, example(language)?)?;
+    }
     dist::copy(&paths::root().join("xtask/checks/CMakeLists.txt"), &project.join("CMakeLists.txt"))?;
     let build = project.join("build");
     let mut configure = Command::new(&cmake);
@@ -49,14 +52,17 @@ fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()>
     configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
     process::capture(&mut configure)?;
     process::capture(Command::new(&cmake).arg("--build").arg(&build))?;
-    run_program(&build.join("consumer"), prefix, stage)
+    run_program(&build.join("consumer"), prefix, stage)?;
+    run_program(&build.join("consumer-cpp"), prefix, stage)
 }
 
-/// The C example of the README, as it is printed there.
-fn example() -> Result<String> {
+/// The README's example in that language, as it is printed there.
+fn example(language: Language) -> Result<String> {
     let readme = fs::read_to_string(paths::root().join("README.md"))?;
-    let block = readme.split_once("\n```c\n").and_then(|(_, rest)| rest.split_once("\n```\n"));
-    Ok(block.context("the README has no example in C")?.0.to_owned() + "\n")
+    let opening = format!("\n```{}\n", language.extension());
+    let block = readme.split_once(&opening).and_then(|(_, rest)| rest.split_once("\n```\n"));
+    let (code, _) = block.with_context(|| format!("the README has no example in {language:?}"))?;
+    Ok(code.to_owned() + "\n")
 }
 
 /// Runs the program without help from the environment, and looks where its libraries come from.

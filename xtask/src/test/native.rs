@@ -1,5 +1,6 @@
 //! The tests in C and C++: every file of `tests/c` and `tests/cpp` is a program that returns 0 when all is well.
-//! Each runs twice, plain and under AddressSanitizer.
+//! Each runs twice, plain and under AddressSanitizer and UndefinedBehaviorSanitizer. So do the examples that the demo model
+//! can answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,31 +8,79 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-use super::report::Report;
 use crate::compile::{Language, Program};
+use crate::report::Report;
 use crate::setup::Stage;
 use crate::{paths, process};
 
-const SANITIZE: [&str; 3] = ["-fsanitize=address", "-fno-omit-frame-pointer", "-g"];
+const SANITIZE: [&str; 4] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"];
+const MARKS: [&str; 2] = ["__asan_init", "__ubsan_handle"];
 
 pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<()> {
     let folder = paths::root().join("target/native-tests");
     fs::create_dir_all(&folder)?;
-    report.check("AddressSanitizer catches an overflow", || overflow_is_caught(&folder));
+    report.check("AddressSanitizer catches an overflow", || {
+        is_caught(&folder, "overflow", "heap-buffer-overflow")
+    });
+    report.check("UndefinedBehaviorSanitizer catches an overflow", || {
+        is_caught(&folder, "undefined", "signed integer overflow")
+    });
     for (language, sources) in [(Language::C, "tests/c"), (Language::Cpp, "tests/cpp")] {
         for source in files(&paths::root().join(sources), language.extension())? {
-            let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let program =
-                |name: String| Program::new(language, &source, folder.join(name)).rmlx(built, stage);
-            report.check(&format!("{sources}/{stem}"), || run_program(&program(stem.clone()).compile()?));
-            report.check(&format!("{sources}/{stem} under AddressSanitizer"), || {
-                let executable = program(format!("{stem}-asan")).flags(&SANITIZE).compile()?;
-                sanitizer_is_linked(&executable)?;
-                run_program(&executable)
+            let name = format!("{sources}/{}", stem(&source));
+            twice(report, &name, |executable| {
+                let program = Program::new(language, &source, folder.join(executable)).rmlx(built, stage);
+                (program, run_program as fn(&Path) -> Result<()>)
             });
         }
     }
+    for language in [Language::C, Language::Cpp] {
+        let name = format!("examples/{0}/describe.{0}", language.extension());
+        let source = paths::root().join(&name);
+        twice(report, &name, |executable| {
+            let executable = format!("{executable}-{}", language.extension());
+            (Program::new(language, &source, folder.join(executable)).rmlx(built, stage), describe)
+        });
+    }
     Ok(())
+}
+
+/// Builds the program plain and with the sanitizers, and runs both.
+fn twice(report: &mut Report, name: &str, program: impl Fn(String) -> (Program, fn(&Path) -> Result<()>)) {
+    let stem = stem(Path::new(name));
+    report.check(name, || {
+        let (program, run) = program(stem.clone());
+        run(&program.compile()?)
+    });
+    report.check(&format!("{name} under sanitizers"), || {
+        let (program, run) = program(format!("{stem}-sanitized"));
+        let executable = program.flags(&SANITIZE).compile()?;
+        sanitizer_is_linked(&executable, MARKS[0])?;
+        run(&executable)
+    });
+}
+
+/// Asks the example about the demo's picture and its sound.
+fn describe(executable: &Path) -> Result<()> {
+    let questions = [
+        ("-i", "models/demo/example.png", "Describe the picture.", "A red circle on a blue background.\n"),
+        ("-a", "models/demo/example.wav", "Which digit do you hear?", "7\n"),
+    ];
+    for (flag, file, question, expected) in questions {
+        let mut ask = Command::new(executable);
+        ask.args(["models/demo/bf16", flag, file, question]).current_dir(paths::root());
+        let answer = process::capture(&mut ask)?;
+        ensure!(answer == expected, "the answer to {question:?} is {answer:?}");
+    }
+    let output = process::output(Command::new(executable).args(["there is no such folder", "Hello"]))?;
+    ensure!(!output.status.success(), "a folder that is not there was described");
+    ensure!(process::text(&output).contains("there is no such folder"), "the error does not name the folder");
+    Ok(())
+}
+
+fn stem(source: &Path) -> String {
+    source.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
@@ -53,21 +102,23 @@ fn run_program(executable: &Path) -> Result<()> {
     process::capture(Command::new(executable).current_dir(paths::root())).map(drop)
 }
 
-fn overflow_is_caught(folder: &Path) -> Result<()> {
-    let source = paths::root().join("xtask/checks/overflow.c");
-    let executable =
-        Program::new(Language::C, &source, folder.join("overflow")).flags(&SANITIZE).compile()?;
-    sanitizer_is_linked(&executable)?;
+/// The sanitizers are really on: a program of `xtask/checks` that does wrong is stopped.
+fn is_caught(folder: &Path, check: &str, expected: &str) -> Result<()> {
+    let source = paths::root().join("xtask/checks").join(check).with_extension("c");
+    let executable = Program::new(Language::C, &source, folder.join(check)).flags(&SANITIZE).compile()?;
+    for mark in MARKS {
+        sanitizer_is_linked(&executable, mark)?;
+    }
     let output = process::output(&mut Command::new(&executable))?;
     let printed = process::text(&output);
-    if output.status.success() || !printed.contains("heap-buffer-overflow") {
-        bail!("a heap overflow went unnoticed\n{printed}");
+    if output.status.success() || !printed.contains(expected) {
+        bail!("{check}.c went unnoticed\n{printed}");
     }
     Ok(())
 }
 
-fn sanitizer_is_linked(executable: &Path) -> Result<()> {
+fn sanitizer_is_linked(executable: &Path, mark: &str) -> Result<()> {
     let symbols = process::capture(Command::new("nm").arg(executable))?;
-    ensure!(symbols.contains("__asan_init"), "{} has no AddressSanitizer in it", executable.display());
+    ensure!(symbols.contains(mark), "{} has no {mark} in it", executable.display());
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::report::Report;
 use crate::cargo;
+use crate::report::Report;
 
 pub fn run(report: &mut Report) -> Result<()> {
     let mut command = cargo::command();

@@ -1,6 +1,6 @@
 //! What passed and what failed.
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 pub struct Report {
     filter: String,
@@ -53,15 +53,13 @@ impl Report {
         }
     }
 
-    pub fn passed(&self) -> usize {
-        self.passed
-    }
-
-    pub fn failed(&self) -> usize {
-        self.failed
-    }
-
-    pub fn failures(&self) -> &[String] {
-        &self.failures
+    /// One line that sums it up; an error if something failed, or if nothing was asked for.
+    pub fn finish(&self) -> Result<()> {
+        if self.passed + self.failed == 0 {
+            bail!("no test has {} in its name", self.filter);
+        }
+        println!("\n{} passed, {} failed", self.passed, self.failed);
+        ensure!(self.failed == 0, "{} failed", self.failures.join(", "));
+        Ok(())
     }
 }

@@ -1,0 +1,767 @@
+// rmlx.hpp: rmlx for C++17 and later. Header-only, over rmlx.h, which is the manual: what a function here does is said
+// there under the name of the C function that it calls, and everything about threads holds here too.
+//
+//     rmlx::Model model = rmlx::Model::load("models/gemma");
+//     rmlx::Session session = rmlx::Session::create(model);
+//
+//     rmlx::Prompt prompt;
+//     prompt.user("What is in this picture?", rmlx::Media::image(bytes));
+//     for (const rmlx::Event &event : session.generate(prompt))
+//         std::cout << event.text() << std::flush;
+//
+// Failures. By default a function that fails throws rmlx::Error. With RMLX_EXPECTED defined before the inclusion, each
+// returns an rmlx::Expected<T> instead, which holds a T or an Error (and -fno-exceptions is fine).
+// Files of one program may choose differently. Below, Result<T> is T or Expected<T>, by that choice.
+//
+// Objects. Handles move and do not copy; a handle that was moved from is empty, and may only be assigned to or
+// destroyed. Model, Media and Cancel have share(), which makes another handle to the same object.
+
+#ifndef RMLX_HPP
+#define RMLX_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rmlx.h"
+
+namespace rmlx {
+
+/// What was wrong, where, and what would be right. Copies share one immutable object.
+class Error : public std::exception {
+public:
+    Error(rmlx_status status, std::shared_ptr<const rmlx_error> error) : status_(status), error_(std::move(error)) {}
+
+    /// One of RMLX_ERROR_*.
+    rmlx_status code() const noexcept { return status_; }
+
+    /// The name of the code: "RMLX_ERROR_BUSY".
+    const char *name() const noexcept { return rmlx_status_name(status_); }
+
+    /// A sentence for people.
+    const char *what() const noexcept override { return error_ ? rmlx_error_message(error_.get()) : name(); }
+
+    /// A JSON object for programs.
+    std::string_view details_json() const noexcept { return rmlx_error_details_json(error_.get()); }
+
+private:
+    rmlx_status status_;
+    std::shared_ptr<const rmlx_error> error_;
+};
+
+/// A value or an Error. Asking for the one that it does not hold ends the program, so look first.
+template <typename T>
+class [[nodiscard]] Expected {
+public:
+    Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    Expected(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+    bool has_value() const noexcept { return state_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    T &value() & noexcept { return *held(); }
+    T &&value() && noexcept { return std::move(*held()); }
+    T &operator*() & noexcept { return *held(); }
+    T &&operator*() && noexcept { return std::move(*held()); }
+    T *operator->() noexcept { return held(); }
+
+    const Error &error() const noexcept {
+        const Error *error = std::get_if<1>(&state_);
+        if (error == nullptr)
+            std::terminate();
+        return *error;
+    }
+
+private:
+    T *held() noexcept {
+        T *value = std::get_if<0>(&state_);
+        if (value == nullptr)
+            std::terminate();
+        return value;
+    }
+
+    std::variant<T, Error> state_;
+};
+
+/// Success or an Error.
+template <>
+class [[nodiscard]] Expected<void> {
+public:
+    Expected() = default;
+    Expected(Error error) : error_(std::move(error)) {}
+
+    bool has_value() const noexcept { return !error_; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    const Error &error() const noexcept {
+        if (!error_)
+            std::terminate();
+        return *error_;
+    }
+
+private:
+    std::optional<Error> error_;
+};
+
+// What depends on the choice has names of its own in each, so that both may be in one program.
+#ifdef RMLX_EXPECTED
+inline namespace expecting {
+template <typename T>
+using Result = Expected<T>;
+#define RMLX_FAIL(error_) return (error_)
+#define RMLX_SUCCEED() return {}
+#define RMLX_TRY(call_) \
+    do { \
+        if (auto tried_ = (call_); !tried_) \
+            return tried_.error(); \
+    } while (false)
+#else
+inline namespace throwing {
+template <typename T>
+using Result = T;
+#define RMLX_FAIL(error_) throw(error_)
+#define RMLX_SUCCEED() return
+#define RMLX_TRY(call_) (call_)
+#endif
+
+namespace detail {
+
+template <typename T, void (*Release)(T *)>
+struct Releaser {
+    void operator()(T *object) const noexcept { Release(object); }
+};
+
+template <typename T, void (*Release)(T *)>
+using Handle = std::unique_ptr<T, Releaser<T, Release>>;
+
+using Text = Handle<char, rmlx_string_release>;
+
+/// What a call came to, and its error object if it failed.
+class Call {
+public:
+    rmlx_error **error() noexcept { return &error_; }
+    bool failed(rmlx_status status) noexcept { return (status_ = status) != RMLX_OK; }
+    Error take() { return Error(status_, {std::exchange(error_, nullptr), rmlx_error_release}); }
+
+private:
+    rmlx_status status_ = RMLX_OK;
+    rmlx_error *error_ = nullptr;
+};
+
+/// Makes the result of a call that has no output.
+inline Result<void> finish(Call &call, rmlx_status status) {
+    if (call.failed(status))
+        RMLX_FAIL(call.take());
+    RMLX_SUCCEED();
+}
+
+/// Calls `set(options, value, error)` if there is a value.
+template <typename Options, typename Set, typename Value>
+Result<void> set(Options *options, Set set, const std::optional<Value> &value) {
+    Call call;
+    return finish(call, value ? set(options, *value, call.error()) : RMLX_OK);
+}
+
+/// Reads all items through the array protocol: `read(out, capacity, out_count, error)`.
+template <typename T, typename Read>
+Result<std::vector<T>> array(Read read) {
+    Call call;
+    std::size_t count = 0;
+    if (call.failed(read(nullptr, 0, &count, call.error())))
+        RMLX_FAIL(call.take());
+    std::vector<T> items(count);
+    // Of no items there is nothing to fetch, and a vector without any may have no address.
+    if (count > 0 && call.failed(read(items.data(), items.size(), &count, call.error())))
+        RMLX_FAIL(call.take());
+    return items;
+}
+
+} // namespace detail
+
+/// Stops what watches it, such as a load, from any thread.
+class Cancel {
+public:
+    Cancel() : handle_(rmlx_cancel_new()) {}
+    void trigger() const noexcept { rmlx_cancel_trigger(handle_.get()); }
+    Cancel share() const { return Cancel(rmlx_cancel_retain(handle_.get())); }
+    rmlx_cancel *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Cancel(rmlx_cancel *owned) : handle_(owned) {}
+    detail::Handle<rmlx_cancel, rmlx_cancel_release> handle_;
+};
+
+/// How a model is loaded; rmlx_load_options_set_*.
+struct LoadOptions {
+    std::optional<rmlx_device> device;
+    std::optional<std::uint64_t> memory_limit;
+    std::optional<std::size_t> context_length;
+    /// Called with 0 to 1 on the thread that loads. What it throws ends the load and comes out of it.
+    std::function<void(float)> progress;
+    /// Ends the load when it is triggered.
+    const Cancel *cancel = nullptr;
+};
+
+/// How a session is made; rmlx_session_options_set_*.
+struct SessionOptions {
+    std::optional<std::size_t> context_length;
+    std::optional<std::size_t> prefill_chunk;
+};
+
+/// How an answer is generated; rmlx_generation_options_set_*. What is not set comes from the snapshot.
+struct GenerationOptions {
+    std::optional<std::size_t> max_tokens;
+    std::optional<float> temperature;
+    std::optional<std::uint32_t> top_k;
+    std::optional<float> top_p;
+    std::optional<float> min_p;
+    std::optional<float> repetition_penalty;
+    std::optional<float> presence_penalty;
+    std::optional<float> frequency_penalty;
+    std::optional<std::uint64_t> seed;
+    std::optional<std::size_t> top_logprobs;
+    std::optional<bool> thinking;
+    std::optional<bool> ignore_eos;
+    std::optional<bool> progress_events;
+    std::vector<std::string> stop;
+    std::vector<std::pair<std::uint32_t, float>> logit_bias;
+};
+
+/// A picture or a sound.
+class Media {
+public:
+    /// Decodes an image file in memory; rmlx_image_from_encoded.
+    static Result<Media> image(const void *bytes, std::size_t size) {
+        return make([&](auto out, auto error) { return rmlx_image_from_encoded(bytes, size, out, error); });
+    }
+    static Result<Media> image(std::string_view bytes) { return image(bytes.data(), bytes.size()); }
+
+    /// Takes raw pixels, whose struct_size need not be set; rmlx_image_from_pixels.
+    static Result<Media> image(rmlx_pixels pixels) {
+        pixels.struct_size = sizeof pixels;
+        return make([&](auto out, auto error) { return rmlx_image_from_pixels(&pixels, out, error); });
+    }
+
+    /// Decodes a sound file in memory; rmlx_audio_from_encoded.
+    static Result<Media> audio(const void *bytes, std::size_t size) {
+        return make([&](auto out, auto error) { return rmlx_audio_from_encoded(bytes, size, out, error); });
+    }
+    static Result<Media> audio(std::string_view bytes) { return audio(bytes.data(), bytes.size()); }
+
+    /// Takes interleaved samples; rmlx_audio_from_pcm_f32.
+    static Result<Media> audio(const float *samples, std::size_t frames, std::uint32_t channels, std::uint32_t rate) {
+        return make([&](auto out, auto error) {
+            return rmlx_audio_from_pcm_f32(samples, frames, channels, rate, out, error);
+        });
+    }
+
+    /// The same image in more or less detail; rmlx_image_with_soft_token_budget.
+    Result<Media> with_soft_token_budget(std::uint32_t soft_tokens) const {
+        return make([&](auto out, auto error) {
+            return rmlx_image_with_soft_token_budget(get(), soft_tokens, out, error);
+        });
+    }
+
+    /// One of RMLX_MEDIA_*.
+    rmlx_media_type kind() const noexcept { return rmlx_media_kind(get()); }
+    std::uint32_t width() const noexcept { return rmlx_image_width(get()); }
+    std::uint32_t height() const noexcept { return rmlx_image_height(get()); }
+    double seconds() const noexcept { return rmlx_audio_seconds(get()); }
+
+    Media share() const { return Media(rmlx_media_retain(get())); }
+    rmlx_media *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Media(rmlx_media *owned) : handle_(owned) {}
+
+    template <typename Call>
+    static Result<Media> make(Call make) {
+        detail::Call call;
+        rmlx_media *media = nullptr;
+        if (call.failed(make(&media, call.error())))
+            RMLX_FAIL(call.take());
+        return Media(media);
+    }
+
+    detail::Handle<rmlx_media, rmlx_media_release> handle_;
+};
+
+/// A conversation: messages of texts and media, in order. For one thread at a time.
+class Prompt {
+public:
+    Prompt() : handle_(rmlx_prompt_new()) {}
+
+    Result<void> begin_message(const std::string &role) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_begin_message(get(), role.c_str(), call.error()));
+    }
+    Result<void> add(std::string_view text) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_text(get(), text.data(), text.size(), call.error()));
+    }
+    Result<void> add(const Media &media) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_media(get(), media.get(), call.error()));
+    }
+
+    /// A whole message: texts and media, in order.
+    template <typename... Parts>
+    Result<void> message(const std::string &role, const Parts &...parts) {
+        RMLX_TRY(begin_message(role));
+#ifdef RMLX_EXPECTED
+        Expected<void> added;
+        static_cast<void>((... && (added = add(parts)).has_value()));
+        return added;
+#else
+        (add(parts), ...);
+#endif
+    }
+    template <typename... Parts>
+    Result<void> system(const Parts &...parts) {
+        return message("system", parts...);
+    }
+    template <typename... Parts>
+    Result<void> user(const Parts &...parts) {
+        return message("user", parts...);
+    }
+    template <typename... Parts>
+    Result<void> assistant(const Parts &...parts) {
+        return message("assistant", parts...);
+    }
+
+    Result<void> set_tools_json(std::string_view json) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_set_tools_json(get(), json.data(), json.size(), call.error()));
+    }
+    Result<void> set_template_vars_json(std::string_view json) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_set_template_vars_json(get(), json.data(), json.size(), call.error()));
+    }
+    Result<void> set_tokens(const std::vector<std::uint32_t> &ids) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_set_tokens(get(), ids.data(), ids.size(), call.error()));
+    }
+
+    rmlx_prompt *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::Handle<rmlx_prompt, rmlx_prompt_release> handle_;
+};
+
+/// One of the likeliest tokens at an event's place.
+struct TopLogprob {
+    std::uint32_t token;
+    float logprob;
+    std::string text;
+};
+
+/// One step of an answer. Texts live as long as the event.
+class Event {
+public:
+    explicit Event(rmlx_event *owned) : handle_(owned, rmlx_event_release) {}
+    Event(Event &&) noexcept = default;
+    Event &operator=(Event &&) noexcept = default;
+
+    /// One of RMLX_EVENT_*.
+    rmlx_event_type kind() const noexcept { return rmlx_event_kind(get()); }
+
+    std::string_view text() const noexcept {
+        std::size_t size = 0;
+        const char *text = rmlx_event_text(get(), &size);
+        return {text, size};
+    }
+    std::optional<std::uint32_t> token() const noexcept {
+        std::uint32_t token = 0;
+        return rmlx_event_token(get(), &token) ? std::optional(token) : std::nullopt;
+    }
+    std::optional<float> logprob() const noexcept {
+        float logprob = 0;
+        return rmlx_event_logprob(get(), &logprob) ? std::optional(logprob) : std::nullopt;
+    }
+    std::vector<TopLogprob> top_logprobs() const {
+        std::vector<TopLogprob> all(rmlx_event_top_logprob_count(get()));
+        for (std::size_t index = 0; index < all.size(); index++) {
+            rmlx_event_top_logprob(get(), index, &all[index].token, &all[index].logprob);
+            all[index].text = rmlx_event_top_logprob_text(get(), index);
+        }
+        return all;
+    }
+
+    /// Tokens of the prompt that are evaluated, and all of them; of a PROGRESS event.
+    std::optional<std::pair<std::size_t, std::size_t>> progress() const noexcept {
+        std::size_t done = 0, total = 0;
+        return rmlx_event_progress(get(), &done, &total) ? std::optional(std::pair(done, total)) : std::nullopt;
+    }
+
+    bool is_finish() const noexcept { return kind() == RMLX_EVENT_FINISH; }
+
+    /// One of RMLX_FINISH_*.
+    rmlx_finish_reason finish_reason() const noexcept { return rmlx_event_finish_reason(get()); }
+
+    /// What failed, of a FINISH event of RMLX_FINISH_ERROR. It may outlive the event.
+    std::optional<Error> error() const {
+        const rmlx_error *error = rmlx_event_error(get());
+        if (error == nullptr)
+            return std::nullopt;
+        return Error(rmlx_error_code(error), std::shared_ptr<const rmlx_error>(handle_, error));
+    }
+
+    rmlx_event *get() const noexcept { return handle_.get(); }
+
+private:
+    // Shared with the errors that belong to it.
+    std::shared_ptr<rmlx_event> handle_;
+};
+
+/// A loaded model, which any number of sessions and threads share.
+class Model {
+public:
+    /// rmlx_model_load. Blocks until all weights are in memory.
+    static Result<Model> load(const std::string &folder, const LoadOptions &options = {});
+
+    /// rmlx_model_inspect: a JSON object about a snapshot folder, without reading a weight.
+    static Result<std::string> inspect(const std::string &folder) {
+        return json([&](auto out, auto error) { return rmlx_model_inspect(folder.c_str(), out, error); });
+    }
+    Result<std::string> info_json() const {
+        return json([&](auto out, auto error) { return rmlx_model_info_json(get(), out, error); });
+    }
+    /// rmlx_probe: asks a question that every model knows, and judges the answer.
+    Result<std::string> probe_json() const {
+        return json([&](auto out, auto error) { return rmlx_probe(get(), out, error); });
+    }
+
+    Result<std::vector<std::uint32_t>> tokenize(std::string_view text, bool parse_special = false) const {
+        return detail::array<std::uint32_t>([&](auto out, auto capacity, auto count, auto error) {
+            return rmlx_model_tokenize(get(), text.data(), text.size(), parse_special, out, capacity, count, error);
+        });
+    }
+    Result<std::string> detokenize(const std::vector<std::uint32_t> &ids, bool skip_special = false) const {
+        return sized_text([&](auto out, auto size, auto error) {
+            return rmlx_model_detokenize(get(), ids.data(), ids.size(), skip_special, out, size, error);
+        });
+    }
+    Result<std::string> render(const Prompt &prompt) const {
+        return sized_text([&](auto out, auto size, auto error) {
+            return rmlx_model_render_prompt(get(), prompt.get(), out, size, error);
+        });
+    }
+    Result<std::size_t> count_tokens(const Prompt &prompt) const {
+        detail::Call call;
+        std::size_t count = 0;
+        if (call.failed(rmlx_model_count_tokens(get(), prompt.get(), &count, call.error())))
+            RMLX_FAIL(call.take());
+        return count;
+    }
+
+    Model share() const { return Model(rmlx_model_retain(get())); }
+    rmlx_model *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Model(rmlx_model *owned) : handle_(owned) {}
+
+    template <typename Make>
+    static Result<std::string> sized_text(Make make) {
+        detail::Call call;
+        char *text = nullptr;
+        std::size_t size = 0;
+        if (call.failed(make(&text, &size, call.error())))
+            RMLX_FAIL(call.take());
+        return std::string(detail::Text(text).get(), size);
+    }
+    template <typename Make>
+    static Result<std::string> json(Make make) {
+        return sized_text([&](char **out, std::size_t *size, rmlx_error **error) {
+            rmlx_status status = make(out, error);
+            if (status == RMLX_OK)
+                *size = std::char_traits<char>::length(*out);
+            return status;
+        });
+    }
+
+    detail::Handle<rmlx_model, rmlx_model_release> handle_;
+};
+
+/// An answer in the making: a range of events, to be gone through once. Leaving the loop, or destroying this, stops the
+/// model. Its session must outlive it.
+class Answer {
+public:
+    Answer(Answer &&other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
+    Answer &operator=(Answer &&) = delete;
+
+    ~Answer() {
+        if (session_ == nullptr)
+            return;
+        rmlx_session_cancel(session_);
+        while (session_ != nullptr && step_or_stop()) {
+        }
+    }
+
+    struct End {};
+    class Iterator {
+    public:
+        using value_type = Event;
+        using reference = const Event &;
+        using pointer = const Event *;
+        using difference_type = std::ptrdiff_t;
+        using iterator_category = std::input_iterator_tag;
+
+        reference operator*() const noexcept { return *answer_->event_; }
+        pointer operator->() const noexcept { return &*answer_->event_; }
+        Iterator &operator++() {
+            answer_->advance();
+            return *this;
+        }
+        void operator++(int) { answer_->advance(); }
+        friend bool operator!=(const Iterator &at, End) noexcept { return !at.over(); }
+        friend bool operator==(const Iterator &at, End) noexcept { return at.over(); }
+
+    private:
+        friend class Answer;
+        explicit Iterator(Answer *answer) : answer_(answer) {}
+        bool over() const noexcept { return !answer_->event_; }
+        Answer *answer_;
+    };
+
+    /// Waits for the first event.
+    Iterator begin() {
+        advance();
+        return Iterator(this);
+    }
+    End end() const noexcept { return {}; }
+
+#ifdef RMLX_EXPECTED
+    /// What ended the range before its FINISH event, if something did. (Without RMLX_EXPECTED it is thrown.)
+    const std::optional<Error> &error() const noexcept { return error_; }
+#endif
+
+private:
+    friend class Session;
+    explicit Answer(rmlx_session *session) : session_(session) {}
+
+    /// The next event to `event_`; false if there is none, with the reason in `error_` unless the answer is over.
+    bool step_or_stop() {
+        event_.reset();
+        if (session_ == nullptr)
+            return false;
+        detail::Call call;
+        rmlx_event *event = nullptr;
+        if (call.failed(rmlx_session_step(session_, &event, call.error()))) {
+            session_ = nullptr;
+            error_ = call.take();
+            return false;
+        }
+        event_.emplace(event);
+        if (event_->is_finish())
+            session_ = nullptr;
+        return true;
+    }
+    void advance() {
+        bool stepped = step_or_stop();
+#ifndef RMLX_EXPECTED
+        if (!stepped && error_)
+            throw *error_;
+#else
+        static_cast<void>(stepped);
+#endif
+    }
+
+    rmlx_session *session_;
+    std::optional<Event> event_;
+    std::optional<Error> error_;
+};
+
+/// One conversation. Any thread, one call at a time; cancel at any time.
+class Session {
+public:
+    static Result<Session> create(const Model &model, const SessionOptions &options = {}) {
+        detail::Handle<rmlx_session_options, rmlx_session_options_release> raw(rmlx_session_options_new());
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_context_length, options.context_length));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_prefill_chunk, options.prefill_chunk));
+        detail::Call call;
+        rmlx_session *session = nullptr;
+        if (call.failed(rmlx_session_new(model.get(), raw.get(), &session, call.error())))
+            RMLX_FAIL(call.take());
+        return Session(session);
+    }
+
+    /// rmlx_session_submit: begins to answer the conversation.
+    Result<Answer> generate(const Prompt &prompt, const GenerationOptions &options = {}) {
+        RMLX_TRY(submit(prompt, options));
+        return Answer(get());
+    }
+
+    /// The whole text of the answer, without what the model thought before it.
+    Result<std::string> respond(const Prompt &prompt, const GenerationOptions &options = {});
+
+    void cancel() noexcept { rmlx_session_cancel(get()); }
+    Result<void> reset() {
+        detail::Call call;
+        return detail::finish(call, rmlx_session_reset(get(), call.error()));
+    }
+    Result<rmlx_stats> stats() const {
+        detail::Call call;
+        rmlx_stats stats{};
+        stats.struct_size = sizeof stats;
+        if (call.failed(rmlx_session_stats(get(), &stats, call.error())))
+            RMLX_FAIL(call.take());
+        return stats;
+    }
+    Result<std::vector<float>> logits() {
+        return detail::array<float>([&](auto out, auto capacity, auto count, auto error) {
+            return rmlx_session_logits(get(), out, capacity, count, error);
+        });
+    }
+    Result<std::vector<std::uint32_t>> prompt_tokens() {
+        return detail::array<std::uint32_t>([&](auto out, auto capacity, auto count, auto error) {
+            return rmlx_session_prompt_tokens(get(), out, capacity, count, error);
+        });
+    }
+
+    rmlx_session *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Session(rmlx_session *owned) : handle_(owned) {}
+    Result<void> submit(const Prompt &prompt, const GenerationOptions &options);
+    detail::Handle<rmlx_session, rmlx_session_release> handle_;
+};
+
+namespace detail {
+
+/// What the callback of a load works with.
+struct Progress {
+    const LoadOptions &options;
+    const Cancel &cancel;
+    std::exception_ptr thrown = nullptr;
+
+    static void report(float fraction, void *user_data) {
+        auto &progress = *static_cast<Progress *>(user_data);
+#ifdef __cpp_exceptions
+        // No exception may go through C: it ends the load, and is thrown again when that has returned.
+        try {
+            if (!progress.thrown)
+                progress.options.progress(fraction);
+        } catch (...) {
+            progress.thrown = std::current_exception();
+            progress.cancel.trigger();
+        }
+#else
+        progress.options.progress(fraction);
+#endif
+    }
+};
+
+} // namespace detail
+
+inline Result<Model> Model::load(const std::string &folder, const LoadOptions &options) {
+    detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
+    Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
+    detail::Progress progress{options, cancel};
+    detail::Call call;
+    if (options.progress) {
+        rmlx_status status = rmlx_load_options_set_progress(raw.get(), detail::Progress::report, &progress, nullptr,
+                                                            call.error());
+        if (call.failed(status))
+            RMLX_FAIL(call.take());
+    }
+    rmlx_model *model = nullptr;
+    bool failed = call.failed(rmlx_model_load(folder.c_str(), raw.get(), &model, call.error()));
+    Model loaded(model);
+    std::optional<Error> error = failed ? std::optional(call.take()) : std::nullopt;
+    if (progress.thrown)
+        std::rethrow_exception(progress.thrown);
+    if (error)
+        RMLX_FAIL(*error);
+    return loaded;
+}
+
+inline Result<void> Session::submit(const Prompt &prompt, const GenerationOptions &options) {
+    detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+    rmlx_generation_options *to = raw.get();
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_max_tokens, options.max_tokens));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_temperature, options.temperature));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_k, options.top_k));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_p, options.top_p));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_min_p, options.min_p));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_repetition_penalty, options.repetition_penalty));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_presence_penalty, options.presence_penalty));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_frequency_penalty, options.frequency_penalty));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_seed, options.seed));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_thinking, options.thinking));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_ignore_eos, options.ignore_eos));
+    RMLX_TRY(detail::set(to, rmlx_generation_options_set_progress_events, options.progress_events));
+    detail::Call call;
+    for (const std::string &stop : options.stop)
+        if (call.failed(rmlx_generation_options_add_stop(to, stop.data(), stop.size(), call.error())))
+            RMLX_FAIL(call.take());
+    for (const auto &[token, bias] : options.logit_bias)
+        if (call.failed(rmlx_generation_options_add_logit_bias(to, token, bias, call.error())))
+            RMLX_FAIL(call.take());
+    return detail::finish(call, rmlx_session_submit(get(), prompt.get(), to, call.error()));
+}
+
+inline Result<std::string> Session::respond(const Prompt &prompt, const GenerationOptions &options) {
+    RMLX_TRY(submit(prompt, options));
+    Answer answer(get());
+    std::string text;
+    for (const Event &event : answer) {
+        if (event.kind() == RMLX_EVENT_TEXT || event.is_finish())
+            text += event.text();
+        if (std::optional<Error> error = event.error())
+            RMLX_FAIL(*error);
+    }
+#ifdef RMLX_EXPECTED
+    if (answer.error())
+        return *answer.error();
+#endif
+    return text;
+}
+
+/// rmlx_memory_stats: bytes that MLX manages for the whole process.
+inline Result<rmlx_memory_usage> memory_usage() {
+    detail::Call call;
+    rmlx_memory_usage usage{};
+    usage.struct_size = sizeof usage;
+    if (call.failed(rmlx_memory_stats(&usage, call.error())))
+        RMLX_FAIL(call.take());
+    return usage;
+}
+
+/// rmlx_memory_set_limits; a limit that is not given stays as it is.
+inline Result<void> set_memory_limits(std::optional<std::uint64_t> memory, std::optional<std::uint64_t> cache) {
+    detail::Call call;
+    rmlx_status status =
+        rmlx_memory_set_limits(memory.value_or(UINT64_MAX), cache.value_or(UINT64_MAX), call.error());
+    return detail::finish(call, status);
+}
+
+/// rmlx_memory_trim: gives memory that is kept to be used again back to the system.
+inline Result<void> trim_memory() {
+    detail::Call call;
+    return detail::finish(call, rmlx_memory_trim(call.error()));
+}
+
+#undef RMLX_FAIL
+#undef RMLX_SUCCEED
+#undef RMLX_TRY
+
+} // inline namespace
+
+} // namespace rmlx
+
+#endif // RMLX_HPP

@@ -1,0 +1,13 @@
+import Rmlx
+import SwiftUI
+
+@main
+struct PhotoChatApp: App {
+  @State private var chat = Chat()
+
+  var body: some Scene {
+    WindowGroup {
+      ChatView(chat: chat)
+    }
+  }
+}

@@ -1,0 +1,40 @@
+// swift-tools-version: 6.0
+
+import PackageDescription
+
+// Apple platforms take the library as a binary, which `cargo xtask xcframework` makes. Linux takes the installed one, which
+// is found through pkg-config, or through LIBRARY_PATH and LD_LIBRARY_PATH. RMLX_PACKAGING chooses otherwise.
+#if os(Linux)
+  let usual = "system"
+#else
+  let usual = "xcframework"
+#endif
+let packaging = Context.environment["RMLX_PACKAGING"] ?? usual
+
+// A release replaces this by the address and the checksum of its own binary.
+let release: (url: String, checksum: String)? = nil
+
+let library: Target =
+  if packaging == "xcframework" {
+    if let release {
+      .binaryTarget(name: "CRmlx", url: release.url, checksum: release.checksum)
+    } else {
+      .binaryTarget(name: "CRmlx", path: "Binaries/CRmlx.xcframework")
+    }
+  } else {
+    .systemLibrary(name: "CRmlx", pkgConfig: "rmlx")
+  }
+
+let package = Package(
+  name: "Rmlx",
+  platforms: [.macOS(.v14), .iOS(.v17)],
+  products: [
+    .library(name: "Rmlx", targets: ["Rmlx"])
+  ],
+  targets: [
+    library,
+    .target(name: "Rmlx", dependencies: ["CRmlx"]),
+    .testTarget(name: "RmlxTests", dependencies: ["Rmlx"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

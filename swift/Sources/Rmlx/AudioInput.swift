@@ -1,0 +1,34 @@
+import CRmlx
+import Foundation
+
+/// A sound for a prompt.
+///
+/// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
+/// what is wrong with them is thrown by ``Session/generate(_:_:)`` then. Copies share what was decoded, so keep the value
+/// while the conversation goes on.
+public struct AudioInput: Hashable, Sendable {
+  let source: MediaSource
+
+  /// A sound file in memory: WAV, FLAC, MP3 or Ogg Vorbis.
+  public init(data: Data) {
+    source = MediaSource(.encoded(data, .audio))
+  }
+
+  /// A sound file: WAV, FLAC, MP3 or Ogg Vorbis.
+  public init(url: URL) {
+    source = MediaSource(.file(url, .audio))
+  }
+
+  /// Samples from -1 to 1, the channels of a frame side by side, and frames a second.
+  public init(samples: [Float], channels: Int = 1, sampleRate: Int) {
+    source = MediaSource(.samples(samples, channels: channels, sampleRate: sampleRate))
+  }
+
+  /// Reads and decodes the sound, and tells how long it is.
+  public func duration() async throws(RmlxError) -> Duration {
+    let source = source
+    return try await offPool(sharedQueue) { () throws(RmlxError) in
+      .seconds(rmlx_audio_seconds(try source.handle().pointer))
+    }
+  }
+}

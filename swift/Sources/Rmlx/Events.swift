@@ -1,0 +1,194 @@
+import CRmlx
+import Foundation
+
+/// The events of an answer, as they come.
+///
+///     for try await event in session.generate(prompt) {
+///       if case .text(let token) = event { print(token.text, terminator: "") }
+///     }
+public struct Events: AsyncSequence, Sendable {
+  /// What it delivers.
+  public typealias Element = Event
+  /// What it throws.
+  public typealias Failure = RmlxError
+
+  let session: Session
+  let prompt: Prompt
+  let options: GenerationOptions
+
+  /// Only the text of the answer, piece by piece.
+  public var text: TextStream { TextStream(events: self) }
+
+  /// Begins an answer, with the first call of `next`.
+  public func makeAsyncIterator() -> Iterator {
+    Iterator(consumer: session.begin(prompt, options))
+  }
+
+  /// Goes through one answer. Letting go of it stops the model.
+  public struct Iterator: AsyncIteratorProtocol, Sendable {
+    /// What it delivers.
+    public typealias Element = Event
+    /// What it throws.
+    public typealias Failure = RmlxError
+
+    let consumer: Consumer
+
+    /// The next event; nil after the last one.
+    public func next() async throws(RmlxError) -> Event? {
+      try await consumer.answer.next()
+    }
+
+    /// The next event; nil after the last one.
+    @available(macOS 15, iOS 18, tvOS 18, watchOS 11, visionOS 2, *)
+    public func next(isolation actor: isolated (any Actor)?) async throws(RmlxError) -> Event? {
+      try await consumer.answer.next()
+    }
+  }
+}
+
+/// The text of an answer, as it comes: never an empty piece, and no thought or tool call.
+public struct TextStream: AsyncSequence, Sendable {
+  /// What it delivers.
+  public typealias Element = String
+  /// What it throws.
+  public typealias Failure = RmlxError
+
+  let events: Events
+
+  /// Begins an answer, with the first call of `next`.
+  public func makeAsyncIterator() -> Iterator {
+    Iterator(events: events.makeAsyncIterator())
+  }
+
+  /// Goes through one answer. Letting go of it stops the model.
+  public struct Iterator: AsyncIteratorProtocol, Sendable {
+    /// What it delivers.
+    public typealias Element = String
+    /// What it throws.
+    public typealias Failure = RmlxError
+
+    let events: Events.Iterator
+
+    /// The next piece of text; nil after the last one.
+    public func next() async throws(RmlxError) -> String? {
+      while let event = try await events.next() {
+        if let text = event.text { return text }
+      }
+      return nil
+    }
+
+    /// The next piece of text; nil after the last one.
+    @available(macOS 15, iOS 18, tvOS 18, watchOS 11, visionOS 2, *)
+    public func next(isolation actor: isolated (any Actor)?) async throws(RmlxError) -> String? {
+      try await next()
+    }
+  }
+}
+
+/// Whoever goes through an answer.
+///
+/// It is not held by the work that is under way on the session's thread, so that it goes when the loop is left, and
+/// whatever is asked next comes after the stop.
+final class Consumer: Sendable {
+  let answer: Answer
+
+  init(_ answer: Answer) {
+    self.answer = answer
+  }
+
+  deinit {
+    answer.abandon()
+  }
+}
+
+/// One answer of a session, from its submit to its last event.
+final class Answer: Sendable {
+  private enum Phase {
+    case new
+    case running
+    case over
+  }
+
+  private struct State {
+    var phase = Phase.new
+    var cancelled = false
+  }
+
+  /// Held, so that a session that nobody else holds lives until the answer ends.
+  private let session: Session
+  private let core: SessionCore
+  private let prompt: Prompt
+  private let options: GenerationOptions
+  private let state = Locked(State())
+
+  init(_ session: Session, _ core: SessionCore, _ prompt: Prompt, _ options: GenerationOptions) {
+    self.session = session
+    self.core = core
+    self.prompt = prompt
+    self.options = options
+  }
+
+  /// Stops it, if it has not ended.
+  func abandon() {
+    let phase = state.withLock { state in
+      defer { state.phase = .over }
+      return state.phase
+    }
+    if phase == .running { core.abandon() }
+  }
+
+  /// The next event; nil after the last one.
+  func next() async throws(RmlxError) -> Event? {
+    let result: Result<Event?, RmlxError> = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        core.async {
+          continuation.resume(returning: Result { () throws(RmlxError) in try self.advance() })
+        }
+      }
+    } onCancel: {
+      state.withLock { $0.cancelled = true }
+      // Before the submit this does nothing, and after it the flag is looked at.
+      if state.withLock({ $0.phase }) == .running { core.cancel() }
+    }
+    return try result.get()
+  }
+
+  /// On the session's thread.
+  private func advance() throws(RmlxError) -> Event? {
+    switch state.withLock({ $0.phase }) {
+    case .over: return nil
+    case .running: break
+    case .new: try begin()
+    }
+    do throws(RmlxError) {
+      while true {
+        let event = try core.step()
+        if case .finish(let finish) = event {
+          state.withLock { $0.phase = .over }
+          if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
+          return event
+        }
+        // A consumer that has gone gets no more; the loop goes on to the answer's end.
+        if let event, !isCancelled { return event }
+      }
+    } catch {
+      state.withLock { $0.phase = .over }
+      throw error
+    }
+  }
+
+  private func begin() throws(RmlxError) {
+    do throws(RmlxError) {
+      if isCancelled { throw RmlxError.cancelled }
+      try core.submit(prompt, options) { isCancelled }
+      state.withLock { $0.phase = .running }
+    } catch {
+      state.withLock { $0.phase = .over }
+      throw error
+    }
+    // A cancel that came during the submit may have been too early for the library.
+    if isCancelled { core.cancel() }
+  }
+
+  private var isCancelled: Bool { state.withLock { $0.cancelled } }
+}

@@ -1,0 +1,67 @@
+import CRmlx
+import Foundation
+
+/// How raw pixels lie in memory.
+///
+/// Rows go from top to bottom, pixels from left to right; the colours are sRGB.
+public struct PixelFormat: RawRepresentable, Hashable, Sendable {
+  /// The number that the C library gives it.
+  public let rawValue: Int32
+
+  /// Makes a format of its number.
+  public init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// 3 bytes a pixel: red, green, blue.
+  public static let rgb8 = PixelFormat(rawValue: RMLX_PIXELS_RGB8)
+  /// 4 bytes a pixel: red, green, blue, alpha. Alpha is not looked at.
+  public static let rgba8 = PixelFormat(rawValue: RMLX_PIXELS_RGBA8)
+  /// 4 bytes a pixel: blue, green, red, alpha. Alpha is not looked at.
+  public static let bgra8 = PixelFormat(rawValue: RMLX_PIXELS_BGRA8)
+  /// 1 byte a pixel: brightness.
+  public static let gray8 = PixelFormat(rawValue: RMLX_PIXELS_GRAY8)
+}
+
+/// An image for a prompt.
+///
+/// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
+/// what is wrong with them is thrown by ``Session/generate(_:_:)`` then. Copies share what was decoded, so keep the value
+/// while the conversation goes on.
+public struct ImageInput: Hashable, Sendable {
+  let source: MediaSource
+
+  /// An image file in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. Its EXIF orientation is applied.
+  public init(data: Data) {
+    source = MediaSource(.encoded(data, .image))
+  }
+
+  /// An image file: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. Its EXIF orientation is applied.
+  public init(url: URL) {
+    source = MediaSource(.file(url, .image))
+  }
+
+  /// Raw pixels; `rowStride` is the bytes from the beginning of a row to that of the next, 0 for rows without a gap.
+  public init(pixels: Data, width: Int, height: Int, rowStride: Int = 0, format: PixelFormat) {
+    source = MediaSource(.pixels(pixels, width: width, height: height, rowStride: rowStride, format: format))
+  }
+
+  private init(_ source: MediaSource) {
+    self.source = source
+  }
+
+  /// The same image in more or less detail: it takes at most 70, 140, 280, 560 or 1120 positions; 0 leaves the number to
+  /// the model.
+  public func softTokens(_ most: UInt32) -> ImageInput {
+    ImageInput(MediaSource(.budget(source, softTokens: most)))
+  }
+
+  /// Reads and decodes the image, and tells its size in pixels, the right way up.
+  public func size() async throws(RmlxError) -> (width: Int, height: Int) {
+    let source = source
+    return try await offPool(sharedQueue) { () throws(RmlxError) in
+      let image = try source.handle()
+      return (Int(rmlx_image_width(image.pointer)), Int(rmlx_image_height(image.pointer)))
+    }
+  }
+}

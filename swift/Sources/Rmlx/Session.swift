@@ -1,0 +1,159 @@
+import CRmlx
+import Foundation
+
+/// One conversation with a model: it holds what was evaluated so far, and at most one answer in the making.
+///
+/// A session has a thread of its own, which waits for the model; no call here blocks one of Swift's. It holds its model.
+/// Closing it, or letting go of it, stops an answer in the making and gives its memory back.
+public final class Session: Sendable {
+  private let core: SessionCore
+
+  /// Makes a session. Nothing is set up before it is first used, and what is wrong with `options` is thrown then.
+  public init(_ model: Model, options: SessionOptions = SessionOptions()) {
+    core = SessionCore(model, options)
+  }
+
+  deinit {
+    core.close(then: nil)
+  }
+
+  /// Answers a conversation.
+  ///
+  /// The sequence does nothing before it is gone through, and each time that it is gone through is an answer of its own.
+  /// Cancelling the task that goes through it, leaving the loop, or closing the session stops the model within a token.
+  ///
+  /// Going through it throws ``RmlxError``: ``RmlxError/Code/busy`` while another answer is in the making,
+  /// ``RmlxError/Code/invalidMedia``, ``RmlxError/Code/invalidPrompt``, ``RmlxError/Code/unsupported``,
+  /// ``RmlxError/Code/contextFull``, ``RmlxError/Code/invalidArgument`` for an option out of range, and
+  /// ``RmlxError/Code/cancelled`` when the task is cancelled.
+  public func generate(_ prompt: Prompt, _ options: GenerationOptions = GenerationOptions()) -> Events {
+    Events(session: self, prompt: prompt, options: options)
+  }
+
+  /// Answers a conversation, all at once.
+  ///
+  /// - Throws: What ``generate(_:_:)`` throws.
+  public func respond(
+    to prompt: Prompt, options: GenerationOptions = GenerationOptions()
+  ) async throws(RmlxError) -> Response {
+    var (text, reasoning, reason) = ("", "", Event.Reason.endOfTurn)
+    let events = generate(prompt, options).makeAsyncIterator()
+    while let event = try await events.next() {
+      text += event.text ?? ""
+      switch event {
+      case .reasoning(let token): reasoning += token.text
+      case .finish(let finish): reason = finish.reason
+      case .text, .toolCall, .progress: break
+      }
+    }
+    return Response(text: text, reasoning: reasoning, reason: reason, statistics: try statistics())
+  }
+
+  /// Ends the answer in the making within a token; its sequence then ends with ``Event/Reason/cancelled``. Without one it
+  /// does nothing.
+  public func cancel() {
+    core.cancel()
+  }
+
+  /// Forgets everything that the session holds. An answer in the making is dropped.
+  public func reset() async throws(RmlxError) {
+    cancel()
+    try await core.run { (session) throws(RmlxError) in
+      try check { error in rmlx_session_reset(session, error) }
+    }
+  }
+
+  /// The numbers of the last answer, or of the one in the making. This never waits.
+  public func statistics() throws(RmlxError) -> Statistics {
+    try core.statistics()
+  }
+
+  /// The logits that the token of the last event was sampled from, before any option had its effect: one number for each
+  /// id of the vocabulary.
+  public func logits() async throws(RmlxError) -> [Float] {
+    try await core.run { (session) throws(RmlxError) in
+      try readArray(zero: 0) { out, capacity, count, error in
+        rmlx_session_logits(session, out, capacity, count, error)
+      }
+    }
+  }
+
+  /// The token ids of the last prompt as they were evaluated, with those of its media in their places.
+  public func promptTokens() async throws(RmlxError) -> [UInt32] {
+    try await core.run { (session) throws(RmlxError) in
+      try readArray(zero: 0) { out, capacity, count, error in
+        rmlx_session_prompt_tokens(session, out, capacity, count, error)
+      }
+    }
+  }
+
+  /// Stops an answer in the making, and gives the session's memory back before it returns. Every other use throws
+  /// ``RmlxError/Code/closed`` from now on. Closing twice is fine.
+  public func close() async {
+    await withCheckedContinuation { continuation in
+      core.close { continuation.resume() }
+    }
+  }
+
+  func begin(_ prompt: Prompt, _ options: GenerationOptions) -> Consumer {
+    Consumer(Answer(self, core, prompt, options))
+  }
+}
+
+/// A whole answer.
+public struct Response: Hashable, Sendable {
+  /// The text of the answer.
+  public let text: String
+  /// What the model thought before it answered.
+  public let reasoning: String
+  /// Why it ended.
+  public let reason: Event.Reason
+  /// Its numbers.
+  public let statistics: Statistics
+}
+
+/// Numbers of an answer.
+public struct Statistics: Hashable, Sendable {
+  /// Positions of the prompt, those of its media included.
+  public let promptTokens: Int
+  /// How many of them the session already held, and did not evaluate again.
+  public let reusedTokens: Int
+  /// Tokens of the answer so far.
+  public let generatedTokens: Int
+  /// Positions of the prompt's images and sounds.
+  public let mediaTokens: Int
+  /// Positions that the session holds now.
+  public let heldTokens: Int
+  /// Bytes that it takes to hold them.
+  public let cacheBytes: Int
+  /// Rendering, tokenizing and placing.
+  public let prepareTime: Duration
+  /// Image and sound encoders.
+  public let encodeTime: Duration
+  /// Evaluation of the prompt, up to the first token.
+  public let prefillTime: Duration
+  /// From the submit to the first token.
+  public let firstTokenTime: Duration
+  /// From the first to the last token.
+  public let decodeTime: Duration
+
+  /// Tokens a second after the first one; nil before there are two.
+  public var tokensPerSecond: Double? {
+    let seconds = decodeTime / .seconds(1)
+    return generatedTokens > 1 && seconds > 0 ? Double(generatedTokens - 1) / seconds : nil
+  }
+
+  init(_ raw: rmlx_stats) {
+    promptTokens = Int(raw.prompt_tokens)
+    reusedTokens = Int(raw.reused_tokens)
+    generatedTokens = Int(raw.generated_tokens)
+    mediaTokens = Int(raw.media_tokens)
+    heldTokens = Int(raw.held_tokens)
+    cacheBytes = Int(raw.cache_bytes)
+    prepareTime = .milliseconds(raw.prepare_ms)
+    encodeTime = .milliseconds(raw.encode_ms)
+    prefillTime = .milliseconds(raw.prefill_ms)
+    firstTokenTime = .milliseconds(raw.first_token_ms)
+    decodeTime = .milliseconds(raw.decode_ms)
+  }
+}

@@ -1,0 +1,129 @@
+import CRmlx
+import Foundation
+
+/// What an image or a sound is made of.
+///
+/// Copies share it, so that it is read and decoded once, when it is first needed.
+final class MediaSource: Hashable, Sendable {
+  enum Origin: Sendable {
+    case encoded(Data, Kind)
+    case file(URL, Kind)
+    case pixels(Data, width: Int, height: Int, rowStride: Int, format: PixelFormat)
+    case samples([Float], channels: Int, sampleRate: Int)
+    /// Another image, to be shown in so many positions.
+    case budget(MediaSource, softTokens: UInt32)
+  }
+
+  enum Kind: Sendable {
+    case image
+    case audio
+  }
+
+  private let origin: Origin
+  private let decoded = Locked<Handle?>(nil)
+
+  init(_ origin: Origin) {
+    self.origin = origin
+  }
+
+  static func == (one: MediaSource, other: MediaSource) -> Bool { one === other }
+
+  func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+
+  /// The decoded medium. This reads files and decodes them, so it may take a while.
+  func handle() throws(RmlxError) -> Handle {
+    try decoded.withLock { decoded in
+      Result { () throws(RmlxError) in
+        if let decoded { return decoded }
+        let made = try make()
+        decoded = made
+        return made
+      }
+    }.get()
+  }
+
+  private func make() throws(RmlxError) -> Handle {
+    switch origin {
+    case .encoded(let data, let kind): try Self.decode(data, kind)
+    case .file(let url, let kind): try Self.decode(Self.read(url), kind)
+    case .pixels(let data, let width, let height, let rowStride, let format):
+      try Self.image(data, width: width, height: height, rowStride: rowStride, format: format)
+    case .samples(let samples, let channels, let sampleRate):
+      try Self.audio(samples, channels: channels, sampleRate: sampleRate)
+    case .budget(let image, let softTokens):
+      try Self.media { [image = try image.handle()] out, error in
+        rmlx_image_with_soft_token_budget(image.pointer, softTokens, out, error)
+      }
+    }
+  }
+
+  private static func read(_ url: URL) throws(RmlxError) -> Data {
+    guard url.isFileURL else {
+      throw RmlxError(.invalidArgument, "\(url) is not the URL of a file: fetch it, and pass its data")
+    }
+    do {
+      return try Data(contentsOf: url, options: .mappedIfSafe)
+    } catch {
+      let missing = (error as NSError).code == CocoaError.fileReadNoSuchFile.rawValue
+      throw RmlxError(
+        missing ? .notFound : .invalidMedia, "cannot read \(url.path): \(error.localizedDescription)",
+        details: ["path": .string(url.path)])
+    }
+  }
+
+  private static func decode(_ data: Data, _ kind: Kind) throws(RmlxError) -> Handle {
+    try media { out, error in
+      data.withUnsafeBytes { bytes in
+        // Of no bytes there may be no address, and C wants one.
+        let start = bytes.baseAddress ?? UnsafeRawPointer(out)
+        return switch kind {
+        case .image: rmlx_image_from_encoded(start, bytes.count, out, error)
+        case .audio: rmlx_audio_from_encoded(start, bytes.count, out, error)
+        }
+      }
+    }
+  }
+
+  private static func image(
+    _ data: Data, width: Int, height: Int, rowStride: Int, format: PixelFormat
+  ) throws(RmlxError) -> Handle {
+    guard let columns = UInt32(exactly: width), let rows = UInt32(exactly: height), rowStride >= 0 else {
+      throw RmlxError(.invalidArgument, "an image cannot be \(width) by \(height) pixels, \(rowStride) bytes a row")
+    }
+    return try media { out, error in
+      data.withUnsafeBytes { bytes in
+        var pixels = rmlx_pixels()
+        pixels.struct_size = MemoryLayout<rmlx_pixels>.size
+        pixels.data = bytes.baseAddress ?? UnsafeRawPointer(out)
+        pixels.size = bytes.count
+        pixels.row_stride = rowStride
+        pixels.width = columns
+        pixels.height = rows
+        pixels.format = format.rawValue
+        return rmlx_image_from_pixels(&pixels, out, error)
+      }
+    }
+  }
+
+  private static func audio(_ samples: [Float], channels: Int, sampleRate: Int) throws(RmlxError) -> Handle {
+    guard let width = UInt32(exactly: channels), let rate = UInt32(exactly: sampleRate), width > 0 else {
+      throw RmlxError(.invalidArgument, "a sound cannot have \(channels) channels at \(sampleRate) frames a second")
+    }
+    guard samples.count % channels == 0 else {
+      throw RmlxError(
+        .invalidArgument, "\(samples.count) samples do not make whole frames of \(channels) channels")
+    }
+    return try media { out, error in
+      rmlx_audio_from_pcm_f32(samples, samples.count / channels, width, rate, out, error)
+    }
+  }
+
+  private static func media(
+    _ make: (UnsafeMutablePointer<OpaquePointer?>, UnsafeMutablePointer<OpaquePointer?>) -> rmlx_status
+  ) throws(RmlxError) -> Handle {
+    var media: OpaquePointer?
+    try check { error in make(&media, error) }
+    guard let media else { throw RmlxError(.panic, "no medium was made") }
+    return Handle(media) { rmlx_media_release($0) }
+  }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import Testing
+
+@testable import Rmlx
+
+/// What the model answers, and how it streams.
+@Suite struct AnswerTests {
+  @Test func picturesAreUnderstood() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let answer = try await session.respond(to: "What colour is the circle? \(picture)", options: .greedy)
+    #expect(answer.text == "Red")
+    #expect(answer.reason == .endOfTurn)
+    #expect(answer.statistics.mediaTokens > 0)
+    let described = try await session.respond(to: ["\(picture)Describe the picture."].asPrompt, options: .greedy)
+    #expect(described.text == "A red circle on a blue background.")
+  }
+
+  @Test func soundsAreUnderstood() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let answer = try await session.respond(to: "\(voice)Which digit do you hear?", options: .greedy)
+    #expect(answer.text == "7")
+  }
+
+  @Test func laterTurnsReuseEarlierOnes() async throws {
+    let session = Session(try await Model.load(at: demo))
+    var prompt: Prompt = [.user([.image(picture), "What colour is the circle?"])]
+    let first = try await session.respond(to: prompt, options: .greedy)
+    #expect(first.text == "Red")
+    prompt.append(.assistant(Content(first.text)))
+    prompt.append(.user("What colour is the background?"))
+    let second = try await session.respond(to: prompt, options: .greedy)
+    #expect(second.text == "Blue")
+    // All but the end of the turn, where the template of an answered turn differs from that of one to be answered.
+    #expect(second.statistics.reusedTokens >= first.statistics.promptTokens - 8)
+  }
+
+  @Test func eventsStreamInOrder() async throws {
+    let session = Session(try await Model.load(at: demo))
+    var options = GenerationOptions.greedy
+    options.progressEvents = true
+    options.topLogprobs = 2
+    var (text, tokens, finished) = ("", [UInt32](), false)
+    for try await event in session.generate("What is the capital of France?", options) {
+      #expect(!finished)
+      switch event {
+      case .progress(let progress):
+        #expect(tokens.isEmpty && progress.done <= progress.total)
+      case .text(let token):
+        tokens.append(token.id)
+        #expect(token.topLogprobs.count == 2 && token.topLogprobs[0].id == token.id)
+        #expect(token.logprob == token.topLogprobs[0].logprob)
+      case .finish(let finish):
+        finished = true
+        #expect(finish.reason == .endOfTurn)
+      case .reasoning, .toolCall:
+        Issue.record("nothing was to be thought or called")
+      }
+      text += event.text ?? ""
+    }
+    #expect(finished)
+    #expect(text == "Paris")
+    #expect(try session.statistics().generatedTokens == tokens.count)
+    #expect(try await session.logits().count > 100)
+    let model = try await Model.load(at: demo)
+    #expect(try model.detokenize(tokens, skipSpecial: true) == "Paris")
+    #expect(try await session.promptTokens().count == model.countTokens("What is the capital of France?"))
+  }
+
+  @Test func thoughtsAreNotPartOfTheText() async throws {
+    let session = Session(try await Model.load(at: demo))
+    var options = GenerationOptions.greedy
+    options.thinking = true
+    let answer = try await session.respond(to: "Name the capital of France.", options: options)
+    #expect(answer.text.trimmingCharacters(in: .whitespacesAndNewlines) == "Paris")
+    #expect(answer.reasoning.contains("The question is about a capital."))
+    var pieces: [String] = []
+    for try await piece in session.generate("Name the capital of France.", options).text { pieces.append(piece) }
+    #expect(pieces.joined() == answer.text)
+    #expect(!pieces.contains(""))
+  }
+
+  @Test func optionsReachTheModel() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let short = try await session.respond(to: "Who are you?", options: GenerationOptions(maxTokens: 2, temperature: 0))
+    #expect(short.reason == .maxTokens && short.statistics.generatedTokens == 2)
+    let stopped = try await session.respond(
+      to: "Who are you?", options: GenerationOptions(temperature: 0, stop: ["demo"]))
+    #expect(stopped.reason == .stopString && stopped.text == "I am the rmlx ")
+    var forbidding = GenerationOptions.greedy
+    let model = try await Model.load(at: demo)
+    for token in try model.tokenize("Paris") { forbidding.logitBias[token] = -.infinity }
+    let other = try await session.respond(to: "What is the capital of France?", options: forbidding)
+    #expect(other.text != "Paris")
+    let system: Prompt = [.system("Answer in capital letters."), .user("Name the capital of France.")]
+    #expect(try await session.respond(to: system, options: .greedy).text == "PARIS")
+  }
+
+  @Test func eachPassIsAnAnswer() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let events = session.generate("What is the capital of France?", .greedy)
+    for _ in 0..<2 {
+      var text = ""
+      for try await piece in events.text { text += piece }
+      #expect(text == "Paris")
+    }
+  }
+
+  @Test func eightSessionsAnswerAtOnce() async throws {
+    let model = try await Model.load(at: demo)
+    let questions: [(Prompt, String)] = [
+      ("What is the capital of France?", "Paris"), ("\(picture)What colour is the circle?", "Red"),
+      ("\(voice)Which digit do you hear?", "7"), ("\(picture)What colour is the background?", "Blue"),
+    ]
+    try await withThrowingTaskGroup(of: (String, String).self) { group in
+      for index in 0..<8 {
+        group.addTask {
+          let (prompt, expected) = questions[index % questions.count]
+          let session = Session(model)
+          var text = ""
+          for _ in 0..<3 { text = try await session.respond(to: prompt, options: .greedy).text }
+          await session.close()
+          return (text, expected)
+        }
+      }
+      for try await (text, expected) in group { #expect(text == expected) }
+    }
+  }
+}
+
+extension [Content] {
+  fileprivate var asPrompt: Prompt { Prompt(map(Message.user)) }
+}

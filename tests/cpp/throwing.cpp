@@ -1,0 +1,223 @@
+// rmlx.hpp as it is by default: right answers about a picture and a sound, failures thrown, and everything given back,
+// however a loop over an answer ends.
+
+#include "check.hpp"
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+using rmlx::Event;
+using rmlx::Media;
+using rmlx::Model;
+using rmlx::Prompt;
+using rmlx::Session;
+
+namespace {
+
+static_assert(!std::is_copy_constructible_v<Model> && std::is_nothrow_move_constructible_v<Model>);
+static_assert(!std::is_copy_constructible_v<Session> && std::is_nothrow_move_constructible_v<Session>);
+static_assert(!std::is_copy_constructible_v<Media> && std::is_nothrow_move_constructible_v<Media>);
+static_assert(!std::is_copy_constructible_v<Prompt> && std::is_nothrow_move_constructible_v<Prompt>);
+static_assert(!std::is_copy_constructible_v<Event> && std::is_nothrow_move_constructible_v<Event>);
+static_assert(!std::is_copy_constructible_v<rmlx::Answer>);
+static_assert(std::is_nothrow_copy_constructible_v<rmlx::Error>, "an exception's copy must not throw");
+
+// The code of the rmlx::Error that the call throws; RMLX_OK if it throws none.
+template <typename Call>
+rmlx_status thrown(Call call) {
+    try {
+        call();
+    } catch (const rmlx::Error &error) {
+        CHECK(std::string(error.what()).size() > 0 && error.details_json().front() == '{');
+        return error.code();
+    }
+    return RMLX_OK;
+}
+
+Prompt question(const char *text) {
+    Prompt prompt;
+    prompt.user(text);
+    return prompt;
+}
+
+// Keeps the model busy for as long as it is allowed to.
+rmlx::GenerationOptions endless() {
+    rmlx::GenerationOptions options = greedy(100000);
+    options.ignore_eos = true;
+    return options;
+}
+
+void media_are_understood(const Model &model) {
+    Session session = Session::create(model);
+    Prompt prompt;
+    prompt.user(Media::image(read_file("models/demo/example.png")), "What colour is the circle?");
+    CHECK(session.respond(prompt, greedy(16)) == "Red");
+    prompt.assistant("Red");
+    prompt.user("What colour is the background?");
+    CHECK(session.respond(prompt, greedy(16)) == "Blue");
+    CHECK(session.stats().reused_tokens > 70);
+    Prompt heard;
+    heard.user(Media::audio(read_file("models/demo/example.wav")), "Which digit do you hear?");
+    CHECK(session.respond(heard, greedy(16)) == "7");
+}
+
+void pixels_and_samples_are_taken() {
+    const std::vector<std::uint8_t> bytes(4 * 6 * 3, 200);
+    rmlx_pixels pixels{};
+    pixels.data = bytes.data();
+    pixels.size = bytes.size();
+    pixels.width = 6;
+    pixels.height = 4;
+    pixels.format = RMLX_PIXELS_RGB8;
+    Media image = Media::image(pixels);
+    CHECK(image.kind() == RMLX_MEDIA_IMAGE && image.width() == 6 && image.height() == 4);
+    Media detailed = image.with_soft_token_budget(280);
+    Media shared = detailed.share();
+    CHECK(shared.get() == detailed.get());
+    const std::vector<float> samples(2 * 8000, 0.25f);
+    Media sound = Media::audio(samples.data(), 8000, 2, 8000);
+    CHECK(sound.kind() == RMLX_MEDIA_AUDIO && sound.seconds() > 0.99 && sound.seconds() < 1.01);
+}
+
+void events_come_in_order(const Model &model) {
+    Session session = Session::create(model);
+    rmlx::GenerationOptions options = greedy(32);
+    options.progress_events = true;
+    options.top_logprobs = 2;
+    std::string text;
+    std::vector<std::uint32_t> tokens;
+    bool finished = false;
+    for (const Event &event : session.generate(question("What is the capital of France?"), options)) {
+        CHECK(!finished);
+        if (auto progress = event.progress())
+            CHECK(tokens.empty() && progress->first <= progress->second);
+        if (auto token = event.token()) {
+            tokens.push_back(*token);
+            auto top = event.top_logprobs();
+            CHECK(top.size() == 2 && top[0].token == *token && top[0].logprob >= top[1].logprob);
+            CHECK(event.logprob() == top[0].logprob);
+        }
+        finished = event.is_finish();
+        CHECK(!finished || event.finish_reason() == RMLX_FINISH_END_OF_TURN);
+        text += event.text();
+    }
+    CHECK(finished && text == "Paris");
+    CHECK(session.stats().generated_tokens == tokens.size());
+    CHECK(model.detokenize(tokens, true) == "Paris");
+    CHECK(session.logits().size() > tokens.front());
+    CHECK(session.prompt_tokens().size() == model.count_tokens(question("What is the capital of France?")));
+}
+
+void a_loop_may_be_left(const Model &model) {
+    Session session = Session::create(model);
+    for (int round = 0; round < 3; round++) {
+        int seen = 0;
+        for (const Event &event : session.generate(question("Hello"), endless())) {
+            static_cast<void>(event);
+            if (++seen == 3)
+                break;
+        }
+        CHECK(seen == 3 && session.stats().generated_tokens < 8);
+    }
+    try {
+        for (const Event &event : session.generate(question("Hello"), endless())) {
+            static_cast<void>(event);
+            throw std::runtime_error("out of the loop");
+        }
+    } catch (const std::runtime_error &) {
+    }
+    { auto never_looked_at = session.generate(question("Hello"), endless()); }
+    CHECK(session.respond(question("What is the capital of France?"), greedy(16)) == "Paris");
+}
+
+void another_thread_cancels(const Model &model) {
+    Session session = Session::create(model);
+    std::atomic<bool> begun{false};
+    std::thread canceller([&] {
+        while (!begun)
+            std::this_thread::yield();
+        session.cancel();
+    });
+    rmlx_finish_reason reason = RMLX_FINISH_NONE;
+    for (const Event &event : session.generate(question("Hello"), endless())) {
+        begun = true;
+        reason = event.finish_reason();
+    }
+    canceller.join();
+    CHECK(reason == RMLX_FINISH_CANCELLED);
+}
+
+void failures_are_thrown(const Model &model) {
+    CHECK(thrown([] { static_cast<void>(Model::load("there is no such folder")); }) == RMLX_ERROR_NOT_FOUND);
+    CHECK(thrown([] { static_cast<void>(Media::image("no picture")); }) == RMLX_ERROR_INVALID_MEDIA);
+    CHECK(thrown([] { Prompt().add("no message"); }) == RMLX_ERROR_INVALID_ARGUMENT);
+    CHECK(thrown([] { Prompt().user("\xff"); }) == RMLX_ERROR_INVALID_ARGUMENT);
+    Session session = Session::create(model);
+    rmlx::GenerationOptions hot;
+    hot.temperature = 1000.0f;
+    CHECK(thrown([&] { session.respond(question("Hello"), hot); }) == RMLX_ERROR_INVALID_ARGUMENT);
+    auto answer = session.generate(question("Hello"), endless());
+    CHECK(thrown([&] { session.respond(question("Hello")); }) == RMLX_ERROR_BUSY);
+    rmlx::SessionOptions small;
+    small.context_length = 4;
+    Session cramped = Session::create(model, small);
+    CHECK(thrown([&] { cramped.respond(question("Hello")); }) == RMLX_ERROR_CONTEXT_FULL);
+}
+
+void loads_tell_how_far_they_are() {
+    rmlx::LoadOptions options;
+    std::vector<float> fractions;
+    options.progress = [&](float fraction) { fractions.push_back(fraction); };
+    options.device = RMLX_DEVICE_CPU;
+    static_cast<void>(Model::load(DEMO, options));
+    CHECK(!fractions.empty() && fractions.back() == 1.0f);
+    options.progress = [](float) { throw std::runtime_error("stop"); };
+    bool stopped = false;
+    try {
+        static_cast<void>(Model::load(DEMO, options));
+    } catch (const std::runtime_error &error) {
+        stopped = std::string(error.what()) == "stop";
+    }
+    CHECK(stopped);
+    rmlx::Cancel cancel;
+    cancel.trigger();
+    rmlx::LoadOptions cancelled;
+    cancelled.cancel = &cancel;
+    CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, cancelled)); }) == RMLX_ERROR_CANCELLED);
+    rmlx::LoadOptions limited;
+    limited.memory_limit = 1000;
+    CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, limited)); }) == RMLX_ERROR_OUT_OF_MEMORY);
+}
+
+void snapshots_are_described(const Model &model) {
+    CHECK(Model::inspect(DEMO).find("gemma4_unified") != std::string::npos);
+    CHECK(model.info_json().find("context_length") != std::string::npos);
+    CHECK(model.detokenize(model.tokenize("two words")) == "two words");
+    CHECK(model.render(question("Hello")).find("Hello") != std::string::npos);
+    Model shared = model.share();
+    CHECK(shared.get() == model.get());
+}
+
+} // namespace
+
+int main() {
+    loads_tell_how_far_they_are();
+    {
+        Model model = Model::load(DEMO);
+        snapshots_are_described(model);
+        media_are_understood(model);
+        pixels_and_samples_are_taken();
+        events_come_in_order(model);
+        a_loop_may_be_left(model);
+        another_thread_cancels(model);
+        failures_are_thrown(model);
+        CHECK(rmlx::memory_usage().active > 1000000);
+    }
+    rmlx::set_memory_limits(std::nullopt, 1 << 20);
+    rmlx::trim_memory();
+    CHECK(rmlx::memory_usage().active < 1000000);
+    return 0;
+}

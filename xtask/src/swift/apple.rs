@@ -1,0 +1,77 @@
+//! What is only for Apple's platforms, as far as it can be looked at here: its sources are type-checked against
+//! declarations, in `xtask/checks/apple`, of the parts of Apple's frameworks that they use. That the declarations are like
+//! the real ones is for a Mac to show.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Toolchain, package, scratch};
+use crate::paths;
+use crate::report::Report;
+
+/// In the order in which they need each other.
+const FRAMEWORKS: [&str; 7] =
+    ["CoreGraphics", "ImageIO", "CoreVideo", "CoreImage", "AVFAudio", "UIKit", "AppKit"];
+
+pub fn run(report: &mut Report, toolchain: &Toolchain) {
+    report.check("Swift sources for iOS, type-checked against stand-ins", || {
+        type_check(toolchain, "UIKit", "AppKit")
+    });
+    report.check("Swift sources for macOS, type-checked against stand-ins", || {
+        type_check(toolchain, "AppKit", "UIKit")
+    });
+    report.check("Swift example app, parsed", || {
+        let line = "swiftc -frontend -parse $(find Examples -name '*.swift')";
+        toolchain.run(&package(), &[], line)
+    });
+}
+
+fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
+    let folder = scratch("apple")?;
+    let modules = folder.join(with);
+    if modules.exists() {
+        fs::remove_dir_all(&modules)?;
+    }
+    fs::create_dir_all(&modules)?;
+    let stand_ins = paths::root().join("xtask/checks/apple");
+    let mut line = String::from("set -e\n");
+    for framework in FRAMEWORKS.iter().filter(|framework| **framework != without) {
+        let source = stand_ins.join(framework).with_extension("swift");
+        if source.is_file() {
+            line += &format!(
+                "swiftc -swift-version 6 -emit-module -parse-as-library -module-name {framework} -I '{0}' \
+                 -emit-module-path '{0}/{framework}.swiftmodule' '{1}'\n",
+                modules.display(),
+                source.display()
+            );
+        }
+    }
+    let sources = sources()?;
+    ensure!(sources.iter().any(|source| source.ends_with("ImageInput+CoreGraphics.swift")), "no sources");
+    line += &format!(
+        "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -module-name Rmlx -I '{}' \
+         -I Sources/CRmlx {}\n",
+        modules.display(),
+        sources.iter().map(|source| format!("'{}'", source.display())).collect::<Vec<_>>().join(" ")
+    );
+    toolchain.run(&package(), &[], &line)
+}
+
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![package().join("Sources/Rmlx")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() && path.extension().is_none() && !path.ends_with("Resources") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "swift") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,75 @@
+//! A package elsewhere that depends on the Swift package by its path, and whose program is the README's.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Toolchain, package, scratch};
+use crate::report::Report;
+use crate::{dist, paths};
+
+const MANIFEST: &str = r#"// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "Consumer",
+  platforms: [.macOS(.v14)],
+  dependencies: [.package(name: "Rmlx", path: "PACKAGE")],
+  targets: [
+    .executableTarget(name: "Ask", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    .target(name: "Tutorial", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+  ],
+  swiftLanguageModes: [.v6]
+)
+"#;
+
+pub fn run(report: &mut Report, toolchain: &Toolchain) {
+    report.check("SwiftPM consumer from a path", || from_a_path(toolchain));
+}
+
+fn from_a_path(toolchain: &Toolchain) -> Result<()> {
+    let folder = scratch("consumer")?;
+    let (program, tutorial) = (folder.join("Sources/Ask"), folder.join("Sources/Tutorial"));
+    for sources in [&program, &tutorial] {
+        fs::create_dir_all(sources)?;
+    }
+    fs::write(folder.join("Package.swift"), MANIFEST.replace("PACKAGE", &package().display().to_string()))?;
+    fs::write(program.join("main.swift"), example()?)?;
+    dist::copy(
+        &package().join("Sources/Rmlx/Rmlx.docc/Resources/describer-4.swift"),
+        &tutorial.join("Describer.swift"),
+    )?;
+    // As an installed library is found: SwiftPM reads the description that pkg-config reads.
+    let description = description(&folder, &toolchain.libraries[0])?;
+    let variables = [("PKG_CONFIG_PATH", description.display().to_string()), ("LIBRARY_PATH", String::new())];
+    let line = format!(
+        "swift build --scratch-path '{0}/build' >'{0}/log' 2>&1 || {{ cat '{0}/log'; exit 1; }}; \
+         cd '{1}' && '{0}/build/debug/Ask'",
+        folder.display(),
+        paths::root().display()
+    );
+    let answer = toolchain.capture(&folder, &variables, &line)?;
+    ensure!(answer.trim() == "A red circle on a blue background.", "the picture is not {answer:?}");
+    Ok(())
+}
+
+/// The Swift example of the README, as it is printed there.
+fn example() -> Result<String> {
+    let readme = fs::read_to_string(paths::root().join("README.md"))?;
+    let block = readme.split_once("\n```swift\n").and_then(|(_, rest)| rest.split_once("\n```\n"));
+    Ok(block.context("the README has no example in Swift")?.0.to_owned() + "\n")
+}
+
+fn description(folder: &Path, built: &Path) -> Result<std::path::PathBuf> {
+    let pkgconfig = folder.join("pkgconfig");
+    fs::create_dir_all(&pkgconfig)?;
+    let text = format!(
+        "Name: rmlx\nDescription: the library that was just built\nVersion: 0\n\
+         Cflags: -I{}/include\nLibs: -L{} -lrmlx\n",
+        paths::root().display(),
+        built.display()
+    );
+    fs::write(pkgconfig.join("rmlx.pc"), text)?;
+    Ok(pkgconfig)
+}
