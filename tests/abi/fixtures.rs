@@ -88,11 +88,17 @@ impl Case {
     }
 
     pub fn all() -> Vec<Self> {
-        let mut names: Vec<_> = fs::read_dir(path("golden"))
+        Self::of("")
+    }
+
+    /// Those in `golden/<kind>/`, or in `golden/` itself.
+    pub fn of(kind: &str) -> Vec<Self> {
+        let mut names: Vec<_> = fs::read_dir(path("golden").join(kind))
             .expect("golden cases")
             .filter_map(|entry| {
                 let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
-                name.strip_suffix(".json").map(str::to_owned)
+                name.strip_suffix(".json")
+                    .map(|name| if kind.is_empty() { name.to_owned() } else { format!("{kind}/{name}") })
             })
             .collect();
         names.sort();
