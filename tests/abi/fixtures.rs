@@ -56,6 +56,13 @@ enum Part {
     Text { text: String },
     Image { file: String, max_soft_tokens: Option<u32> },
     Audio { file: String },
+    Video { frames: Vec<Frame> },
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    file: String,
+    seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +121,13 @@ impl Case {
                 prompt = match part {
                     Part::Text { text } => prompt.text(text),
                     Part::Audio { file } => prompt.media(&Media::sound(&bytes(file)).expect("a sound")),
+                    Part::Video { frames } => {
+                        let image = |frame: &Frame| Media::image(&bytes(&frame.file)).expect("an image");
+                        let images: Vec<Media> = frames.iter().map(image).collect();
+                        let seconds: Vec<f64> = frames.iter().map(|frame| frame.seconds).collect();
+                        let images: Vec<&Media> = images.iter().collect();
+                        prompt.media(&Media::video(&images, &seconds).expect("a video"))
+                    }
                     Part::Image { file, max_soft_tokens } => {
                         let image = Media::image(&bytes(file)).expect("an image");
                         match max_soft_tokens {
