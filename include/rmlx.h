@@ -151,8 +151,8 @@ uint32_t rmlx_abi_version(void);
 /**
  * Whether the library that is running, on this machine, has a feature:
  *
- * - "image", "audio": pictures and sounds can be decoded (whether a model understands them is the
- *   model's matter: see rmlx_model_info_json)
+ * - "image", "audio": pictures and sounds can be decoded; "video": videos can be made of pictures
+ *   (whether a model understands them is the model's matter: see rmlx_model_info_json)
  * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
  * - "metal": this GPU is Apple's, through Metal
  *
@@ -497,10 +497,23 @@ rmlx_status rmlx_load_options_set_context_length(struct rmlx_load_options *optio
                                                  size_t positions,
                                                  rmlx_error **error);
 
-/* Images and sounds -------------------------------------------------------------------------------------- */
+/**
+ * Sets how many bytes of encoded images and sounds the model keeps, for all of its sessions together: a
+ * medium that is shown to it again, in another session or after a reset, is then not encoded again. The
+ * least recently used go first, and rmlx_memory_trim gives up all of them. 0 keeps none. Default: 64 MiB.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_media_cache(struct rmlx_load_options *options,
+                                              uint64_t bytes,
+                                              rmlx_error **error);
+
+/* Images, sounds and videos ------------------------------------------------------------------------------ */
 
 /**
- * An image or a sound, decoded and ready to be part of a prompt.
+ * An image, a sound or a video, decoded and ready to be part of a prompt.
  *
  * Thread-safe. It does not change. Two media of the same content are the same to a session, which
  * therefore does not evaluate a prompt's beginning again when an equal medium is made anew.
@@ -547,6 +560,9 @@ typedef int32_t rmlx_media_type;
 
 /** A sound. */
 #define RMLX_MEDIA_AUDIO 2
+
+/** A video: images and their times. */
+#define RMLX_MEDIA_VIDEO 3
 
 /** 3 bytes a pixel: red, green, blue. */
 #define RMLX_PIXELS_RGB8 1
@@ -599,7 +615,7 @@ rmlx_status rmlx_image_from_pixels(const struct rmlx_pixels *desc,
  *   own number
  * - `out`: gets a reference to the new image for you
  *
- * Errors: INVALID_ARGUMENT (another number, or `image` is a sound).
+ * Errors: INVALID_ARGUMENT (another number, or `image` is no image).
  *
  * Since: 0.1
  */
@@ -645,6 +661,49 @@ rmlx_status rmlx_audio_from_pcm_f32(const float *samples,
                                     rmlx_error **error);
 
 /**
+ * Makes the same sound again, to be cut into clips or not where a model takes only so many seconds at once
+ * (Gemma 4 with an audio tower: 30). Without this, a longer sound is an error of the submit, which states
+ * the limit and the length.
+ *
+ * Each clip takes a place of its own in the prompt, one right after the other. Nothing changes for a
+ * sound that is short enough, or for a model without such a limit.
+ *
+ * - `split`: whether it may be cut
+ * - `out`: gets a reference to the new sound for you
+ *
+ * Errors: INVALID_ARGUMENT (`audio` is no sound).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_audio_with_split(const struct rmlx_media *audio,
+                                  bool split,
+                                  struct rmlx_media **out,
+                                  rmlx_error **error);
+
+/**
+ * Makes a video of images and their times. Decoding a video file, and choosing a few of its frames, is
+ * yours to do: a frame or two a second, and some 30 in all, are what models are made for.
+ *
+ * The model is shown each frame's time, in minutes and seconds, and the frame. The frames take fewer
+ * positions than images by themselves: as many as the snapshot says of videos, or as many as
+ * rmlx_image_with_soft_token_budget gave them.
+ *
+ * - `frames`: `count` images, which the video shares
+ * - `timestamps_seconds`: `count` times from the beginning of the video, ascending
+ * - `out`: gets a reference for you
+ *
+ * Errors: INVALID_ARGUMENT (one of `frames` is no image); INVALID_MEDIA (no frame, or a time that is
+ * negative, not finite, or before that of the frame before).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_video_from_frames(const struct rmlx_media *const *frames,
+                                   const double *timestamps_seconds,
+                                   size_t count,
+                                   struct rmlx_media **out,
+                                   rmlx_error **error);
+
+/**
  * Adds a reference.
  *
  * Returns: `media`; NULL for NULL.
@@ -672,7 +731,7 @@ rmlx_media_type rmlx_media_kind(const struct rmlx_media *media);
 /**
  * The width of an image in pixels, the right way up.
  *
- * Returns: 0 for NULL and for a sound.
+ * Returns: 0 for NULL and for everything that is no image.
  *
  * Since: 0.1
  */
@@ -681,7 +740,7 @@ uint32_t rmlx_image_width(const struct rmlx_media *image);
 /**
  * The height of an image in pixels, the right way up.
  *
- * Returns: 0 for NULL and for a sound.
+ * Returns: 0 for NULL and for everything that is no image.
  *
  * Since: 0.1
  */
@@ -690,7 +749,7 @@ uint32_t rmlx_image_height(const struct rmlx_media *image);
 /**
  * How long a sound is, in seconds.
  *
- * Returns: 0 for NULL and for an image.
+ * Returns: 0 for NULL and for everything that is no sound.
  *
  * Since: 0.1
  */
@@ -1551,6 +1610,11 @@ typedef struct rmlx_stats {
     double first_token_ms;
     /** From the first to the last token. */
     double decode_ms;
+    /**
+     * How many images, sounds and frames of the prompt were encoded. The others were held by the
+     * session, or kept by the model (see rmlx_load_options_set_media_cache).
+     */
+    uint64_t encoded_media;
 } rmlx_stats;
 
 /**
@@ -1582,6 +1646,11 @@ typedef struct rmlx_memory_usage {
     uint64_t peak;
     /** Above this, MLX gives its cache back and waits for running work before it takes more. */
     uint64_t limit;
+    /**
+     * Of what is in use: encoded images and sounds that models keep, so that they need not encode them
+     * again.
+     */
+    uint64_t media;
 } rmlx_memory_usage;
 
 /**
@@ -1609,8 +1678,8 @@ rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error 
 rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, rmlx_error **error);
 
 /**
- * Gives the memory that MLX keeps to be used again back to the system, for example when the system
- * warns that memory is short.
+ * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
+ * sounds that models keep, for example when the system warns that memory is short.
  *
  * Errors: BACKEND.
  *

@@ -7,7 +7,6 @@
 - resize.txt: `width height to_width to_height seed hash`: FNV-1a 64 of Pillow's bicubic resize of noise(seed).
 - gemma4_sizes.txt: `width height soft_tokens to_width to_height` (0 0: refused), by transformers.
 - images.txt and the image files in it: `file width height hash` of Pillow's RGB pixels.
-- gemma4_mel.f32: every 7th frame of the log-mel features of chord(16060), by transformers, little-endian.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
 
 The tests need none of these packages: the files are committed.
@@ -21,7 +20,6 @@ import lameenc
 import numpy as np
 import soundfile
 from PIL import Image
-from transformers.models.gemma4.feature_extraction_gemma4 import Gemma4AudioFeatureExtractor
 from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "src/media/testdata"
@@ -115,22 +113,6 @@ def image_lines():
     plain.convert("CMYK").save(OUT / "cmyk.jpg", quality=90)
 
 
-def chord(frames):
-    def part(hertz, i):
-        return math.sin(2 * math.pi * hertz / 16000 * i)
-
-    levels = noise(frames, 2)
-    values = [0.3 * part(440, i) + 0.2 * part(3100, i) + 0.01 * (levels[i] / 128 - 1) for i in range(frames)]
-    return np.array(values, np.float32)
-
-
-def write_mel():
-    features = Gemma4AudioFeatureExtractor()([chord(16060)])
-    valid = features["input_features"][0][features["input_features_mask"][0]]
-    assert valid.shape == (100, 128)
-    (OUT / "gemma4_mel.f32").write_bytes(valid[::7].astype("<f4").tobytes())
-
-
 def write_tones():
     rate = 44100
     tone = 0.5 * np.sin(2 * math.pi * 440 * np.arange(rate // 2) / rate)
@@ -151,7 +133,6 @@ def main():
     for name, lines in (("resize", resize_lines()), ("gemma4_sizes", size_lines()), ("images", image_lines())):
         (OUT / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
     write_tones()
-    write_mel()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ pub extern "C" fn rmlx_abi_version() -> u32 {
 
 /// Whether the library that is running, on this machine, has a feature:
 ///
-/// - "image", "audio": pictures and sounds can be decoded (whether a model understands them is the
-///   model's matter: see rmlx_model_info_json)
+/// - "image", "audio": pictures and sounds can be decoded; "video": videos can be made of pictures
+///   (whether a model understands them is the model's matter: see rmlx_model_info_json)
 /// - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
 /// - "metal": this GPU is Apple's, through Metal
 ///
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn rmlx_has_feature(name: *const c_char) -> bool {
         // SAFETY: the caller passes NULL or a NUL-terminated text.
         let name = unsafe { c_text(name, "name") };
         match name {
-            Ok("image" | "audio") => true,
+            Ok("image" | "audio" | "video") => true,
             Ok("gpu") => default_device() == Device::Gpu,
             Ok("metal") => cfg!(target_vendor = "apple") && default_device() == Device::Gpu,
             _ => false,

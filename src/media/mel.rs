@@ -196,9 +196,11 @@ fn filters(bands: usize, low: f64, high: f64) -> Vec<Filter> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
-    use super::super::testing::{testdata, tone};
+    use super::super::testing::tone;
     use super::*;
     use crate::error::Code;
 
@@ -223,19 +225,24 @@ mod tests {
         }
     }
 
-    /// Every 7th frame of a known sound, from the reference; tools/media_vectors.py writes the file.
+    /// The features that tests/fixtures keep of two sounds, one of them resampled.
     #[test]
     fn frames_are_the_references() {
-        let bytes = testdata("gemma4_mel.f32").0;
-        let expected: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        let samples = super::super::testing::chord(16_060);
-        let frames = MelFrontEnd::from_config(None).unwrap().frames(&samples).unwrap();
-        assert_eq!((frames.count, frames.bands), (100, 128));
-        let found: Vec<f32> = frames.values.chunks(128).step_by(7).flatten().copied().collect();
-        assert_eq!(found.len(), expected.len());
-        let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // The reference transforms in f32: 1e-7 of the loudest bin, against a floor of 1e-3.
-        assert!(worst < 2e-4, "{worst}");
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        for (case, sound, count) in [("audio_16060", "glide.wav", 100), ("audio_stereo", "stereo.wav", 0)] {
+            let golden = std::fs::read(fixtures.join(format!("golden/e2b/{case}.safetensors"))).unwrap();
+            let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
+            let expected = golden.tensor("mel/0").unwrap();
+            let values = expected.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+            let sound = Audio::decode(&std::fs::read(fixtures.join("media").join(sound)).unwrap()).unwrap();
+            let frames = MelFrontEnd::from_config(None).unwrap().frames(sound.samples()).unwrap();
+            assert_eq!(expected.shape(), [frames.count, frames.bands]);
+            assert!(count == 0 || frames.count == count);
+            let worst = frames.values.iter().zip(values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{case}: {worst:.1e}");
+            // The reference transforms in f32: 1e-7 of the loudest bin, against a floor of 1e-3.
+            assert!(worst < 1e-3, "{case}: {worst}");
+        }
     }
 
     #[test]

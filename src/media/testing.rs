@@ -81,14 +81,6 @@ pub(super) fn tone(hertz: f64, rate: u32, frames: usize) -> Vec<f32> {
     (0..frames).map(|i| (0.5 * (step * i as f64).sin()) as f32).collect()
 }
 
-/// Two tones and a little noise at 16 kHz; tools/media_vectors.py has the same.
-pub(super) fn chord(frames: usize) -> Vec<f32> {
-    let part = |hertz: f64, i: usize| (std::f64::consts::TAU * hertz / 16_000.0 * i as f64).sin();
-    let noise = noise(frames, 2);
-    let level = |i: usize| 0.01 * (f64::from(noise[i]) / 128.0 - 1.0);
-    (0..frames).map(|i| (0.3 * part(440.0, i) + 0.2 * part(3_100.0, i) + level(i)) as f32).collect()
-}
-
 /// The amplitude of the part of a 16 kHz sound at `hertz`.
 pub(super) fn level(samples: &[f32], hertz: f64) -> f64 {
     let step = std::f64::consts::TAU * hertz / 16_000.0;

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mlx_rs::Array;
 use mlx_rs::transforms::eval;
 use serde_json::Value;
 
 use super::{Architecture, Chunk, LanguageModel, SoftTokens, architecture};
-use crate::media::{Audio, Image, Media};
+use crate::media::{Audio, Image, Media, MediaKind, Video, VideoFrame};
 use crate::nn::Device;
 use crate::nn::cache::Cache;
 use crate::nn::testing::host;
+use crate::prompt::SoftBlock;
 use crate::snapshot::Snapshot;
 
 /// Logits may be this far off, in standard deviations of the reference's row.
@@ -61,7 +63,9 @@ struct Case {
     json: Value,
     tensors: std::collections::HashMap<String, Array>,
     ids: Vec<i32>,
-    media: Vec<(Media, Range<usize>)>,
+    media: Vec<Arc<Media>>,
+    /// Where their soft tokens are, each frame of a video by itself.
+    spans: Vec<Range<usize>>,
 }
 
 /// The cases in `golden/`, or in `golden/<kind>/`.
@@ -70,25 +74,34 @@ fn cases(kind: &str) -> Vec<Case> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .filter(|path| !path.file_stem().unwrap().to_string_lossy().starts_with("video"))
         .collect();
     names.sort();
     names.iter().map(|path| case(path)).collect()
 }
 
+/// A part of a message that is not text.
+fn medium(part: &Value) -> Media {
+    let bytes = |part: &Value| std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
+    let image = |part: &Value| {
+        let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
+        Image::decode(&bytes(part)).unwrap().with_soft_token_budget(budget).unwrap()
+    };
+    match part["type"].as_str().unwrap() {
+        "image" => Media::Image(image(part)),
+        "audio" => Media::Audio(Audio::decode(&bytes(part)).unwrap()),
+        _ => {
+            let frames = part["frames"].as_array().unwrap().iter();
+            let frames = frames
+                .map(|frame| VideoFrame { image: image(frame), seconds: frame["seconds"].as_f64().unwrap() });
+            Media::Video(Video::from_frames(frames.collect()).unwrap())
+        }
+    }
+}
+
 fn case(path: &Path) -> Case {
     let json = json(path);
     let parts = json["messages"].as_array().unwrap().iter().flat_map(|m| m["parts"].as_array().unwrap());
-    let files = parts.filter(|part| part["type"] != "text").map(|part| {
-        let bytes = std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
-        match part["type"].as_str().unwrap() {
-            "image" => {
-                let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
-                Media::Image(Image::decode(&bytes).unwrap().with_soft_token_budget(budget).unwrap())
-            }
-            _ => Media::Audio(Audio::decode(&bytes).unwrap()),
-        }
-    });
+    let media = parts.filter(|part| part["type"] != "text").map(|part| Arc::new(medium(part)));
     let spans = json["media"].as_array().unwrap().iter().map(|m| {
         let begin = m["begin"].as_u64().unwrap() as usize + 1;
         begin..begin + m["soft_tokens"].as_u64().unwrap() as usize
@@ -97,7 +110,8 @@ fn case(path: &Path) -> Case {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
         tensors: Array::load_safetensors(path.with_extension("safetensors")).unwrap(),
         ids: json["prompt_ids"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i32).collect(),
-        media: files.zip(spans).collect(),
+        media: media.collect(),
+        spans: spans.collect(),
         json,
     }
 }
@@ -106,27 +120,44 @@ fn ids(values: &[i32]) -> Array {
     Array::from_slice(values, &[values.len() as i32])
 }
 
+/// A medium, or a frame of a video, and where its soft tokens go.
+struct Part {
+    media: Arc<Media>,
+    at: Range<usize>,
+    soft: SoftTokens,
+}
+
+fn encode(loaded: &Loaded, case: &Case) -> Vec<Part> {
+    let layout = loaded.architecture.layout();
+    let blocks: Vec<_> = case.media.iter().flat_map(|media| layout.blocks(media).unwrap()).collect();
+    assert_eq!(blocks.len(), case.spans.len(), "{}", case.name);
+    let part = |(block, at): (SoftBlock, &Range<usize>)| {
+        assert_eq!(block.count, at.len(), "{}", case.name);
+        assert_eq!(block.soft as i32, case.ids[at.start]);
+        let around = (block.before[0] as i32, block.after[0] as i32);
+        assert_eq!(around, (case.ids[at.start - 1], case.ids[at.end]));
+        let soft = loaded.model.encode(&block.media).unwrap();
+        eval(soft.arrays()).unwrap();
+        assert_eq!(soft.features.dim(0) as usize, at.len());
+        Part { media: block.media, at: at.clone(), soft }
+    };
+    blocks.into_iter().zip(&case.spans).map(part).collect()
+}
+
 /// Prefills the prompt in chunks of `size` that split no medium, and gives the last row's logits.
-fn prefill(loaded: &Loaded, case: &Case, size: usize, cache: &mut Cache) -> Vec<f32> {
-    let soft: Vec<(Range<usize>, SoftTokens)> =
-        case.media.iter().map(|(media, at)| (at.clone(), loaded.model.encode(media).unwrap())).collect();
+fn prefill(loaded: &Loaded, case: &Case, parts: &[Part], size: usize, cache: &mut Cache) -> Vec<f32> {
     let mut start = 0;
     let mut logits = None;
     while start < case.ids.len() {
         let mut end = (start + size).min(case.ids.len());
-        if let Some((_, at)) = case.media.iter().find(|(_, at)| at.start < end && end < at.end) {
-            end = at.end;
+        if let Some(part) = parts.iter().find(|part| part.at.start < end && end < part.at.end) {
+            end = part.at.end;
         }
-        let inside = |at: &Range<usize>| at.start >= start && at.end <= end;
-        let shift = |at: &Range<usize>| at.start - start..at.end - start;
-        let here: Vec<_> =
-            soft.iter().filter(|(at, _)| inside(at)).map(|(at, t)| (shift(at), t.clone())).collect();
-        let blocks: Vec<_> = case
-            .media
-            .iter()
-            .filter(|(media, at)| matches!(media, Media::Image(_)) && inside(at))
-            .map(|(_, at)| shift(at))
-            .collect();
+        let inside = || parts.iter().filter(|part| part.at.start >= start && part.at.end <= end);
+        let shift = |part: &Part| part.at.start - start..part.at.end - start;
+        let here: Vec<_> = inside().map(|part| (shift(part), part.soft.clone())).collect();
+        let images = inside().filter(|part| part.media.kind() == MediaKind::Image);
+        let blocks: Vec<_> = images.map(shift).collect();
         let ids = ids(&case.ids[start..end]);
         logits =
             Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());
@@ -151,22 +182,12 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// The soft tokens' rows that the fixture keeps; the worst distance, relative to their own size.
-fn check_soft(loaded: &Loaded, case: &Case, result: &Value) -> f32 {
+fn check_soft(loaded: &Loaded, case: &Case, parts: &[Part], result: &Value) -> f32 {
     let mut worst = 0f32;
-    for (i, (media, at)) in case.media.iter().enumerate() {
-        let blocks = loaded.architecture.layout().blocks(&std::sync::Arc::new(media.clone())).unwrap();
-        let [block] = &blocks[..] else { panic!("{} has {} blocks", case.name, blocks.len()) };
-        assert_eq!(block.count, at.len(), "{}", case.name);
-        assert_eq!(block.soft as i32, case.ids[at.start]);
-        assert_eq!(
-            (block.before[0] as i32, block.after[0] as i32),
-            (case.ids[at.start - 1], case.ids[at.end])
-        );
-        let tokens = loaded.model.encode(media).unwrap();
-        assert_eq!(tokens.features.dim(0) as usize, at.len());
+    for (i, part) in parts.iter().enumerate() {
         let expected = &case.tensors[&format!("{}/soft/{i}", loaded.key)];
         let rows: Vec<i32> = numbers(&result["soft_rows"][i]).iter().map(|r| *r as i32).collect();
-        let found = host(&tokens.features.take_axis(ids(&rows), 0).unwrap());
+        let found = host(&part.soft.features.take_axis(ids(&rows), 0).unwrap());
         let expected = host(expected);
         let size = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-6);
         worst = worst.max(distance(&found, &expected, size));
@@ -203,19 +224,20 @@ fn check_greedy(
 
 fn check(loaded: &Loaded, case: &Case) -> Option<(f32, f32)> {
     let result = case.json["results"].get(&loaded.key)?;
-    if !case.media.iter().all(|(media, _)| loaded.architecture.modalities().contains(&media.kind())) {
+    if !case.media.iter().all(|media| loaded.architecture.modalities().contains(&media.kind())) {
         return None;
     }
     let sigma = result["sigma"].as_f64().unwrap() as f32;
     let expected = host(&case.tensors[&format!("{}/logits", loaded.key)]);
-    let soft = check_soft(loaded, case, result);
+    let parts = encode(loaded, case);
+    let soft = check_soft(loaded, case, &parts, result);
     let mut cache = loaded.model.new_cache();
-    let logits = prefill(loaded, case, usize::MAX / 2, &mut cache);
+    let logits = prefill(loaded, case, &parts, usize::MAX / 2, &mut cache);
     let off = distance(&logits, &expected, sigma);
     let same = check_greedy(loaded, case, result, sigma, &logits, &mut cache);
     println!("{:22} {:26} logits {off:.1e} sigma, soft {soft:.1e}, greedy {same}", loaded.folder, case.name);
     for size in [1, 7, 50] {
-        let chunked = prefill(loaded, case, size, &mut loaded.model.new_cache());
+        let chunked = prefill(loaded, case, &parts, size, &mut loaded.model.new_cache());
         assert!(distance(&chunked, &logits, sigma) < 2e-4, "{} in chunks of {size}", case.name);
     }
     Some((off, soft))

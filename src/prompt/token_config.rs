@@ -27,6 +27,9 @@ pub(super) struct TokenConfig {
 const GROUPS: [&str; 3] =
     ["additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"];
 
+/// What transformers' processors make a special token of whatever the files say, if the vocabulary has it.
+const MADE_SPECIAL: &str = "<|video|>";
+
 /// Reads a JSON file of the snapshot; `None` where it does not exist.
 pub(super) fn read_json(dir: &Path, name: &str) -> Result<Option<Value>> {
     let text = match std::fs::read_to_string(dir.join(name)) {
@@ -133,11 +136,12 @@ impl TokenConfig {
             }
         }
         let listed: BTreeSet<String> = self.added.values().map(|t| t.content.clone()).collect();
-        for spelling in self.special.difference(&listed) {
+        let named = self.special.difference(&listed).map(String::as_str);
+        for spelling in named.chain((!self.special.contains(MADE_SPECIAL)).then_some(MADE_SPECIAL)) {
             let id = tokenizer.token_to_id(spelling);
             let flagged = id.and_then(|id| known.get(&id)).is_some_and(|t| t.special);
             if id.is_some() && !flagged {
-                missing.push(AddedToken::from(spelling.as_str(), true));
+                missing.push(AddedToken::from(spelling, true));
             }
         }
         if !missing.is_empty() {

@@ -276,6 +276,17 @@ mod tests {
     }
 
     #[test]
+    fn the_videos_placeholder_is_special_though_no_file_says_so() {
+        let mut json = gemma_tokenizer();
+        let id = json["model"]["vocab"]["<|video|>"].as_u64().unwrap() as u32;
+        json["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "<|video|>");
+        let t = tokenizer(&json, json!({}));
+        assert_eq!((t.control_id("<|video|>"), t.encode("a<|video|>", true).unwrap()[1]), (Some(id), id));
+        json["model"]["vocab"].as_object_mut().unwrap().remove("<|video|>");
+        assert_eq!(tokenizer(&json, json!({})).token_id("<|video|>"), None);
+    }
+
+    #[test]
     fn our_own_steps_give_what_the_tokenizer_gives() {
         let fragments = [
             "<|turn>",

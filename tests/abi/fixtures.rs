@@ -56,6 +56,13 @@ enum Part {
     Text { text: String },
     Image { file: String, max_soft_tokens: Option<u32> },
     Audio { file: String },
+    Video { frames: Vec<Frame> },
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    file: String,
+    seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -88,11 +95,17 @@ impl Case {
     }
 
     pub fn all() -> Vec<Self> {
-        let mut names: Vec<_> = fs::read_dir(path("golden"))
+        Self::of("")
+    }
+
+    /// Those in `golden/<kind>/`, or in `golden/` itself.
+    pub fn of(kind: &str) -> Vec<Self> {
+        let mut names: Vec<_> = fs::read_dir(path("golden").join(kind))
             .expect("golden cases")
             .filter_map(|entry| {
                 let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
-                name.strip_suffix(".json").map(str::to_owned)
+                name.strip_suffix(".json")
+                    .map(|name| if kind.is_empty() { name.to_owned() } else { format!("{kind}/{name}") })
             })
             .collect();
         names.sort();
@@ -108,6 +121,13 @@ impl Case {
                 prompt = match part {
                     Part::Text { text } => prompt.text(text),
                     Part::Audio { file } => prompt.media(&Media::sound(&bytes(file)).expect("a sound")),
+                    Part::Video { frames } => {
+                        let image = |frame: &Frame| Media::image(&bytes(&frame.file)).expect("an image");
+                        let images: Vec<Media> = frames.iter().map(image).collect();
+                        let seconds: Vec<f64> = frames.iter().map(|frame| frame.seconds).collect();
+                        let images: Vec<&Media> = images.iter().collect();
+                        prompt.media(&Media::video(&images, &seconds).expect("a video"))
+                    }
                     Part::Image { file, max_soft_tokens } => {
                         let image = Media::image(&bytes(file)).expect("an image");
                         match max_soft_tokens {

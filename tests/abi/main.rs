@@ -11,6 +11,7 @@ mod demo_model;
 mod fixtures;
 mod golden;
 mod harness;
+mod kinds;
 mod lifetimes;
 mod loading;
 mod memory;

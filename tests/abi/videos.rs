@@ -92,3 +92,40 @@ fn a_video_without_sense_is_refused() {
         assert_eq!(refused(seconds).code, RMLX_ERROR_INVALID_MEDIA, "{seconds:?}");
     }
 }
+
+#[test]
+fn a_sound_longer_than_the_model_takes_is_refused_or_cut() {
+    let model = Model::load(fixtures::path("e2b-bf16-hf")).expect("a model");
+    let samples: Vec<f32> = (0..496_060).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
+    let sound = Media::pcm(&samples, 16_000).expect("a sound");
+    let session = Session::new(&model);
+    let failure = session.submit(&about(&sound), &Options::endless(1)).err().expect("an error");
+    assert_eq!(failure.code, RMLX_ERROR_INVALID_MEDIA);
+    assert!(
+        failure.message.contains("31.00 seconds") && failure.message.contains("30 seconds"),
+        "{failure:?}"
+    );
+    let cut = sound.with_split().expect("a sound");
+    session.answer(&about(&cut), &Options::endless(1));
+    assert_eq!((session.stats().media_tokens, session.stats().encoded_media), (775, 2));
+    // The clips as the host itself could cut them.
+    let row = |prompt: &Prompt| Session::new(&model).answer(prompt, &Options::endless(1)).first_row;
+    let [first, second] =
+        [&samples[..480_000], &samples[480_000..]].map(|s| Media::pcm(s, 16_000).expect("a sound"));
+    let apart =
+        Prompt::new().message("user").text("Look: ").media(&first).media(&second).text(" What is it?");
+    assert_eq!(row(&about(&cut)), row(&apart));
+    let short = Media::pcm(&samples[..160], 16_000).expect("a sound");
+    let failure = session.submit(&about(&short), &Options::endless(1)).err().expect("an error");
+    assert!(failure.message.contains("at least 161"), "{failure:?}");
+}
+
+#[test]
+fn a_model_that_only_sees_takes_no_sound() {
+    let model = Model::load(fixtures::path("moe-bf16-hf")).expect("a model");
+    let modalities = &model.info()["modalities"];
+    assert_eq!(*modalities, serde_json::json!(["text", "image", "video"]));
+    let sound = Media::pcm(&[0.1; 1600], 16_000).expect("a sound");
+    let failure = Session::new(&model).submit(&about(&sound), &Options::endless(1)).err().expect("an error");
+    assert_eq!(failure.code, RMLX_ERROR_UNSUPPORTED);
+}

@@ -15,7 +15,7 @@ static void statuses_have_names(void) {
 static void versions_agree(void) {
     CHECK(rmlx_abi_version() == RMLX_ABI_VERSION);
     CHECK(strchr(rmlx_version(), '.') != NULL);
-    CHECK(rmlx_has_feature("image") && rmlx_has_feature("audio"));
+    CHECK(rmlx_has_feature("image") && rmlx_has_feature("audio") && rmlx_has_feature("video"));
     CHECK(!rmlx_has_feature("") && !rmlx_has_feature("telepathy") && !rmlx_has_feature("\xFF"));
     if (rmlx_has_feature("metal"))
         CHECK(rmlx_has_feature("gpu"));

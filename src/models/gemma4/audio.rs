@@ -48,6 +48,9 @@ impl AudioConfig {
         }
         // The reference labels distances differently for other combinations than these.
         let reach = s.usize_or("attention_chunk_size", 12)?;
+        if reach == 0 {
+            return Err(s.wrong("attention_chunk_size", &json!(0), "at least 1"));
+        }
         if s.usize_or("attention_context_left", 13)? != reach + 1 {
             return Err(unsupported(s, "attention_context_left"));
         }
@@ -194,5 +197,50 @@ impl Convolution {
         let x = self.norm.forward(&conv2d(x, &self.weight, (2, 2), (1, 1), None, None)?)?;
         let zero = Array::from_f32(0.0).as_dtype(x.dtype())?;
         Ok(maximum(x, zero)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use serde_json::Value;
+
+    fn with(key: &str, value: Value) -> Result<AudioConfig> {
+        let mut config = json!({
+            "model_type": "gemma4_audio", "hidden_size": 1024, "num_hidden_layers": 12, "num_attention_heads": 8,
+            "hidden_act": "silu", "subsampling_conv_channels": [128, 32], "conv_kernel_size": 5, "residual_weight": 0.5,
+            "attention_chunk_size": 12, "attention_context_left": 13, "attention_context_right": 0,
+            "attention_logit_cap": 50.0, "use_clipped_linears": true, "rms_norm_eps": 1e-6, "output_proj_dims": 1536,
+        });
+        config[key] = value;
+        AudioConfig::read(&Section::root(&config)?)
+    }
+
+    #[test]
+    fn the_published_configuration_is_read() {
+        let config = with("gradient_clipping", json!(1e10)).unwrap();
+        assert_eq!((config.hidden_size, config.layers, config.heads, config.head_dim()), (1024, 12, 8, 128));
+        assert_eq!((config.channels, config.kernel, config.reach), ([128, 32], 5, 12));
+        assert_eq!((config.logit_cap, config.residual_weight, config.output_size), (50.0, 0.5, 1536));
+        assert!(config.clipped);
+    }
+
+    #[test]
+    fn bad_keys_are_named() {
+        for (key, value, code) in [
+            ("hidden_size", Value::Null, Code::InvalidSnapshot),
+            ("num_attention_heads", json!(7), Code::InvalidSnapshot),
+            ("subsampling_conv_channels", json!([128]), Code::InvalidSnapshot),
+            ("subsampling_conv_channels", json!([128, 0]), Code::InvalidSnapshot),
+            ("hidden_act", json!("relu"), Code::Unsupported),
+            ("attention_context_left", json!(12), Code::Unsupported),
+            ("attention_context_right", json!(1), Code::Unsupported),
+        ] {
+            let error = with(key, value).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.message().contains(key), "{error}");
+        }
+        assert!(with("attention_chunk_size", json!(0)).is_err());
     }
 }

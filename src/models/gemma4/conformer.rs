@@ -273,3 +273,42 @@ impl LightConvolution {
 fn silu(x: &Array) -> Result<Array> {
     Ok(x.multiply(sigmoid(x)?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::testing::{close, host, random};
+
+    #[test]
+    fn a_frame_sees_itself_and_those_just_before_it() {
+        let (reach, count) = (4usize, 10usize);
+        let distances = Distances { encodings: Array::from_f32(0.0), reach };
+        let mask = distances.mask(count as i32).unwrap();
+        assert_eq!(mask.shape(), [3, 4, 8]);
+        let mask = host(&mask);
+        for frame in 0..count {
+            let (block, row) = (frame / reach, frame % reach);
+            for column in 0..2 * reach {
+                let key = (block * reach + column) as i64 - reach as i64;
+                let seen = key >= 0 && key <= frame as i64 && key > frame as i64 - reach as i64;
+                let added = mask[(block * reach + row) * 2 * reach + column];
+                assert_eq!(added, if seen { 0.0 } else { HIDDEN }, "frame {frame}, key {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn scores_by_distance_move_to_their_keys() {
+        let (reach, blocks) = (3usize, 2usize);
+        let by_distance = random(&[1, blocks as i32, reach as i32, reach as i32 + 1], 5);
+        let (from, to) = (host(&by_distance), host(&by_key(&by_distance).unwrap()));
+        for row in 0..blocks * reach {
+            for place in 0..=reach {
+                // The first place is the largest distance, which is the column of the row's own number.
+                let column = row % reach + place;
+                let found = to[row * 2 * reach + column];
+                close(&[found], &[from[row * (reach + 1) + place]], 0.0);
+            }
+        }
+    }
+}

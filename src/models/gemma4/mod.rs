@@ -6,6 +6,8 @@ mod audio;
 mod config;
 mod conformer;
 pub mod layout;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod tokens;
 mod vision;

@@ -329,3 +329,79 @@ impl Angles {
         Ok(turned.reshape(&[heads, count, 2 * half])?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use crate::nn::testing::{close, host, random};
+    use serde_json::Value;
+
+    /// The published E2B's and E4B's.
+    fn published() -> Value {
+        json!({
+            "model_type": "gemma4_vision", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 16,
+            "num_attention_heads": 12, "num_key_value_heads": 12, "head_dim": 64, "patch_size": 16,
+            "pooling_kernel_size": 3, "position_embedding_size": 10240, "rms_norm_eps": 1e-6,
+            "rope_parameters": { "rope_theta": 100.0, "rope_type": "default" }, "use_clipped_linears": true,
+            "standardize": false, "hidden_activation": "gelu_pytorch_tanh", "default_output_length": 280,
+        })
+    }
+
+    fn with(key: &str, value: Value) -> Result<VisionConfig> {
+        let mut config = published();
+        config[key] = value;
+        VisionConfig::read(&Section::root(&config)?)
+    }
+
+    #[test]
+    fn the_published_configuration_is_read() {
+        let config = with("attention_bias", json!(false)).unwrap();
+        assert_eq!((config.layers, config.heads, config.kv_heads, config.head_dim), (16, 12, 12, 64));
+        assert_eq!((config.patch_size, config.pooling, config.positions), (16, 3, 10_240));
+        assert!(config.clipped && !config.standardize && config.rope_theta == 100.0);
+        let axial = with("rope_parameters", json!({ "rope_theta": 50.0, "rope_type": "axial" })).unwrap();
+        assert_eq!(axial.rope_theta, 50.0);
+        assert_eq!(with("head_dim", Value::Null).unwrap().head_dim, 64);
+    }
+
+    #[test]
+    fn bad_keys_are_named() {
+        for (key, value, code) in [
+            ("hidden_size", Value::Null, Code::InvalidSnapshot),
+            ("position_embedding_size", json!(0), Code::InvalidSnapshot),
+            ("num_key_value_heads", json!(5), Code::InvalidSnapshot),
+            ("head_dim", json!(66), Code::InvalidSnapshot),
+            ("hidden_activation", json!("gelu"), Code::Unsupported),
+            ("attention_bias", json!(true), Code::Unsupported),
+            ("rope_parameters", json!({ "rope_type": "yarn" }), Code::Unsupported),
+        ] {
+            let error = with(key, value).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.message().contains(key), "{error}");
+        }
+    }
+
+    /// Rotation by definition, in `f64`.
+    #[test]
+    fn halves_of_a_head_turn_with_column_and_row() {
+        let config = VisionConfig { head_dim: 16, ..with("head_dim", json!(64)).unwrap() };
+        let (rows, columns, heads) = (4, 5, 2);
+        let x = random(&[heads, (rows * columns) as i32, 16], 3);
+        let patches = Patches { values: Vec::new(), rows, columns };
+        let turned = Angles::new(&config, &patches, Dtype::Float32).unwrap().turn(&x).unwrap();
+        let mut expected = host(&x);
+        for (i, vector) in expected.chunks_mut(16).enumerate() {
+            let patch = i % (rows * columns);
+            for (half, position) in vector.chunks_mut(8).zip([patch % columns, patch / columns]) {
+                for pair in 0..4 {
+                    let angle = position as f64 * 100f64.powf(-2.0 * pair as f64 / 8.0);
+                    let (a, b) = (f64::from(half[pair]), f64::from(half[pair + 4]));
+                    half[pair] = (a * angle.cos() - b * angle.sin()) as f32;
+                    half[pair + 4] = (b * angle.cos() + a * angle.sin()) as f32;
+                }
+            }
+        }
+        close(&host(&turned), &expected, 1e-6);
+    }
+}

@@ -1,0 +1,163 @@
+//! What all kinds of Gemma 4 do alike, over the fixtures of `tests/fixtures`.
+
+use std::path::{Path, PathBuf};
+
+use mlx_rs::Array;
+use mlx_rs::transforms::eval;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use serde_json::Value;
+
+use crate::media::{Image, Media};
+use crate::models::{Chunk, LanguageModel, architecture};
+use crate::nn::Device;
+use crate::nn::cache::Cache;
+use crate::nn::testing::host;
+use crate::snapshot::Snapshot;
+
+const KINDS: [&str; 4] = ["e2b", "e4b", "moe", "dense31"];
+
+fn fixtures() -> PathBuf {
+    match std::env::var_os("RMLX_FIXTURES") {
+        Some(dir) => dir.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
+    }
+}
+
+fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
+    let snapshot = Snapshot::open(dir).unwrap();
+    architecture(&snapshot).unwrap().load(&snapshot, device, &mut |_| Ok(())).unwrap()
+}
+
+fn ids(count: usize, seed: usize) -> Vec<i32> {
+    (0..count).map(|i| (20 + (i * i * 31 + i * 7 + seed * 113) % 600) as i32).collect()
+}
+
+/// Logits after `ids`, which go in in one chunk.
+fn append(model: &dyn LanguageModel, ids: &[i32], cache: &mut Cache) -> Vec<f32> {
+    let ids = Array::from_slice(ids, &[ids.len() as i32]);
+    let logits = model.forward(&Chunk { ids: &ids, soft: &[], blocks: &[] }, cache).unwrap();
+    eval(cache.arrays()).unwrap();
+    host(&logits)
+}
+
+fn sigma(row: &[f32]) -> f32 {
+    let mean = row.iter().sum::<f32>() / row.len() as f32;
+    (row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / row.len() as f32).sqrt()
+}
+
+#[track_caller]
+fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / sigma(expected);
+    assert!(off < tolerance, "off by {off} sigma");
+}
+
+#[test]
+fn positions_that_are_taken_back_leave_nothing() {
+    for kind in KINDS {
+        let model = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
+        let (kept, dropped, next) = (ids(90, 1), ids(20, 2), ids(5, 3));
+        let mut fresh = model.new_cache();
+        append(&*model, &kept, &mut fresh);
+        let expected = append(&*model, &next, &mut fresh);
+
+        let mut cache = model.new_cache();
+        append(&*model, &kept, &mut cache);
+        append(&*model, &dropped, &mut cache);
+        assert!(cache.trim_to(kept.len()), "{kind}");
+        close(&append(&*model, &next, &mut cache), &expected, 1e-4);
+        // Far enough for the windows to wrap: only a checkpoint brings them back.
+        let mut cache = model.new_cache();
+        append(&*model, &kept, &mut cache);
+        let checkpoint = cache.checkpoint();
+        for _ in 0..40 {
+            append(&*model, &dropped, &mut cache);
+        }
+        assert!(!cache.trim_to(kept.len()), "{kind}");
+        cache.restore(&checkpoint);
+        close(&append(&*model, &next, &mut cache), &expected, 1e-4);
+    }
+}
+
+#[test]
+fn only_layers_with_keys_of_their_own_have_caches() {
+    for kind in KINDS {
+        let dir = fixtures().join(format!("{kind}-bf16-hf"));
+        let text = &Snapshot::open(&dir).unwrap().config["text_config"];
+        let count = |key: &str| text[key].as_u64().unwrap() as usize;
+        let model = load(&dir, Device::Cpu);
+        let mut cache = model.new_cache();
+        append(&*model, &ids(3, 1), &mut cache);
+        let owners = count("num_hidden_layers") - count("num_kv_shared_layers");
+        assert_eq!(cache.arrays().len(), 2 * owners, "{kind}");
+    }
+}
+
+/// The snapshot `dir` with its `bf16` tensors as `f32`, in which also the GPU's code computes exactly.
+fn widened(dir: &Path) -> tempfile::TempDir {
+    let wide = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let target = wide.path().join(path.file_name().unwrap());
+        if path.extension().is_none_or(|e| e != "safetensors") {
+            std::fs::copy(&path, &target).unwrap();
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let values: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+            .iter()
+            .map(|(name, tensor)| {
+                assert_eq!(tensor.dtype(), Dtype::BF16);
+                let widen = |half: &[u8]| [0, 0, half[0], half[1]];
+                let data = tensor.data().chunks(2).flat_map(widen).collect();
+                (name.to_owned(), tensor.shape().to_vec(), data)
+            })
+            .collect();
+        let views = values.iter().map(|(name, shape, data)| {
+            (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
+        });
+        serialize_to_file(views, None, &target).unwrap();
+    }
+    wide
+}
+
+/// Causal and windowed masks, blocks, kernels for norms, rotations and attention, sorted and unsorted experts: what
+/// the GPU runs is run here by MLX's own fallbacks.
+#[test]
+fn the_code_for_the_gpu_gives_the_logits_of_the_reference() {
+    for kind in KINDS {
+        let wide = widened(&fixtures().join(format!("{kind}-bf16-hf")));
+        let model = load(wide.path(), Device::Gpu);
+        for name in ["long_text", "image_longer_than_window"] {
+            let golden = fixtures().join("golden").join(kind);
+            let case: Value =
+                serde_json::from_slice(&std::fs::read(golden.join(format!("{name}.json"))).unwrap()).unwrap();
+            let tensors = Array::load_safetensors(golden.join(format!("{name}.safetensors"))).unwrap();
+            let ids: Vec<i32> =
+                case["prompt_ids"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect();
+            let mut soft = Vec::new();
+            for (part, place) in media_parts(&case).iter().zip(case["media"].as_array().unwrap()) {
+                let bytes = std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
+                let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
+                let image = Image::decode(&bytes).unwrap().with_soft_token_budget(budget).unwrap();
+                let at = place["begin"].as_u64().unwrap() as usize + 1;
+                let count = place["soft_tokens"].as_u64().unwrap() as usize;
+                soft.push((at..at + count, model.encode(&Media::Image(image)).unwrap()));
+            }
+            let blocks: Vec<_> = soft.iter().map(|(at, _)| at.clone()).collect();
+            let array = Array::from_slice(&ids, &[ids.len() as i32]);
+            let chunk = Chunk { ids: &array, soft: &soft, blocks: &blocks };
+            let mut cache = model.new_cache();
+            let logits = host(&model.forward(&chunk, &mut cache).unwrap());
+            println!("{kind} {name}: {} ids", ids.len());
+            close(&logits, &host(&tensors["bf16/logits"]), 1e-3);
+        }
+    }
+}
+
+fn media_parts(case: &Value) -> Vec<&Value> {
+    let messages = case["messages"].as_array().unwrap();
+    let parts = messages.iter().flat_map(|message| message["parts"].as_array().unwrap());
+    parts.filter(|part| part["type"] != "text").collect()
+}
