@@ -10,7 +10,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     match env::var("CARGO_CFG_TARGET_OS").unwrap_or_default().as_str() {
         "linux" => linux(),
-        "macos" => cdylib("-install_name,@rpath/librmlx.dylib"),
+        "macos" | "ios" => cdylib("-install_name,@rpath/librmlx.dylib"),
         _ => {}
     }
 }

@@ -1,5 +1,6 @@
 // swift-tools-version: 6.0
 
+import Foundation
 import PackageDescription
 
 // Apple platforms take the library as a binary, which `cargo xtask xcframework` makes. Linux takes the installed one, which
@@ -11,6 +12,10 @@ import PackageDescription
 #endif
 let packaging = Context.environment["RMLX_PACKAGING"] ?? usual
 
+// The root of the repository has a link to this manifest, so that the package can be added by the repository's address.
+let isRoot = FileManager.default.fileExists(atPath: Context.packageDirectory + "/swift/Package.swift")
+let folder = isRoot ? "swift/" : ""
+
 // A release replaces this by the address and the checksum of its own binary.
 let release: (url: String, checksum: String)? = nil
 
@@ -19,10 +24,10 @@ let library: Target =
     if let release {
       .binaryTarget(name: "CRmlx", url: release.url, checksum: release.checksum)
     } else {
-      .binaryTarget(name: "CRmlx", path: "Binaries/CRmlx.xcframework")
+      .binaryTarget(name: "CRmlx", path: folder + "Binaries/CRmlx.xcframework")
     }
   } else {
-    .systemLibrary(name: "CRmlx", pkgConfig: "rmlx")
+    .systemLibrary(name: "CRmlx", path: folder + "Sources/CRmlx", pkgConfig: "rmlx")
   }
 
 let package = Package(
@@ -33,8 +38,8 @@ let package = Package(
   ],
   targets: [
     library,
-    .target(name: "Rmlx", dependencies: ["CRmlx"]),
-    .testTarget(name: "RmlxTests", dependencies: ["Rmlx"]),
+    .target(name: "Rmlx", dependencies: ["CRmlx"], path: folder + "Sources/Rmlx"),
+    .testTarget(name: "RmlxTests", dependencies: ["Rmlx"], path: folder + "Tests/RmlxTests"),
   ],
   swiftLanguageModes: [.v6]
 )

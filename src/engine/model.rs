@@ -52,6 +52,7 @@ impl Model {
     pub fn load(dir: &Path, options: LoadOptions) -> Result<Self> {
         let cancel = options.cancel.clone().unwrap_or_default();
         cancel.check()?;
+        require_platform()?;
         let snapshot = Arc::new(Snapshot::open(dir)?);
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
         check_memory(&snapshot, options.memory_limit)?;
@@ -186,6 +187,14 @@ impl Model {
     pub(super) fn defaults(&self) -> &GenerationDefaults {
         &self.0.defaults
     }
+}
+
+/// The simulator of iOS has no Metal that MLX could use, and MLX would stop the process when it finds out.
+fn require_platform() -> Result<()> {
+    if cfg!(all(target_os = "ios", target_abi = "sim")) {
+        return Err(Error::unsupported("MLX does not run in the iOS simulator: use a device, or a Mac"));
+    }
+    Ok(())
 }
 
 fn choose(choice: DeviceChoice) -> Result<Device> {

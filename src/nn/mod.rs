@@ -30,6 +30,10 @@ pub enum Device {
 
 /// The GPU where this build of MLX has one, else the CPU.
 pub fn default_device() -> Device {
+    // The simulator of iOS has no Metal that MLX could use, so MLX is not asked.
+    if cfg!(all(target_os = "ios", target_abi = "sim")) {
+        return Device::Cpu;
+    }
     match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
         Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
         _ => Device::Cpu,

@@ -32,16 +32,49 @@ pub fn build() -> Result<PathBuf> {
     libraries(&dist.join("lib"), &built, stage.as_ref())?;
     package_files::write(&dist)?;
     licenses::collect(&dist.join("share/licenses/rmlx"), stage.as_ref())?;
+    archive(&dist)?;
     Ok(dist)
+}
+
+/// The licences of what is inside a library that has MLX in it.
+pub fn licenses(folder: &Path) -> Result<()> {
+    licenses::collect(folder, None)
+}
+
+/// The folder as one file for a release, in which it is named after version and platform.
+fn archive(dist: &Path) -> Result<()> {
+    let name = format!("rmlx-{}-{}", package_files::version()?, setup::host()?);
+    let folder = paths::root().join("target/dist");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    copy_folder(dist, &folder.join(&name))?;
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(format!("{name}.tar.gz")).arg(&name).current_dir(&folder);
+    process::capture(&mut tar)?;
+    fs::remove_dir_all(folder.join(&name)).with_context(|| format!("cannot clear {}", folder.display()))
+}
+
+/// Copies a folder and all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path: PathBuf = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            copy(&path, &target)?;
+        }
+    }
+    Ok(())
 }
 
 fn headers(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     for name in ["rmlx.h", "rmlx.hpp", "rmlx_apple.h"] {
         let header = paths::root().join("include").join(name);
-        if name == "rmlx.h" || header.exists() {
-            copy(&header, &folder.join(name))?;
-        }
+        copy(&header, &folder.join(name))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask <command>`.
 
+mod abi;
 mod bench;
 mod cargo;
 mod compile;
@@ -17,6 +18,7 @@ mod swift;
 mod symbols;
 mod test;
 mod tools;
+mod xcframework;
 
 use anyhow::{Result, bail};
 
@@ -25,11 +27,13 @@ usage: cargo xtask <command>
 
   setup [--backend cpu|cuda]    stage MLX for this machine, so that plain cargo commands work
   header [--check]              make include/rmlx.h, or check that it is up to date
+  abi [--check]                 record the binary interface in include/rmlx.abi, or check it
   symbols --check               check what the shared library exports
   test [--filter TEXT]          run every test, or those whose name has the text in it
   swift-test [--install] [--filter TEXT]
                                 build and test the Swift package in a Debian 13 system that it makes
   dist                          lay out headers, libraries and licences under dist/
+  xcframework                   make the binary for iOS and macOS that the Swift package takes (on a Mac)
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N]
@@ -49,10 +53,12 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     match command.as_str() {
         "setup" => setup::command(rest),
         "header" => header::command(rest),
+        "abi" => abi::command(rest),
         "symbols" => symbols::command(rest),
         "test" => test::command(rest),
         "swift-test" => swift::command(rest),
         "dist" => dist::command(rest),
+        "xcframework" => xcframework::command(rest),
         "demo" => demo::command(rest),
         "bench" => bench::command(rest),
         "gpu-check" => gpu_check::command(rest),

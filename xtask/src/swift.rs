@@ -41,8 +41,8 @@ pub fn command(arguments: &[String]) -> Result<()> {
 fn run(report: &mut Report, install: bool) -> Result<()> {
     let stage = setup::ensure()?.context("MLX is not staged on this platform")?;
     let toolchain = Toolchain::new(cargo::build(Profile::Dev)?, stage.libraries(), install)?;
-    report.check("Swift manifest for Linux", || manifest(&toolchain, "system", linux_target));
-    report.check("Swift manifest for Apple", || manifest(&toolchain, "xcframework", apple_target));
+    report.check("Swift manifest for Linux", || manifests(&toolchain, "system", linux_target));
+    report.check("Swift manifest for Apple", || manifests(&toolchain, "xcframework", apple_target));
     report.check("Swift format", || {
         let line = "swift format lint --strict --recursive Package.swift Sources Tests Examples";
         toolchain.run(&package(), &[], line)
@@ -137,11 +137,23 @@ fn race_is_caught(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-/// Reads the package's manifest as it is on a platform of that packaging.
-fn manifest(toolchain: &Toolchain, packaging: &str, check: fn(&Value) -> Result<()>) -> Result<()> {
-    let line = format!("swift package --scratch-path '{}' dump-package", scratch("manifest")?.display());
-    let printed = toolchain.capture(&package(), &[("RMLX_PACKAGING", packaging.to_owned())], &line)?;
-    let manifest: Value = serde_json::from_str(&printed)?;
+/// Reads the manifest as it is on a platform of that packaging, in its own folder and through the link in the root, where
+/// the paths of its targets are others.
+fn manifests(toolchain: &Toolchain, packaging: &str, check: fn(&Value) -> Result<()>) -> Result<()> {
+    for (folder, prefix) in [(package(), ""), (paths::root(), "swift/")] {
+        let line = format!("swift package --scratch-path '{}' dump-package", scratch("manifest")?.display());
+        let printed = toolchain.capture(&folder, &[("RMLX_PACKAGING", packaging.to_owned())], &line)?;
+        let manifest: Value = serde_json::from_str(&printed)?;
+        let target = manifest_is_right(&manifest)?;
+        check(target)?;
+        let path = target["path"].as_str().unwrap_or(prefix);
+        ensure!(path.starts_with(prefix), "in {}, CRmlx is at {path}", folder.display());
+    }
+    Ok(())
+}
+
+/// The target that the packaging decides on.
+fn manifest_is_right(manifest: &Value) -> Result<&Value> {
     let platforms = manifest["platforms"].as_array().context("no platforms")?;
     for (name, version) in [("macos", "14.0"), ("ios", "17.0")] {
         let found = platforms.iter().any(|p| p["platformName"] == name && p["version"] == version);
@@ -149,7 +161,7 @@ fn manifest(toolchain: &Toolchain, packaging: &str, check: fn(&Value) -> Result<
     }
     ensure!(manifest["dependencies"].as_array().is_some_and(Vec::is_empty), "the package has dependencies");
     let targets = manifest["targets"].as_array().context("no targets")?;
-    check(targets.iter().find(|target| target["name"] == "CRmlx").context("no target CRmlx")?)
+    targets.iter().find(|target| target["name"] == "CRmlx").context("no target CRmlx")
 }
 
 fn linux_target(target: &Value) -> Result<()> {
@@ -164,7 +176,8 @@ fn apple_target(target: &Value) -> Result<()> {
     let (path, url) = (target["path"].as_str(), target["url"].as_str());
     ensure!(target["type"] == "binary", "not a binary: {target}");
     ensure!(
-        path == Some("Binaries/CRmlx.xcframework") || (url.is_some() && target["checksum"].is_string()),
+        path.is_some_and(|path| path.ends_with("Binaries/CRmlx.xcframework"))
+            || (url.is_some() && target["checksum"].is_string()),
         "neither a path nor an address with a checksum: {target}"
     );
     Ok(())

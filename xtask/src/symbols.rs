@@ -54,7 +54,8 @@ fn declared() -> Result<BTreeSet<String>> {
     Ok(functions(&without_comments(&text)))
 }
 
-fn without_comments(text: &str) -> String {
+/// A header's text without its block comments.
+pub fn without_comments(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
     while let Some((before, comment)) = rest.split_once("/*") {

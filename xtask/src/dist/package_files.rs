@@ -19,7 +19,7 @@ pub fn write(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-fn version() -> Result<String> {
+pub fn version() -> Result<String> {
     let metadata = cargo::metadata()?;
     let package = cargo::package(&metadata, "rmlx")?;
     Ok(package["version"].as_str().context("the package has no version")?.to_owned())

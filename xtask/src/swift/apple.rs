@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Toolchain, package, scratch};
 use crate::paths;
 use crate::report::Report;
+use crate::xcframework::{Framework, Slice};
 
 /// In the order in which they need each other.
 const FRAMEWORKS: [&str; 7] =
@@ -21,6 +22,13 @@ pub fn run(report: &mut Report, toolchain: &Toolchain) {
     });
     report.check("Swift sources for macOS, type-checked against stand-ins", || {
         type_check(toolchain, "AppKit", "UIKit")
+    });
+    report.check("rmlx_apple.h, compiled against stand-ins", || {
+        for language in ["-x c -std=c11", "-x c++ -std=c++17", "-x objective-c -std=c11"] {
+            let flags = "-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude -isystem xtask/checks/apple/include";
+            toolchain.run(&paths::root(), &[], &format!("clang {language} {flags} include/rmlx_apple.h"))?;
+        }
+        Ok(())
     });
     report.check("Swift example app, parsed", || {
         let line = "swiftc -frontend -parse $(find Examples -name '*.swift')";
@@ -36,6 +44,8 @@ fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
     }
     fs::create_dir_all(&modules)?;
     let stand_ins = paths::root().join("xtask/checks/apple");
+    // The C library is imported as an app does it: from a framework, with the header and module map of a release.
+    Framework::new(Slice::Device, &modules).interface()?;
     let mut line = String::from("set -e\n");
     for framework in FRAMEWORKS.iter().filter(|framework| **framework != without) {
         let source = stand_ins.join(framework).with_extension("swift");
@@ -51,8 +61,8 @@ fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
     let sources = sources()?;
     ensure!(sources.iter().any(|source| source.ends_with("ImageInput+CoreGraphics.swift")), "no sources");
     line += &format!(
-        "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -module-name Rmlx -I '{}' \
-         -I Sources/CRmlx {}\n",
+        "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -module-name Rmlx -I '{0}' \
+         -F '{0}' {1}\n",
         modules.display(),
         sources.iter().map(|source| format!("'{}'", source.display())).collect::<Vec<_>>().join(" ")
     );

@@ -1,7 +1,7 @@
 //! A distribution is moved to another place, and a program outside this tree is built with it in the two usual ways.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -17,10 +17,10 @@ const LICENSES: &str = "dist licences";
 
 pub const NAMES: &[&str] = &[PKG_CONFIG, CMAKE, LICENSES];
 
-pub fn run(report: &mut Report, dist: &Path, stage: Option<&Stage>) -> Result<()> {
+pub fn run(report: &mut Report, distribution: &Path, stage: Option<&Stage>) -> Result<()> {
     let elsewhere = std::env::temp_dir().join(format!("rmlx-consumer-{}", std::process::id()));
     let prefix = elsewhere.join("moved prefix");
-    copy_folder(dist, &prefix)?;
+    dist::copy_folder(distribution, &prefix)?;
     report.check(PKG_CONFIG, || with_pkg_config(&elsewhere, &prefix, stage));
     report.check(CMAKE, || with_cmake(&elsewhere, &prefix, stage));
     report.check(LICENSES, || licenses(&prefix, stage));
@@ -108,18 +108,4 @@ fn shell_words(line: &str) -> Vec<String> {
     }
     words.retain(|word| !word.is_empty());
     words
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let path: PathBuf = entry?.path();
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else {
-            dist::copy(&path, &target)?;
-        }
-    }
-    Ok(())
 }
