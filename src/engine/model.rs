@@ -15,7 +15,7 @@ use super::worker::{self, LoadedModel};
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::{Architecture, LanguageModel, architecture};
-use crate::nn::{Device, default_device};
+use crate::nn::{self, Device, default_device};
 use crate::prompt::{Formatter, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
@@ -66,7 +66,7 @@ impl Model {
         let limit = options
             .media_cache_bytes
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let keeping = move |model| LoadedModel::new(model, limit);
+        let keeping = move |model| LoadedModel::new(model, device, limit);
         let loaded =
             load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref(), keeping);
         let formatter = formatter.join().unwrap_or_else(|_| {
@@ -239,7 +239,7 @@ fn load_weights(
             let _ = shares.send(share);
             cancel.check()
         };
-        let model = architecture.load(&snapshot, device, &mut report)?;
+        let model = nn::on(device, || architecture.load(&snapshot, device, &mut report))?;
         let bytes = model.weight_bytes();
         worker.models.insert(id, loaded(model));
         Ok(bytes)

@@ -95,13 +95,19 @@ impl SessionState {
         }
     }
 
+    pub fn loaded(&self) -> &LoadedModel {
+        &self.loaded
+    }
+
     pub fn start(&mut self, job: Job) {
         self.rows.clear();
         let reused = self.reuse(&job.prompt);
         self.queue.update_stats(|s| s.reused_tokens = reused as u64);
         let soft = job.prompt.media.iter().map(|_| None).collect();
         self.run = Some(Run {
-            sampler: Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids),
+            sampler: self
+                .loaded
+                .on_its_device(|| Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids)),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -124,7 +130,7 @@ impl SessionState {
     pub fn row(&self, row: u64) -> Result<Vec<f32>> {
         let logits = self.rows.iter().find(|(id, _)| *id == row).map(|(_, logits)| logits);
         let logits = logits.ok_or_else(|| Error::new(Code::Backend, "the logits row is gone"))?;
-        to_f32(logits)
+        self.loaded.on_its_device(|| to_f32(logits))
     }
 
     pub fn has_work(&self) -> bool {

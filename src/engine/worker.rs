@@ -18,7 +18,7 @@ use super::run::SessionState;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::LanguageModel;
-use crate::nn::mlx;
+use crate::nn::{self, Device, mlx};
 
 type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
@@ -27,12 +27,18 @@ type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 pub(super) struct LoadedModel {
     pub model: Rc<dyn LanguageModel>,
     pub encoded: Rc<RefCell<EncodedMedia>>,
+    device: Device,
 }
 
 impl LoadedModel {
     /// Keeps at most `limit` bytes of encoded media.
-    pub fn new(model: Box<dyn LanguageModel>, limit: usize) -> Self {
-        Self { model: model.into(), encoded: Rc::new(RefCell::new(EncodedMedia::new(limit))) }
+    pub fn new(model: Box<dyn LanguageModel>, device: Device, limit: usize) -> Self {
+        Self { model: model.into(), encoded: Rc::new(RefCell::new(EncodedMedia::new(limit))), device }
+    }
+
+    /// Runs `f` with MLX's operations where the model's arrays are.
+    pub fn on_its_device<R>(&self, f: impl FnOnce() -> R) -> R {
+        nn::on(self.device, f)
     }
 }
 
@@ -155,7 +161,9 @@ impl Worker {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             self.turns.push_back(id);
             if session.has_work() {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| session.advance())) {
+                let device = session.loaded().device;
+                let unit = AssertUnwindSafe(|| nn::on(device, || session.advance()));
+                if let Err(payload) = catch_unwind(unit) {
                     session.fail_by_panic(panic_error(payload.as_ref()));
                 }
                 return;

@@ -39,3 +39,11 @@ pub fn default_device() -> Device {
         _ => Device::Cpu,
     }
 }
+
+/// Runs `f` with MLX's operations on `device`, which is [`default_device`]'s or the CPU.
+pub fn on<R>(device: Device, f: impl FnOnce() -> R) -> R {
+    match (device, default_device()) {
+        (Device::Cpu, Device::Gpu) => mlx_rs::with_stream(&mlx_rs::Stream::cpu(), f),
+        _ => f(),
+    }
+}

@@ -29,7 +29,10 @@ pub fn command(arguments: &[String]) -> Result<()> {
     let folder = paths::root().join("target/gpu-check");
     let numpy = folder.join("python");
     python::install(&numpy, &["numpy".to_owned()], &[])?;
-    println!("{:18}{:>8}{:>10}{:>12}{:>12}{:>12}", "", "prompt", "load, s", "prefill/s", "decode/s", "peak, GB");
+    println!(
+        "{:18}{:>8}{:>10}{:>12}{:>12}{:>12}",
+        "", "prompt", "load, s", "prefill/s", "decode/s", "peak, GB"
+    );
     for model in MODELS {
         for format in FORMATS {
             let snapshot = make(&folder, &numpy, model, format)?;
@@ -57,8 +60,10 @@ fn check(driver: &Path, snapshot: &Path, name: &str) -> Result<()> {
     command.args(["--prompt", PROMPT, "--tokens", &TOKENS.to_string(), "--repeats", "1"]);
     let printed = process::capture(command.env("RMLX_BENCH_STARTED", "0"))?;
     let line = printed.lines().rfind(|line| line.starts_with('{'));
-    let result: Value = serde_json::from_str(line.ok_or_else(|| anyhow!("{name} gave no result\n{printed}"))?)?;
-    let number = |field: &str| result[field].as_f64().with_context(|| format!("{name}: no {field} was measured"));
+    let result: Value =
+        serde_json::from_str(line.ok_or_else(|| anyhow!("{name} gave no result\n{printed}"))?)?;
+    let number =
+        |field: &str| result[field].as_f64().with_context(|| format!("{name}: no {field} was measured"));
     println!(
         "{name:18}{:>8}{:>10.1}{:>12.0}{:>12.1}{:>12.1}",
         result["prompt_tokens"],

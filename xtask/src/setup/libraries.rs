@@ -22,27 +22,9 @@ const MATRIX_PRODUCTS: &[&str] = &["cblas_sgemm", "cblas_dgemm", "cblas_cgemm"];
 
 /// What libmlx.so takes from its LAPACK.
 const LINEAR_ALGEBRA: &[&str] = &[
-    "sgeev_",
-    "dgeev_",
-    "cgeev_",
-    "sgeqrf_",
-    "dgeqrf_",
-    "sorgqr_",
-    "dorgqr_",
-    "sgesdd_",
-    "dgesdd_",
-    "cgesdd_",
-    "sgetrf_",
-    "dgetrf_",
-    "sgetri_",
-    "dgetri_",
-    "spotrf_",
-    "dpotrf_",
-    "strtri_",
-    "dtrtri_",
-    "ssyevd_",
-    "dsyevd_",
-    "cheevd_",
+    "sgeev_", "dgeev_", "cgeev_", "sgeqrf_", "dgeqrf_", "sorgqr_", "dorgqr_", "sgesdd_", "dgesdd_",
+    "cgesdd_", "sgetrf_", "dgetrf_", "sgetri_", "dgetri_", "spotrf_", "dpotrf_", "strtri_", "dtrtri_",
+    "ssyevd_", "dsyevd_", "cheevd_",
 ];
 
 /// Copies MLX and OpenBLAS side by side, and makes MLX use it.
@@ -107,7 +89,11 @@ fn compile_products(folder: &Path, compiler: &Compiler) -> Result<()> {
     compile.args(["-x", "c", "-std=c11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
     compile.arg(paths::native().join("blas.c")).arg("-o").arg(folder.join(PRODUCTS));
     // What follows is no C source.
-    compile.args(["-x", "none"]).arg(folder.join(OPENBLAS)).arg("-Wl,-rpath,$ORIGIN").arg(format!("-Wl,-soname,{PRODUCTS}"));
+    compile
+        .args(["-x", "none"])
+        .arg(folder.join(OPENBLAS))
+        .arg("-Wl,-rpath,$ORIGIN")
+        .arg(format!("-Wl,-soname,{PRODUCTS}"));
     process::capture(&mut compile).map(drop)
 }
 
