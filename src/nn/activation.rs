@@ -30,11 +30,13 @@ impl GeluGlu {
 
     /// Of the gate and up halves of the last axis: `[.., 2n]` → `[.., n]`.
     pub fn halves(&self, both: &Array) -> Result<Array> {
-        let shape = both.shape();
-        let Some((&width, rows)) = shape.split_last() else { return self.forward(both, both) };
+        let width = both.dim(-1);
         let part = |from: i32, to: i32| {
-            let (start, stop) = (vec![0; rows.len()], rows.to_vec());
-            mlx::slice(both, &[start, vec![from]].concat(), &[stop, vec![to]].concat())
+            let (mut start, mut stop) = (vec![0; both.ndim()], both.shape().to_vec());
+            for (end, value) in [(start.last_mut(), from), (stop.last_mut(), to)] {
+                end.into_iter().for_each(|end| *end = value);
+            }
+            mlx::slice(both, &start, &stop)
         };
         self.forward(&part(0, width / 2)?, &part(width / 2, width)?)
     }
@@ -42,6 +44,8 @@ impl GeluGlu {
 
 #[cfg(test)]
 mod tests {
+    use mlx_rs::ops::concatenate;
+
     use super::*;
     use crate::nn::testing::{close, host, random};
 
@@ -57,6 +61,10 @@ mod tests {
                 (0.5 * x * (1.0 + inner.tanh())) as f32 * up
             })
             .collect();
-        close(&host(&GeluGlu::new(Dtype::Float32).unwrap().forward(&x, &up).unwrap()), &expected, 2e-6);
+        let glu = GeluGlu::new(Dtype::Float32).unwrap();
+        close(&host(&glu.forward(&x, &up).unwrap()), &expected, 2e-6);
+        let both =
+            concatenate(&[x.reshape(&[5, 1, 40]).unwrap(), up.reshape(&[5, 1, 40]).unwrap()], -1).unwrap();
+        close(&host(&glu.halves(&both).unwrap()), &expected, 2e-6);
     }
 }

@@ -91,6 +91,16 @@ impl<'a> Loader<'a> {
         Ok(Embedding { table: self.matrix(path, rows, size)?, dtype: self.dtype })
     }
 
+    /// A table that rows are looked up in, and nothing is multiplied by: a dense one stays as it is stored.
+    pub fn lookup_table(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
+        let packed = self.has(&format!("{path}.scales"));
+        let table = match packed {
+            true => self.matrix(path, rows, size)?,
+            false => Matrix::Dense(self.weights.take_float(&format!("{path}.weight"), &[rows, size])?),
+        };
+        Ok(Embedding { table, dtype: self.dtype })
+    }
+
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
         let weight = self.float(&format!("{path}.weight"), &[n])?;
         Ok(RmsNorm::new(Some(weight), n, eps, self.device))

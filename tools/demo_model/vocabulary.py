@@ -54,7 +54,7 @@ def main() -> None:
         built = gemma_tokenizer.build_tokenizer(texts, merges)
     built.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(
-        json.dumps(gemma_tokenizer.tokenizer_config(), indent=2, ensure_ascii=False) + "\n"
+        json.dumps(gemma_tokenizer.tokenizer_config("Gemma4UnifiedProcessor"), indent=2, ensure_ascii=False) + "\n"
     )
     shutil.copy(Path(gemma_tokenizer.__file__).with_name("chat_template.jinja"), folder)
 

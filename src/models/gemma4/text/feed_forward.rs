@@ -1,6 +1,6 @@
 //! The feed-forward part of a layer: a gated network, in some models beside experts.
 
-use mlx_rs::Array;
+use mlx_rs::{Array, Dtype};
 
 use super::config::{MoeConfig, TextConfig};
 use crate::error::Result;
@@ -9,7 +9,6 @@ use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, Routing, route};
 use crate::nn::norm::{RmsNorm, cast};
-use mlx_rs::Dtype;
 
 /// What is added to the residual stream, but for the norm after it.
 pub struct FeedForward {

@@ -43,7 +43,7 @@ impl PerLayerInputs {
         // The reference multiplies by 1/√H before the norm, which cancels out but for its ε.
         let eps = config.rms_norm_eps * hidden as f32;
         let inputs = PerLayerInputs {
-            table: loader.embedding(
+            table: loader.lookup_table(
                 &format!("{path}.embed_tokens_per_layer"),
                 config.vocab_size,
                 layers * size,
