@@ -424,6 +424,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init)] // lists of clips that happen to hold one
     fn long_sounds_are_refused_or_cut() {
         let of = |count: usize| Audio::from_pcm_f32(&vec![0.1; count], 1, 16_000).unwrap();
         let clips = |count, split| speech_clips(&of(count).with_split(split));

@@ -99,7 +99,7 @@ fn a_sound_longer_than_the_model_takes_is_refused_or_cut() {
     let samples: Vec<f32> = (0..496_060).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
     let sound = Media::pcm(&samples, 16_000).expect("a sound");
     let session = Session::new(&model);
-    let failure = session.submit(&about(&sound), &Options::endless(1)).err().expect("an error");
+    let failure = session.submit(&about(&sound), &Options::endless(1)).expect_err("an error");
     assert_eq!(failure.code, RMLX_ERROR_INVALID_MEDIA);
     assert!(
         failure.message.contains("31.00 seconds") && failure.message.contains("30 seconds"),
@@ -116,7 +116,7 @@ fn a_sound_longer_than_the_model_takes_is_refused_or_cut() {
         Prompt::new().message("user").text("Look: ").media(&first).media(&second).text(" What is it?");
     assert_eq!(row(&about(&cut)), row(&apart));
     let short = Media::pcm(&samples[..160], 16_000).expect("a sound");
-    let failure = session.submit(&about(&short), &Options::endless(1)).err().expect("an error");
+    let failure = session.submit(&about(&short), &Options::endless(1)).expect_err("an error");
     assert!(failure.message.contains("at least 161"), "{failure:?}");
 }
 
@@ -126,6 +126,6 @@ fn a_model_that_only_sees_takes_no_sound() {
     let modalities = &model.info()["modalities"];
     assert_eq!(*modalities, serde_json::json!(["text", "image", "video"]));
     let sound = Media::pcm(&[0.1; 1600], 16_000).expect("a sound");
-    let failure = Session::new(&model).submit(&about(&sound), &Options::endless(1)).err().expect("an error");
+    let failure = Session::new(&model).submit(&about(&sound), &Options::endless(1)).expect_err("an error");
     assert_eq!(failure.code, RMLX_ERROR_UNSUPPORTED);
 }

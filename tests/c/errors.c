@@ -147,7 +147,13 @@ static void structures_have_their_size(void) {
     CHECK(u.usage.struct_size == sizeof u && u.usage.peak >= u.usage.active);
     for (size_t i = sizeof u.usage; i < sizeof u; i++)
         CHECK(u.bytes[i] == 0);
-    const size_t bad[] = {0, 1, sizeof(size_t), sizeof(rmlx_memory_usage) - 1, 1 << 20, SIZE_MAX};
+    /* The first version ended before `media`. */
+    const size_t first = offsetof(rmlx_memory_usage, media);
+    memset(&u, 0xAA, sizeof u);
+    u.usage.struct_size = first;
+    CHECK_OK(rmlx_memory_stats(&u.usage, &error));
+    CHECK(u.usage.peak >= u.usage.active && u.bytes[first] == 0xAA);
+    const size_t bad[] = {0, 1, sizeof(size_t), first - 1, 1 << 20, SIZE_MAX};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         memset(&u, 0xAA, sizeof u);
         u.usage.struct_size = bad[i];
