@@ -26,7 +26,7 @@ pub fn run(report: &mut Report, toolchain: &Toolchain) {
     report.check("rmlx_apple.h, compiled against stand-ins", || {
         for language in ["-x c -std=c11", "-x c++ -std=c++17", "-x objective-c -std=c11"] {
             let flags = "-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude -isystem xtask/checks/apple/include";
-            toolchain.run(&paths::root(), &[], &format!("clang {language} {flags} include/rmlx_apple.h"))?;
+            toolchain.run(&paths::root(), &[], &format!("clang {language} {flags} xtask/checks/apple/uses.c"))?;
         }
         Ok(())
     });
