@@ -26,7 +26,7 @@ pub enum Slice {
 }
 
 impl Slice {
-    const ALL: [Self; 3] = [Self::Device, Self::Simulator, Self::Mac];
+    pub const ALL: [Self; 3] = [Self::Device, Self::Simulator, Self::Mac];
 
     /// The target of Rust. MLX needs Apple's own processors, on Macs too.
     fn target(self) -> &'static str {

@@ -105,7 +105,8 @@ final class Consumer: Sendable {
 final class Answer: Sendable {
   private enum Phase {
     case new
-    case running
+    /// With the number of the submit.
+    case running(Int)
     case over
   }
 
@@ -134,7 +135,7 @@ final class Answer: Sendable {
       defer { state.phase = .over }
       return state.phase
     }
-    if phase == .running { core.abandon() }
+    if case .running(let submit) = phase { core.abandon(submit) }
   }
 
   /// The next event; nil after the last one.
@@ -148,21 +149,22 @@ final class Answer: Sendable {
     } onCancel: {
       state.withLock { $0.cancelled = true }
       // Before the submit this does nothing, and after it the flag is looked at.
-      if state.withLock({ $0.phase }) == .running { core.cancel() }
+      if case .running(let submit) = state.withLock({ $0.phase }) { core.cancel(submit) }
     }
     return try result.get()
   }
 
   /// On the session's thread.
   private func advance() throws(RmlxError) -> Event? {
+    let submit: Int
     switch state.withLock({ $0.phase }) {
     case .over: return nil
-    case .running: break
-    case .new: try begin()
+    case .running(let running): submit = running
+    case .new: submit = try begin()
     }
     do throws(RmlxError) {
       while true {
-        let event = try core.step()
+        let event = try core.step(submit)
         if case .finish(let finish) = event {
           state.withLock { $0.phase = .over }
           if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
@@ -177,17 +179,19 @@ final class Answer: Sendable {
     }
   }
 
-  private func begin() throws(RmlxError) {
+  private func begin() throws(RmlxError) -> Int {
+    let submit: Int
     do throws(RmlxError) {
       if isCancelled { throw RmlxError.cancelled }
-      try core.submit(prompt, options) { isCancelled }
-      state.withLock { $0.phase = .running }
+      submit = try core.submit(prompt, options) { isCancelled }
     } catch {
       state.withLock { $0.phase = .over }
       throw error
     }
+    state.withLock { $0.phase = .running(submit) }
     // A cancel that came during the submit may have been too early for the library.
-    if isCancelled { core.cancel() }
+    if isCancelled { core.cancel(submit) }
+    return submit
   }
 
   private var isCancelled: Bool { state.withLock { $0.cancelled } }

@@ -55,12 +55,10 @@ public final class Session: Sendable {
     core.cancel()
   }
 
-  /// Forgets everything that the session holds. An answer in the making is dropped.
+  /// Forgets everything that the session holds. An answer in the making is dropped, and whoever goes through it gets
+  /// ``RmlxError/Code/cancelled``.
   public func reset() async throws(RmlxError) {
-    cancel()
-    try await core.run { (session) throws(RmlxError) in
-      try check { error in rmlx_session_reset(session, error) }
-    }
+    try await core.reset()
   }
 
   /// The numbers of the last answer, or of the one in the making. This never waits.

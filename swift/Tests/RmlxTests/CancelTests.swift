@@ -103,6 +103,21 @@ import Testing
     try await expectUsable(session)
   }
 
+  @Test func aResetDropsTheAnswerInTheMaking() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let dropped = session.generate("Hello", endless).makeAsyncIterator()
+    _ = try await dropped.next()
+    try await session.reset()
+    #expect(try session.statistics().heldTokens == 0)
+    // The next answer is not the dropped one's, whatever becomes of that.
+    let next = session.generate("Hello", endless).makeAsyncIterator()
+    _ = try await next.next()
+    let error = await failure { () async throws(RmlxError) in try await dropped.next() }
+    #expect(error?.code == .cancelled)
+    #expect(try await dropped.next() == nil)
+    #expect(try await next.next() != nil)
+  }
+
   @Test func aSessionThatNobodyElseHoldsAnswersToTheEnd() async throws {
     let model = try await Model.load(at: demo)
     var text = ""

@@ -26,14 +26,35 @@ pub fn run(report: &mut Report, toolchain: &Toolchain) {
     report.check("rmlx_apple.h, compiled against stand-ins", || {
         for language in ["-x c -std=c11", "-x c++ -std=c++17", "-x objective-c -std=c11"] {
             let flags = "-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude -isystem xtask/checks/apple/include";
-            toolchain.run(&paths::root(), &[], &format!("clang {language} {flags} include/rmlx_apple.h"))?;
+            toolchain.run(&paths::root(), &[], &format!("clang {language} {flags} xtask/checks/apple/uses.c"))?;
         }
         Ok(())
     });
+    report.check("Property lists of the app and the framework", || property_lists(toolchain));
     report.check("Swift example app, parsed", || {
         let line = "swiftc -frontend -parse $(find Examples -name '*.swift')";
         toolchain.run(&package(), &[], line)
     });
+}
+
+fn property_lists(toolchain: &Toolchain) -> Result<()> {
+    let folder = scratch("apple")?;
+    let mut files = vec![
+        paths::root().join("xtask/apple/PrivacyInfo.xcprivacy"),
+        package().join("Examples/PhotoChat/PhotoChat/PhotoChat.entitlements"),
+        package().join("Examples/PhotoChat/PhotoChat.xcodeproj/project.pbxproj"),
+    ];
+    for slice in Slice::ALL {
+        let file = folder.join(format!("{}.plist", slice.platform()));
+        fs::write(&file, Framework::new(slice, &folder).info()?)?;
+        files.push(file);
+    }
+    for file in files {
+        // Its exit status is 0 for whatever it finds.
+        let printed = toolchain.capture(&folder, &[], &format!("plutil -- '{}' 2>&1", file.display()))?;
+        ensure!(printed.trim().ends_with(": OK"), "{printed}");
+    }
+    Ok(())
 }
 
 fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {

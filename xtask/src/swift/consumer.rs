@@ -1,4 +1,5 @@
-//! A package elsewhere that depends on the Swift package by its path, and whose program is the README's.
+//! A package elsewhere that depends on the Swift package by its path. Its programs are the README's, and what is behind the
+//! views of the example app; it also has the tutorial's code.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +19,22 @@ let package = Package(
   dependencies: [.package(name: "Rmlx", path: "PACKAGE")],
   targets: [
     .executableTarget(name: "Ask", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    // The flag: Swift 6.0's Observation on Linux refers to a function that it lacks.
+    .executableTarget(
+      name: "Chat", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-shlib-undefined"])]),
     .target(name: "Tutorial", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
   ],
   swiftLanguageModes: [.v6]
 )
 "#;
+
+/// What the README's program says of the demo's picture.
+const ANSWER: &str = "A red circle on a blue background.";
+
+/// What the example app's own conversation is, without its views.
+const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
+    Red no failure\ntrue empty";
 
 pub fn run(report: &mut Report, toolchain: &Toolchain) {
     report.check("SwiftPM consumer from a path", || from_a_path(toolchain));
@@ -30,8 +42,8 @@ pub fn run(report: &mut Report, toolchain: &Toolchain) {
 
 fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     let folder = scratch("consumer")?;
-    let (program, tutorial) = (folder.join("Sources/Ask"), folder.join("Sources/Tutorial"));
-    for sources in [&program, &tutorial] {
+    let [program, chat, tutorial] = ["Ask", "Chat", "Tutorial"].map(|name| folder.join("Sources").join(name));
+    for sources in [&program, &chat, &tutorial] {
         fs::create_dir_all(sources)?;
     }
     fs::write(folder.join("Package.swift"), MANIFEST.replace("PACKAGE", &package().display().to_string()))?;
@@ -40,17 +52,23 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
         &package().join("Sources/Rmlx/Rmlx.docc/Resources/describer-4.swift"),
         &tutorial.join("Describer.swift"),
     )?;
+    dist::copy(&package().join("Examples/PhotoChat/PhotoChat/Chat.swift"), &chat.join("Chat.swift"))?;
+    for name in ["DriveChat.swift", "SecurityScope.swift"] {
+        dist::copy(&paths::root().join("xtask/checks/apple").join(name), &chat.join(name))?;
+    }
     // As an installed library is found: SwiftPM reads the description that pkg-config reads.
     let description = description(&folder, &toolchain.libraries[0])?;
     let variables = [("PKG_CONFIG_PATH", description.display().to_string()), ("LIBRARY_PATH", String::new())];
     let line = format!(
-        "swift build --scratch-path '{0}/build' >'{0}/log' 2>&1 || {{ cat '{0}/log'; exit 1; }}; \
-         cd '{1}' && '{0}/build/debug/Ask'",
-        folder.display(),
-        paths::root().display()
+        "swift build --scratch-path '{0}/build' >'{0}/log' 2>&1 || {{ cat '{0}/log'; exit 1; }}",
+        folder.display()
     );
-    let answer = toolchain.capture(&folder, &variables, &line)?;
-    ensure!(answer.trim() == "A red circle on a blue background.", "the picture is not {answer:?}");
+    toolchain.run(&folder, &variables, &line)?;
+    for (name, expected) in [("Ask", ANSWER), ("Chat", CONVERSATION)] {
+        let line = format!("'{}/build/debug/{name}'", folder.display());
+        let answer = toolchain.capture(&paths::root(), &[], &line)?;
+        ensure!(answer.trim() == expected, "{name} says {answer:?} in place of {expected:?}");
+    }
     Ok(())
 }
 

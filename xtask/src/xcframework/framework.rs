@@ -112,7 +112,8 @@ impl Framework {
         Ok(())
     }
 
-    fn info(&self) -> Result<String> {
+    /// What Info.plist says.
+    pub fn info(&self) -> Result<String> {
         let metadata = cargo::metadata()?;
         let version =
             cargo::package(&metadata, "rmlx")?["version"].as_str().context("no version")?.to_owned();

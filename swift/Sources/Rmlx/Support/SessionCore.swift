@@ -9,15 +9,27 @@ final class SessionCore: Sendable {
     case closed
   }
 
+  /// Which submit is under way: one whose FINISH is still to come. An answer that was dropped must not touch the next one.
+  private struct Submits {
+    var last = 0
+    var current: Int?
+  }
+
   private let queue = DispatchQueue(label: "rmlx session", qos: .userInitiated)
   private let state: Locked<State>
-  /// Whether the FINISH of a submit is still to come. Only the queue looks.
-  private let unfinished = Locked(false)
+  private let submits = Locked(Submits())
 
   init(_ model: Model, _ options: SessionOptions) {
     state = Locked(.unused(model, options))
   }
 
+  /// Stops one submit, if it is still under way.
+  func cancel(_ submit: Int) {
+    if isCurrent(submit) { cancel() }
+  }
+
+  /// Stops whatever is under way.
+  ///
   /// Never waits. The lock keeps the session from being released meanwhile.
   func cancel() {
     state.withLock { state in
@@ -66,16 +78,32 @@ final class SessionCore: Sendable {
   }
 
   /// Stops the answer that nobody waits for any more.
-  func abandon() {
+  func abandon(_ submit: Int) {
+    cancel(submit)
+    queue.async { [self] in
+      if isCurrent(submit) { drain() }
+    }
+  }
+
+  /// Forgets everything, and drops the answer in the making.
+  func reset() async throws(RmlxError) {
     cancel()
-    queue.async { [self] in drain() }
+    try await run { [self] (session) throws(RmlxError) in
+      drain()
+      try check { error in rmlx_session_reset(session, error) }
+    }
+  }
+
+  private func isCurrent(_ submit: Int) -> Bool {
+    submits.withLock { $0.current == submit }
   }
 
   // What follows runs on the queue.
 
+  /// Begins an answer, and returns its number.
   func submit(
     _ prompt: Prompt, _ options: GenerationOptions, isCancelled: () -> Bool
-  ) throws(RmlxError) {
+  ) throws(RmlxError) -> Int {
     let session = try session()
     let raw = rmlx_generation_options_new()
     defer { rmlx_generation_options_release(raw) }
@@ -83,23 +111,30 @@ final class SessionCore: Sendable {
     try prompt.withRaw(isCancelled: isCancelled) { (prompt) throws(RmlxError) in
       try check { error in rmlx_session_submit(session.pointer, prompt, raw, error) }
     }
-    unfinished.withLock { $0 = true }
+    return submits.withLock { submits in
+      submits.last += 1
+      submits.current = submits.last
+      return submits.last
+    }
   }
 
-  /// The next event; nil for one of a kind that this version does not know.
-  func step() throws(RmlxError) -> Event? {
+  /// The next event of a submit; nil for one of a kind that this version does not know.
+  func step(_ submit: Int) throws(RmlxError) -> Event? {
     let session = try session()
+    guard isCurrent(submit) else {
+      throw RmlxError(.cancelled, "the answer was dropped, because the session was reset")
+    }
     var raw: OpaquePointer?
     do {
       try check { error in rmlx_session_step(session.pointer, &raw, error) }
     } catch {
-      unfinished.withLock { $0 = false }
+      submits.withLock { $0.current = nil }
       throw error
     }
     guard let raw else { return nil }
     defer { rmlx_event_release(raw) }
     if rmlx_event_kind(raw) == RMLX_EVENT_FINISH {
-      unfinished.withLock { $0 = false }
+      submits.withLock { $0.current = nil }
     }
     if let error = rmlx_event_error(raw) {
       throw RmlxError(status: rmlx_error_code(error), error: error)
@@ -109,9 +144,9 @@ final class SessionCore: Sendable {
 
   /// Steps to the end of an answer that was cancelled.
   private func drain() {
-    while unfinished.withLock({ $0 }) {
+    while let submit = submits.withLock({ $0.current }) {
       // An error also ends it, and there is nobody to hear of it.
-      _ = try? step()
+      _ = try? step(submit)
     }
   }
 

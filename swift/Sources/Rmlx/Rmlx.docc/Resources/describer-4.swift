@@ -16,7 +16,8 @@ actor Describer {
       for try await text in session.generate("\(image)Describe the picture.", options).text {
         await show(text)
       }
-    } catch where error.code == .invalidMedia {
+    } catch {
+      guard error.code == .invalidMedia else { throw error }
       await show("This photo cannot be read.")
     }
   }
