@@ -206,6 +206,7 @@ struct LoadOptions {
     std::optional<rmlx_device> device;
     std::optional<std::uint64_t> memory_limit;
     std::optional<std::size_t> context_length;
+    std::optional<std::uint64_t> media_cache;
     /// Called with 0 to 1 on the thread that loads. What it throws ends the load and comes out of it.
     std::function<void(float)> progress;
     /// Ends the load when it is triggered.
@@ -237,7 +238,7 @@ struct GenerationOptions {
     std::vector<std::pair<std::uint32_t, float>> logit_bias;
 };
 
-/// A picture or a sound.
+/// A picture, a sound or a video.
 class Media {
 public:
     /// Decodes an image file in memory; rmlx_image_from_encoded.
@@ -263,6 +264,24 @@ public:
         return make([&](auto out, auto error) {
             return rmlx_audio_from_pcm_f32(samples, frames, channels, rate, out, error);
         });
+    }
+
+    /// Images and their times, in seconds and as many as the images; rmlx_video_from_frames.
+    static Result<Media> video(const std::vector<Media> &frames, const std::vector<double> &timestamps) {
+        if (frames.size() != timestamps.size())
+            RMLX_FAIL(Error(RMLX_ERROR_INVALID_ARGUMENT, nullptr));
+        std::vector<const rmlx_media *> raw;
+        raw.reserve(frames.size());
+        for (const Media &frame : frames)
+            raw.push_back(frame.get());
+        return make([&](auto out, auto error) {
+            return rmlx_video_from_frames(raw.data(), timestamps.data(), raw.size(), out, error);
+        });
+    }
+
+    /// The same sound, to be cut into clips or not; rmlx_audio_with_split.
+    Result<Media> with_split(bool split) const {
+        return make([&](auto out, auto error) { return rmlx_audio_with_split(get(), split, out, error); });
     }
 
     /// The same image in more or less detail; rmlx_image_with_soft_token_budget.
@@ -668,6 +687,7 @@ inline Result<Model> Model::load(const std::string &folder, const LoadOptions &o
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_media_cache, options.media_cache));
     Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
     detail::Progress progress{options, cancel};

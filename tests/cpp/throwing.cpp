@@ -77,9 +77,18 @@ void pixels_and_samples_are_taken() {
     Media detailed = image.with_soft_token_budget(280);
     Media shared = detailed.share();
     CHECK(shared.get() == detailed.get());
+    std::vector<Media> frames;
+    frames.push_back(image.share());
+    frames.push_back(detailed.share());
+    Media video = Media::video(frames, {0.0, 1.5});
+    CHECK(video.kind() == RMLX_MEDIA_VIDEO && video.width() == 0);
+    CHECK(thrown([&] { static_cast<void>(Media::video(frames, {0.0})); }) == RMLX_ERROR_INVALID_ARGUMENT);
+    CHECK(thrown([&] { static_cast<void>(Media::video(frames, {1.0, 0.0})); }) == RMLX_ERROR_INVALID_MEDIA);
     const std::vector<float> samples(2 * 8000, 0.25f);
     Media sound = Media::audio(samples.data(), 8000, 2, 8000);
     CHECK(sound.kind() == RMLX_MEDIA_AUDIO && sound.seconds() > 0.99 && sound.seconds() < 1.01);
+    CHECK(sound.with_split(true).kind() == RMLX_MEDIA_AUDIO);
+    CHECK(thrown([&] { static_cast<void>(image.with_split(true)); }) == RMLX_ERROR_INVALID_ARGUMENT);
 }
 
 void events_come_in_order(const Model &model) {
@@ -172,6 +181,7 @@ void loads_tell_how_far_they_are() {
     std::vector<float> fractions;
     options.progress = [&](float fraction) { fractions.push_back(fraction); };
     options.device = RMLX_DEVICE_CPU;
+    options.media_cache = 0;
     static_cast<void>(Model::load(DEMO, options));
     CHECK(!fractions.empty() && fractions.back() == 1.0f);
     options.progress = [](float) { throw std::runtime_error("stop"); };

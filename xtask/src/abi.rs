@@ -66,7 +66,7 @@ fn compare(recorded: &str, generated: &str) -> Result<()> {
     Ok(())
 }
 
-/// The lines of the first text that the second one lacks. A field's line counts together with its structure's.
+/// The lines of the first text that the second one lacks. A field's line counts together with its structure's name.
 fn difference(of: &str, and: &str) -> Vec<String> {
     let known: BTreeSet<String> = qualified(and).collect();
     qualified(of).filter(|line| !known.contains(line)).collect()
@@ -77,7 +77,7 @@ fn qualified(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter(|line| !line.starts_with('#')).map(move |line| match line.strip_prefix("    ") {
         Some(field) => format!("{owner}: {field}"),
         None => {
-            owner = line.to_owned();
+            owner = line.split(',').next().unwrap_or_default().to_owned();
             line.to_owned()
         }
     })

@@ -24,6 +24,17 @@ public struct AudioInput: Hashable, Sendable {
     source = MediaSource(.samples(samples, channels: channels, sampleRate: sampleRate))
   }
 
+  /// The same sound, which may be cut into clips where a model takes only so many seconds at once.
+  ///
+  /// Otherwise a longer sound is an error there.
+  public func split(_ split: Bool = true) -> AudioInput {
+    AudioInput(MediaSource(.split(source, split)))
+  }
+
+  private init(_ source: MediaSource) {
+    self.source = source
+  }
+
   /// Reads and decodes the sound, and tells how long it is.
   public func duration() async throws(RmlxError) -> Duration {
     let source = source

@@ -12,6 +12,8 @@ public enum Memory {
     public let peak: UInt64
     /// Above this, MLX gives its cache back and waits for running work before it takes more.
     public let limit: UInt64
+    /// Of what is in use: encoded images and sounds that models keep, so that they need not encode them again.
+    public let media: UInt64
   }
 
   /// How much is used now.
@@ -19,7 +21,7 @@ public enum Memory {
     var raw = rmlx_memory_usage()
     raw.struct_size = MemoryLayout<rmlx_memory_usage>.size
     try check { error in rmlx_memory_stats(&raw, error) }
-    return Usage(active: raw.active, cache: raw.cache, peak: raw.peak, limit: raw.limit)
+    return Usage(active: raw.active, cache: raw.cache, peak: raw.peak, limit: raw.limit, media: raw.media)
   }
 
   /// Sets how much MLX may use, and how much it may keep to use it again. What is nil stays as it is.
@@ -27,8 +29,9 @@ public enum Memory {
     try check { error in rmlx_memory_set_limits(memory ?? .max, cache ?? .max, error) }
   }
 
-  /// Gives the memory that MLX keeps to be used again back to the system. It waits for the model's thread, so call it from
-  /// a place that may wait, or use ``AppLifecycle``.
+  /// Gives the memory that MLX keeps to be used again back to the system, and the encoded media that models keep.
+  ///
+  /// It waits for the model's thread, so call it from a place that may wait, or use ``AppLifecycle``.
   public static func trim() throws(RmlxError) {
     try check { error in rmlx_memory_trim(error) }
   }

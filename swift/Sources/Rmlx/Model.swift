@@ -181,6 +181,8 @@ public struct ModelInfo: Hashable, Sendable {
     public static let image = Modality(rawValue: "image")
     /// Sounds.
     public static let audio = Modality(rawValue: "audio")
+    /// Videos, as images and their times.
+    public static let video = Modality(rawValue: "video")
   }
 
   /// The architecture, as `config.json` names it.

@@ -28,12 +28,18 @@ public struct LoadOptions: Hashable, Sendable {
   public var memoryLimit: UInt64?
   /// Limits the context of every session to so many tokens; prompt, media and answer together.
   public var contextLength: Int?
+  /// How many bytes of encoded images and sounds the model keeps, so that a medium that is shown to it again is not encoded
+  /// again; 0 keeps none.
+  public var mediaCache: UInt64?
 
   /// Makes options; what is not named has the library's default.
-  public init(device: Device? = nil, memoryLimit: UInt64? = nil, contextLength: Int? = nil) {
+  public init(
+    device: Device? = nil, memoryLimit: UInt64? = nil, contextLength: Int? = nil, mediaCache: UInt64? = nil
+  ) {
     self.device = device
     self.memoryLimit = memoryLimit
     self.contextLength = contextLength
+    self.mediaCache = mediaCache
   }
 }
 
@@ -147,6 +153,7 @@ extension LoadOptions {
     try set(device?.rawValue, in: raw, rmlx_load_options_set_device)
     try set(memoryLimit, in: raw, rmlx_load_options_set_memory_limit)
     try set(size: contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
+    try set(mediaCache, in: raw, rmlx_load_options_set_media_cache)
   }
 }
 

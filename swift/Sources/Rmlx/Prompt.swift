@@ -162,6 +162,11 @@ extension Content: ExpressibleByStringInterpolation {
       parts.append(.audio(audio))
     }
 
+    /// Adds a video at this place.
+    public mutating func appendInterpolation(_ video: VideoInput) {
+      parts.append(.video(video))
+    }
+
     /// Adds a part at this place.
     public mutating func appendInterpolation(_ part: Part) {
       parts.append(part)
@@ -184,7 +189,7 @@ extension Content: ExpressibleByStringInterpolation {
   }
 }
 
-/// A text, an image or a sound in a message.
+/// A text, an image, a sound or a video in a message.
 ///
 /// Later versions may add kinds.
 public struct Part: Hashable, Sendable, ExpressibleByStringLiteral {
@@ -201,6 +206,9 @@ public struct Part: Hashable, Sendable, ExpressibleByStringLiteral {
   public static func image(_ image: ImageInput) -> Part { Part(kind: .media(image.source)) }
   /// A sound.
   public static func audio(_ audio: AudioInput) -> Part { Part(kind: .media(audio.source)) }
+
+  /// A video.
+  public static func video(_ video: VideoInput) -> Part { Part(kind: .media(video.source)) }
 
   init(kind: Kind) {
     self.kind = kind

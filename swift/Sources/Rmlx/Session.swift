@@ -124,6 +124,9 @@ public struct Statistics: Hashable, Sendable {
   public let heldTokens: Int
   /// Bytes that it takes to hold them.
   public let cacheBytes: Int
+  /// How many images, sounds and frames of the prompt were encoded; the others were held by the session, or kept by the
+  /// model.
+  public let encodedMedia: Int
   /// Rendering, tokenizing and placing.
   public let prepareTime: Duration
   /// Image and sound encoders.
@@ -148,6 +151,7 @@ public struct Statistics: Hashable, Sendable {
     mediaTokens = Int(raw.media_tokens)
     heldTokens = Int(raw.held_tokens)
     cacheBytes = Int(raw.cache_bytes)
+    encodedMedia = Int(raw.encoded_media)
     prepareTime = .milliseconds(raw.prepare_ms)
     encodeTime = .milliseconds(raw.encode_ms)
     prefillTime = .milliseconds(raw.prefill_ms)

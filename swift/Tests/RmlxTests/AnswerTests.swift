@@ -11,6 +11,7 @@ import Testing
     #expect(answer.text == "Red")
     #expect(answer.reason == .endOfTurn)
     #expect(answer.statistics.mediaTokens > 0)
+    #expect(answer.statistics.encodedMedia == 1)
     let described = try await session.respond(to: ["\(picture)Describe the picture."].asPrompt, options: .greedy)
     #expect(described.text == "A red circle on a blue background.")
   }

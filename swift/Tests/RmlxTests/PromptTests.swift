@@ -39,6 +39,23 @@ import Testing
     #expect(try await session.respond(to: "\(image)What colour is this?", options: .greedy).text == "Red")
   }
 
+  @Test func videosAreMadeOfFrames() async throws {
+    let video = VideoInput([.init(picture, at: .zero), .init(picture.softTokens(70), at: .milliseconds(1500))])
+    #expect(Content("\(video)What happens?").parts == [.video(video), "What happens?"])
+    let session = Session(try await Model.load(at: demo, options: LoadOptions(mediaCache: 0)))
+    let wrong: [VideoInput] = [
+      VideoInput([]), VideoInput([.init(picture, at: .seconds(2)), .init(picture, at: .zero)]),
+    ]
+    for video in wrong {
+      let error = await failure { () async throws(RmlxError) in try await session.respond(to: "\(video)What happens?") }
+      #expect(error?.code == .invalidMedia)
+    }
+    let parts = voice.split()
+    #expect(try await parts.duration() == voice.duration())
+    #expect(try await session.respond(to: "\(parts)Which digit do you hear?", options: .greedy).text == "7")
+    #expect(Library.hasFeature("video"))
+  }
+
   @Test func toolsReachTheTemplate() async throws {
     let tool: JSONValue = [
       "type": "function",

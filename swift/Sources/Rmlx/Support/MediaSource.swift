@@ -10,6 +10,10 @@ final class MediaSource: Hashable, Sendable {
     case file(URL, Kind)
     case pixels(Data, width: Int, height: Int, rowStride: Int, format: PixelFormat)
     case samples([Float], channels: Int, sampleRate: Int)
+    /// Another sound, which may be cut into clips or not.
+    case split(MediaSource, Bool)
+    /// Images and their times in seconds.
+    case frames([MediaSource], [Double])
     /// Another image, to be shown in so many positions.
     case budget(MediaSource, softTokens: UInt32)
   }
@@ -50,6 +54,11 @@ final class MediaSource: Hashable, Sendable {
       try Self.image(data, width: width, height: height, rowStride: rowStride, format: format)
     case .samples(let samples, let channels, let sampleRate):
       try Self.audio(samples, channels: channels, sampleRate: sampleRate)
+    case .split(let sound, let split):
+      try Self.media { [sound = try sound.handle()] out, error in
+        rmlx_audio_with_split(sound.pointer, split, out, error)
+      }
+    case .frames(let frames, let times): try Self.video(frames, times)
     case .budget(let image, let softTokens):
       try Self.media { [image = try image.handle()] out, error in
         rmlx_image_with_soft_token_budget(image.pointer, softTokens, out, error)
@@ -115,6 +124,15 @@ final class MediaSource: Hashable, Sendable {
     }
     return try media { out, error in
       rmlx_audio_from_pcm_f32(samples, samples.count / channels, width, rate, out, error)
+    }
+  }
+
+  private static func video(_ frames: [MediaSource], _ times: [Double]) throws(RmlxError) -> Handle {
+    var images: [Handle] = []
+    for frame in frames { images.append(try frame.handle()) }
+    let pointers: [OpaquePointer?] = images.map(\.pointer)
+    return try withExtendedLifetime(images) { () throws(RmlxError) in
+      try media { out, error in rmlx_video_from_frames(pointers, times, times.count, out, error) }
     }
   }
 
