@@ -38,7 +38,10 @@ fn write() -> Result<()> {
     if let Ok(recorded) = fs::read_to_string(path()) {
         let gone = difference(&recorded, &generated);
         if !gone.is_empty() {
-            println!("Programs that exist may break, because these lines go or change:\n{}", gone.join("\n"));
+            println!(
+                "Programs that exist may break, because these lines go or change (a structure that only grew is fine):\n{}",
+                gone.join("\n")
+            );
         }
     }
     fs::write(path(), generated).with_context(|| format!("cannot write {}", path().display()))
