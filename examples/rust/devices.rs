@@ -47,9 +47,14 @@ fn logits(
     let mut rows = Vec::new();
     for prompt in prompts {
         session.submit(prompt, &options)?;
-        session.step()?;
-        rows.push(session.logits()?);
-        while session.step()?.kind != EventKind::Finish {}
+        loop {
+            let event = session.step()?;
+            if event.kind == EventKind::Finish {
+                event.error.map_or(Ok(()), Err)?;
+                break;
+            }
+            rows.push(session.logits()?);
+        }
     }
     Ok(rows)
 }

@@ -76,9 +76,10 @@ impl<'a> Loader<'a> {
         Linear::new(parts.collect::<Result<_>>()?, None)
     }
 
-    /// One layer for activations of `dtype`.
+    /// One small layer for activations of `dtype`, unpacked: MLX's CUDA kernels refuse some packed products in `f32`.
     pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
-        Linear::new(vec![self.stored(path, &[out, input], dtype)?], None)
+        let stored = self.stored(path, &[out, input], dtype)?;
+        Linear::new(vec![stored.unpacked(dtype)?], None)
     }
 
     /// A dense or packed layer with a bias.

@@ -120,6 +120,17 @@ impl Matrix {
         Ok(Ok(stacked))
     }
 
+    /// The same matrix with its values written out.
+    pub fn unpacked(self, dtype: Dtype) -> Result<Matrix> {
+        match self {
+            Matrix::Dense(w) => Ok(Matrix::Dense(cast(&w, dtype)?)),
+            Matrix::Packed(p) => {
+                let values = mlx::dequantize(&p.codes, &p.scales, p.biases.as_ref(), p.quantization, dtype)?;
+                Ok(Matrix::Dense(values))
+            }
+        }
+    }
+
     fn is_stored_like(&self, other: &Matrix) -> bool {
         match (self, other) {
             (Matrix::Dense(a), Matrix::Dense(b)) => a.dtype() == b.dtype(),
