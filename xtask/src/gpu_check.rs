@@ -1,4 +1,5 @@
-//! `cargo xtask gpu-check`: models of the published sizes, with random weights, on this machine's GPU.
+//! `cargo xtask gpu-check`: the tiny models of the tests on this machine's GPU beside its CPU, and models of the published
+//! sizes, with random weights, on the GPU.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,9 @@ use crate::cargo::{self, Profile};
 use crate::setup::{self, Backend};
 use crate::{paths, process, python};
 
+/// How far the GPU's logits may be from the CPU's, in standard deviations (root of the mean square). Rounding to bf16 makes
+/// 0.01 to 0.03, and 0.2 where it makes a router choose another expert; unrelated logits are 1.4 apart.
+const TOLERANCE: f64 = 0.35;
 const MODELS: [&str; 2] = ["e4b", "26b-a4b"];
 const FORMATS: [&str; 2] = ["mxfp4", "nvfp4"];
 const TOKENS: usize = 64;
@@ -24,8 +28,12 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if cfg!(target_os = "linux") {
         setup::stage(Backend::from_str("cuda")?)?;
     }
-    process::run(cargo::command().args(["build", "--release", "--package", "rmlx", "--example", "bench"]))?;
-    let driver = cargo::output_folder(Profile::Release)?.join("examples/bench");
+    let mut build = cargo::command();
+    build.args(["build", "--release", "--package", "rmlx", "--example", "bench", "--example", "devices"]);
+    process::run(&mut build)?;
+    let examples = cargo::output_folder(Profile::Release)?.join("examples");
+    compare(&examples.join("devices"))?;
+    let driver = examples.join("bench");
     let folder = paths::root().join("target/gpu-check");
     let numpy = folder.join("python");
     python::install(&numpy, &["numpy".to_owned()], &[])?;
@@ -39,6 +47,23 @@ pub fn command(arguments: &[String]) -> Result<()> {
             check(&driver, &snapshot, &format!("{model} {format}"))?;
             std::fs::remove_dir_all(&snapshot)?;
         }
+    }
+    Ok(())
+}
+
+/// Every snapshot of the tests, on both devices.
+fn compare(devices: &Path) -> Result<()> {
+    let fixtures = paths::root().join("tests/fixtures");
+    let names: Value = serde_json::from_str(&std::fs::read_to_string(fixtures.join("snapshots.json"))?)?;
+    println!("{:24}{:>12}{:>12}", "GPU from CPU, sigma", "text", "image");
+    for name in names.as_object().into_iter().flatten().map(|(name, _)| name) {
+        let mut command = Command::new(devices);
+        command.arg(fixtures.join(name)).arg(paths::root().join(IMAGE));
+        let result: Value = serde_json::from_str(&process::capture(&mut command)?)?;
+        let distance = |prompt: &str| result[prompt].as_f64().unwrap_or(f64::NAN);
+        let (text, image) = (distance("text"), distance("image"));
+        println!("{name:24}{text:>12.4}{image:>12.4}");
+        ensure!(text < TOLERANCE && image < TOLERANCE, "{name}: the GPU's logits are not the CPU's");
     }
     Ok(())
 }
