@@ -49,7 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let measured = if later.is_empty() { std::slice::from_ref(&cold) } else { &later };
     let ttft_ms = median(measured.iter().map(|run| run.ttft_ms).collect());
+    let stats = session.stats();
     let report = json!({
+        "prepare_ms": stats.prepare_ms,
+        "prefill_ms": stats.prefill_ms,
         "first_token_ms": 1e3 * (cold.first_token.as_secs_f64() - started),
         "load_ms": load_ms,
         "first_ttft_ms": cold.ttft_ms,

@@ -18,7 +18,7 @@ use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
 use crate::media::{Media, MediaKind};
 use crate::models::{Chunk, SoftTokens};
-use crate::nn::cache::{Cache, Checkpoint};
+use crate::nn::cache::{self, Cache, Checkpoint};
 use crate::prompt::{Formatter, Placed};
 use crate::sampling::{Sampler, Settings};
 
@@ -225,10 +225,17 @@ impl SessionState {
         let images = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
         let whole: Vec<_> = images.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..run.job.prompt.ids.len();
-        // A window that wraps cannot be trimmed back to the turn, so its state there is kept.
-        let end = run.job.prompt.ids.len().saturating_add(run.job.max_tokens).min(run.job.context_length);
-        let stop_at = run.job.turn_start.filter(|_| self.cache.window().is_some_and(|window| end > window));
+        // A short rest after the turn's beginning is taken back from the cache later; a long one needs a cut there.
+        let rest = |at: usize| run.job.prompt.ids.len() - at.min(run.job.prompt.ids.len());
+        let stop_at = self.turn_to_keep(&run.job).filter(|&at| rest(at) > cache::SPARE);
         Ok(Phase::Prefill { chunks: plan::chunks(todo, run.job.prefill_chunk, &whole, stop_at).into() })
+    }
+
+    /// Where the model's turn begins, if a window will have wrapped by the end of the answer: it cannot be trimmed back
+    /// then, so its state there is kept.
+    fn turn_to_keep(&self, job: &Job) -> Option<usize> {
+        let end = job.prompt.ids.len().saturating_add(job.max_tokens).min(job.context_length);
+        job.turn_start.filter(|_| self.cache.window().is_some_and(|window| end > window))
     }
 
     /// What a medium is encoded to; adds to `encoded` if that is not known already.
@@ -257,8 +264,11 @@ impl SessionState {
         } else {
             eval(self.cache.arrays())?;
         }
-        if run.job.turn_start == Some(chunk.end) && !last && self.cache.window().is_some() {
-            self.checkpoint = Some(self.cache.checkpoint());
+        if let Some(at) = self.turn_to_keep(&run.job).filter(|&at| at == chunk.end || last) {
+            let is_newer = self.checkpoint.as_ref().is_none_or(|c| c.offset() < at);
+            if let Some(checkpoint) = self.cache.checkpoint_at(at).filter(|_| is_newer) {
+                self.checkpoint = Some(checkpoint);
+            }
         }
         self.queue.update_stats(|s| s.prefill_ms += millis(began));
         if run.job.progress_events {

@@ -13,7 +13,7 @@ use crate::error::Result;
 const STEP: usize = 256;
 /// Rows before the window that a sliding layer keeps when it drops older ones, so that the last few positions can
 /// still be taken back.
-const SPARE: usize = 64;
+pub const SPARE: usize = 64;
 
 /// The state of one session: keys and values of every layer, and how many positions they cover.
 #[derive(Clone, Debug)]
@@ -78,6 +78,13 @@ impl Cache {
     pub fn checkpoint(&self) -> Checkpoint {
         let window = |layer: &LayerCache| layer.window.map(|_| layer.clone());
         Checkpoint { windows: self.layers.iter().map(window).collect(), offset: self.offset }
+    }
+
+    /// [`checkpoint`](Self::checkpoint) as it would have been at `n`, at most [`SPARE`] positions ago. `None` when a
+    /// sliding layer no longer holds the window before `n`.
+    pub fn checkpoint_at(&self, n: usize) -> Option<Checkpoint> {
+        let mut earlier = self.clone();
+        earlier.trim_to(n).then(|| earlier.checkpoint())
     }
 
     /// Goes back to a checkpoint of this cache.
@@ -321,6 +328,18 @@ mod tests {
         assert_eq!(append(&mut cache, 3), expected(Some(10), 700 - SPARE, 3));
         assert!(cache.trim_to(0));
         assert_eq!(append(&mut cache, 3), expected(Some(10), 0, 3));
+    }
+
+    #[test]
+    fn a_checkpoint_may_be_taken_a_little_later() {
+        let mut cache = Cache::new([Some(20)]);
+        append(&mut cache, 700);
+        let checkpoint = cache.checkpoint_at(700 - SPARE).unwrap();
+        assert!(cache.checkpoint_at(600).is_none());
+        append(&mut cache, 500);
+        cache.restore(&checkpoint);
+        assert_eq!(cache.offset(), 700 - SPARE);
+        assert_eq!(append(&mut cache, 3), expected(Some(20), 700 - SPARE, 3));
     }
 
     #[test]
