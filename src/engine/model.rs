@@ -14,7 +14,7 @@ use super::output::Channels;
 use super::worker::{self, LoadedModel};
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, LanguageModel, architecture};
+use crate::models::{Architecture, architecture};
 use crate::nn::{self, Device, default_device};
 use crate::prompt::{Formatter, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
@@ -66,9 +66,8 @@ impl Model {
         let limit = options
             .media_cache_bytes
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let keeping = move |model| LoadedModel::new(model, device, limit);
-        let loaded =
-            load_weights(&snapshot, &architecture, device, &cancel, options.progress.as_deref(), keeping);
+        let progress = options.progress.as_deref();
+        let loaded = load_weights(&snapshot, &architecture, device, &cancel, progress, limit);
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -228,7 +227,7 @@ fn load_weights(
     device: Device,
     cancel: &CancelToken,
     progress: Option<&(dyn Fn(f32) + Send + Sync)>,
-    loaded: impl FnOnce(Box<dyn LanguageModel>) -> LoadedModel + Send + 'static,
+    media_cache_bytes: usize,
 ) -> Result<(u64, usize)> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -241,7 +240,7 @@ fn load_weights(
         };
         let model = nn::on(device, || architecture.load(&snapshot, device, &mut report))?;
         let bytes = model.weight_bytes();
-        worker.models.insert(id, loaded(model));
+        worker.models.insert(id, LoadedModel::new(model, device, media_cache_bytes));
         Ok(bytes)
     });
     // The sender lives in the closure, so this ends with it.

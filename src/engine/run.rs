@@ -95,10 +95,6 @@ impl SessionState {
         }
     }
 
-    pub fn loaded(&self) -> &LoadedModel {
-        &self.loaded
-    }
-
     pub fn start(&mut self, job: Job) {
         self.rows.clear();
         let reused = self.reuse(&job.prompt);
@@ -139,6 +135,11 @@ impl SessionState {
 
     /// One unit: a medium encoded, a chunk evaluated, or a token read.
     pub fn advance(&mut self) {
+        let loaded = self.loaded.clone();
+        loaded.on_its_device(|| self.advance_run());
+    }
+
+    fn advance_run(&mut self) {
         let Some(run) = self.run.take() else { return };
         if self.queue.is_cancelled() {
             return self.finish(run, FinishReason::Cancelled);
@@ -226,8 +227,7 @@ impl SessionState {
         let whole: Vec<_> = images.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..run.job.prompt.ids.len();
         // A short rest after the turn's beginning is taken back from the cache later; a long one needs a cut there.
-        let rest = |at: usize| run.job.prompt.ids.len() - at.min(run.job.prompt.ids.len());
-        let stop_at = self.turn_to_keep(&run.job).filter(|&at| rest(at) > cache::SPARE);
+        let stop_at = self.turn_to_keep(&run.job).filter(|&at| todo.end.saturating_sub(at) > cache::SPARE);
         Ok(Phase::Prefill { chunks: plan::chunks(todo, run.job.prefill_chunk, &whole, stop_at).into() })
     }
 
@@ -264,11 +264,10 @@ impl SessionState {
         } else {
             eval(self.cache.arrays())?;
         }
-        if let Some(at) = self.turn_to_keep(&run.job).filter(|&at| at == chunk.end || last) {
-            let is_newer = self.checkpoint.as_ref().is_none_or(|c| c.offset() < at);
-            if let Some(checkpoint) = self.cache.checkpoint_at(at).filter(|_| is_newer) {
-                self.checkpoint = Some(checkpoint);
-            }
+        let is_newer = |at: usize| self.checkpoint.as_ref().is_none_or(|c| c.offset() < at);
+        let turn = self.turn_to_keep(&run.job).filter(|&at| (at == chunk.end || last) && is_newer(at));
+        if let Some(checkpoint) = turn.and_then(|at| self.cache.checkpoint_at(at)) {
+            self.checkpoint = Some(checkpoint);
         }
         self.queue.update_stats(|s| s.prefill_ms += millis(began));
         if run.job.progress_events {

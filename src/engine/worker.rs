@@ -161,9 +161,7 @@ impl Worker {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             self.turns.push_back(id);
             if session.has_work() {
-                let device = session.loaded().device;
-                let unit = AssertUnwindSafe(|| nn::on(device, || session.advance()));
-                if let Err(payload) = catch_unwind(unit) {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| session.advance())) {
                     session.fail_by_panic(panic_error(payload.as_ref()));
                 }
                 return;

@@ -230,11 +230,16 @@ pub fn quantize(w: &Array, quantization: Quantization) -> Result<(Array, Array, 
     Ok((codes, part(&parts, 1)?, biases))
 }
 
+/// To be called before mlx-c is: its own error handler ends the process. mlx-rs puts another in place with its first
+/// operation.
+pub fn keep_errors() {
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| drop(mlx_rs::memory::active_memory()));
+}
+
 /// Runs one MLX operation that fills an array handle.
 fn call(name: &str, f: impl FnOnce(*mut mlx_array, mlx_stream) -> c_int) -> Result<Array> {
-    static HANDLER: Once = Once::new();
-    // mlx-c's own error handler ends the process. mlx-rs puts its own in place with its first operation.
-    HANDLER.call_once(|| drop(mlx_rs::memory::active_memory()));
+    keep_errors();
     let stream = Stream::thread_local_or_default();
     // SAFETY: makes an empty handle, which owns nothing yet.
     let mut out = unsafe { mlx_sys::mlx_array_new() };

@@ -19,6 +19,8 @@ pub mod rope;
 pub mod testing;
 pub mod unpack;
 
+use std::sync::OnceLock;
+
 /// Where the arrays live, which decides the activations' dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -34,10 +36,12 @@ pub fn default_device() -> Device {
     if cfg!(all(target_os = "ios", target_abi = "sim")) {
         return Device::Cpu;
     }
-    match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
+    // Nobody changes MLX's default, and each token asks for it.
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    *DEVICE.get_or_init(|| match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
         Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
         _ => Device::Cpu,
-    }
+    })
 }
 
 /// Runs `f` with MLX's operations on `device`, which is [`default_device`]'s or the CPU.

@@ -108,7 +108,8 @@ fn read_header(path: &Path) -> Result<Metadata> {
     }
 }
 
-fn unreadable(path: &Path, fault: &str) -> Error {
+/// The error for a weight file that is not as it has to be.
+pub(super) fn unreadable(path: &Path, fault: &str) -> Error {
     Error::snapshot(format!("{} cannot be read: {fault}", file_name(path)))
         .with("file", path.display().to_string())
 }

@@ -16,7 +16,9 @@ use std::sync::{Arc, OnceLock};
 use mlx_rs::{Array, Stream};
 
 use super::file_name;
+use super::header::unreadable;
 use crate::error::{Error, Result};
+use crate::nn::mlx;
 
 /// What went wrong while tensors of a file were read; empty while nothing has.
 #[derive(Clone)]
@@ -37,19 +39,14 @@ impl Fault {
 
 /// Lazy arrays of all tensors of the file, by their names in it.
 pub fn open(path: &Path) -> Result<(HashMap<String, Array>, Fault)> {
-    let unreadable = |fault: &str| {
-        Error::snapshot(format!("{} cannot be read: {fault}", file_name(path)))
-            .with("file", path.display().to_string())
-    };
-    let file = File::open(path).map_err(|e| unreadable(&e.to_string()))?;
+    let file = File::open(path).map_err(|e| unreadable(path, &e.to_string()))?;
     let fault = Fault { file: path.display().to_string(), error: Arc::default() };
     let label = CString::new(fault.file.clone()).unwrap_or_default();
     let source = Source { file, position: AtomicU64::new(0), label, fault: fault.clone() };
-    // mlx-c's own error handler ends the process. mlx-rs puts its own in place with its first operation.
-    drop(mlx_rs::memory::active_memory());
+    mlx::keep_errors();
     match load(source) {
         Some(arrays) => Ok((arrays, fault)),
-        None => Err(unreadable("MLX does not take it for a safetensors file")),
+        None => Err(unreadable(path, "MLX does not take it for a safetensors file")),
     }
 }
 

@@ -2,35 +2,15 @@
 //! experts, image blocks.
 
 use crate::answers::{Options, Session};
-use crate::fixtures::{self, Case, TOLERANCE, distance, sigma};
+use crate::fixtures::{self, Case, TOLERANCE, distance};
+use crate::fresh::{last_turn, same_as_fresh};
 use crate::harness::{Media, Model, Prompt};
 
-/// Ids of the openers of turns, and of what is under images.
-const TURN: u32 = 15;
+/// The id of what is under images.
 const IMAGE: u32 = 721;
 
 fn model(kind: &str) -> Model {
     Model::load(fixtures::path(&format!("{kind}-bf16-hf"))).expect("the dense snapshot loads")
-}
-
-/// Answers in `session`, and sees that a fresh session gives the same row and tokens; positions that were reused.
-#[track_caller]
-fn same_as_fresh(model: &Model, session: &Session, prompt: &Prompt) -> usize {
-    let answer = session.answer(prompt, &Options::endless(5));
-    let reused = session.stats().reused_tokens;
-    let fresh = Session::new(model);
-    let wanted = fresh.answer(prompt, &Options::endless(5));
-    assert_eq!(fresh.stats().reused_tokens, 0);
-    assert_eq!(session.prompt_tokens(), fresh.prompt_tokens());
-    let off = distance(&answer.first_row, &wanted.first_row, sigma(&wanted.first_row));
-    assert!(off <= TOLERANCE, "off by {off} with {reused} positions reused");
-    assert_eq!(answer.tokens(), wanted.tokens(), "with {reused} positions reused");
-    reused as usize
-}
-
-fn last_turn(session: &Session) -> usize {
-    let ids = session.prompt_tokens().expect("ids");
-    ids.iter().rposition(|id| *id == TURN).expect("a turn's opener")
 }
 
 fn an_image_is_reused_with_what_comes_before_it(kind: &str) {

@@ -9,6 +9,7 @@ mod cancelling;
 mod defects;
 mod demo_model;
 mod fixtures;
+mod fresh;
 mod golden;
 mod harness;
 mod kinds;

@@ -5,28 +5,15 @@ use rmlx::ffi::generation_options::rmlx_generation_options_set_progress_events;
 
 use crate::answers::{Options, Session};
 use crate::fixtures::{self, Case, TOLERANCE, distance, sigma};
+use crate::fresh::{self, last_turn};
 use crate::harness::{Media, Prompt};
 
 const LONGER_THAN_THE_WINDOW: &str = "The window of this model is short, and this text is made longer than \
     that window, so that the beginning of it is not seen any more by the layers that slide over the text.";
 
-/// Answers in `session`, and sees that a fresh session gives the same row; positions that were reused.
 #[track_caller]
 fn same_as_fresh(session: &Session, prompt: &Prompt) -> usize {
-    let answer = session.answer(prompt, &Options::endless(5));
-    let reused = session.stats().reused_tokens;
-    let fresh = Session::new(fixtures::model());
-    let wanted = fresh.answer(prompt, &Options::endless(5));
-    assert_eq!(fresh.stats().reused_tokens, 0);
-    assert_eq!(session.prompt_tokens(), fresh.prompt_tokens());
-    let off = distance(&answer.first_row, &wanted.first_row, sigma(&wanted.first_row));
-    assert!(off <= TOLERANCE, "off by {off} with {reused} positions reused");
-    assert_eq!(answer.tokens(), wanted.tokens(), "with {reused} positions reused");
-    reused as usize
-}
-
-fn last_turn(ids: &[u32]) -> usize {
-    ids.iter().rposition(|id| *id == 15).expect("a turn's opener")
+    fresh::same_as_fresh(fixtures::model(), session, prompt)
 }
 
 fn picture(step: usize) -> Media {
@@ -52,7 +39,7 @@ fn a_next_turn_reuses_what_came_before_the_answer() {
     let session = Session::new(fixtures::model());
     let question = "What is a window?";
     same_as_fresh(&session, &Prompt::user(question));
-    let held = last_turn(&session.prompt_tokens().expect("ids"));
+    let held = last_turn(&session);
     let next = Prompt::user(question).message("assistant").text("A hole.").message("user").text("Why?");
     assert!(same_as_fresh(&session, &next) >= held);
 }
@@ -111,7 +98,7 @@ fn a_conversation_longer_than_the_window_goes_on_as_if_it_were_new() {
     for turn in 0..4 {
         let reused = same_as_fresh(&session, &prompt);
         assert!(reused >= held, "turn {turn}: {reused} of {held}");
-        held = last_turn(&session.prompt_tokens().expect("ids"));
+        held = last_turn(&session);
         assert!(held > 48);
         prompt = prompt.message("assistant").text("I see.").message("user").text(&format!("More, {turn}!"));
     }

@@ -16,6 +16,7 @@ use crate::cargo::{self, Profile};
 use crate::{paths, process, setup};
 use measurement::Measurement;
 use mlx_vlm::MlxVlm;
+use serde_json::Value;
 
 const USAGE: &str = "usage: cargo xtask bench [--midsize FORMAT,...|all] [--rounds N]";
 const TOKENS: &str = "64";
@@ -83,15 +84,21 @@ fn build_driver() -> Result<PathBuf> {
     Ok(cargo::output_folder(Profile::Release)?.join("examples/bench"))
 }
 
+/// Runs a driver to its end; the line of JSON that it prints.
+pub fn run_driver(driver: &mut Command) -> Result<Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let printed =
+        process::capture(driver.current_dir(paths::root()).env("RMLX_BENCH_STARTED", now.to_string()))?;
+    let line = printed.lines().rfind(|line| line.starts_with('{'));
+    let line = line.ok_or_else(|| anyhow!("a benchmark driver printed no result\n{printed}"))?;
+    Ok(serde_json::from_str(line)?)
+}
+
 fn measure(mut driver: Command, case: &Case) -> Result<Measurement> {
     driver.arg("--model").arg(&case.snapshot).args(["--prompt", &case.prompt, "--tokens", TOKENS]);
     driver.args(["--repeats", &case.repeats.to_string()]);
     if let Some(image) = &case.image {
         driver.arg("--image").arg(image);
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-    let printed =
-        process::capture(driver.current_dir(paths::root()).env("RMLX_BENCH_STARTED", now.to_string()))?;
-    let line = printed.lines().rfind(|line| line.starts_with('{'));
-    Measurement::read(line.ok_or_else(|| anyhow!("a benchmark driver printed no result\n{printed}"))?)
+    run_driver(&mut driver).map(Measurement::new)
 }

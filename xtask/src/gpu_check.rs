@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::cargo::{self, Profile};
 use crate::setup::{self, Backend};
-use crate::{paths, process, python};
+use crate::{bench, paths, process, python};
 
 /// How far the GPU's logits may be from the CPU's, in standard deviations (root of the mean square). Rounding to bf16 makes
 /// 0.01 to 0.03, and 0.2 where it makes a router choose another expert; unrelated logits are 1.4 apart.
@@ -26,7 +25,7 @@ const PROMPT: &str = "Describe this picture in a few words, and say what is in t
 pub fn command(arguments: &[String]) -> Result<()> {
     ensure!(arguments.is_empty(), "usage: cargo xtask gpu-check");
     if cfg!(target_os = "linux") {
-        setup::stage(Backend::from_str("cuda")?)?;
+        setup::stage(Backend::Cuda)?;
     }
     let mut build = cargo::command();
     build.args(["build", "--release", "--package", "rmlx", "--example", "bench", "--example", "devices"]);
@@ -83,10 +82,7 @@ fn check(driver: &Path, snapshot: &Path, name: &str) -> Result<()> {
     let mut command = Command::new(driver);
     command.arg("--model").arg(snapshot).arg("--image").arg(paths::root().join(IMAGE));
     command.args(["--prompt", PROMPT, "--tokens", &TOKENS.to_string(), "--repeats", "1"]);
-    let printed = process::capture(command.env("RMLX_BENCH_STARTED", "0"))?;
-    let line = printed.lines().rfind(|line| line.starts_with('{'));
-    let result: Value =
-        serde_json::from_str(line.ok_or_else(|| anyhow!("{name} gave no result\n{printed}"))?)?;
+    let result = bench::run_driver(&mut command).with_context(|| name.to_owned())?;
     let number =
         |field: &str| result[field].as_f64().with_context(|| format!("{name}: no {field} was measured"));
     println!(

@@ -37,8 +37,8 @@ const ROWS: [Row; 7] = [
 ];
 
 impl Measurement {
-    pub fn read(line: &str) -> Result<Self> {
-        Ok(Self(serde_json::from_str(line)?))
+    pub fn new(result: Value) -> Self {
+        Self(result)
     }
 
     fn number(&self, field: &str) -> Result<f64> {
