@@ -43,6 +43,7 @@ pub mod media;
 pub mod memory;
 mod models;
 mod nn;
+mod panics;
 pub mod probe;
 pub mod prompt;
 mod sampling;

@@ -38,6 +38,11 @@ impl EncodedMedia {
         Some(entry.soft.clone())
     }
 
+    /// Whether [`get`](Self::get) would find it now.
+    pub fn has(&self, hash: &ContentHash) -> bool {
+        self.entries.contains_key(hash)
+    }
+
     /// Keeps an encoding that has been evaluated, unless it is larger than everything that may be kept.
     pub fn insert(&mut self, hash: ContentHash, soft: &SoftTokens) {
         let bytes = soft.arrays().map(|array| array.nbytes()).sum();
@@ -76,7 +81,7 @@ mod tests {
     /// 4 bytes a value.
     fn soft(values: usize) -> SoftTokens {
         let features = Array::from_slice(&vec![values as f32; values], &[values as i32, 1]);
-        SoftTokens { features, extra: Vec::new(), grid: None }
+        SoftTokens { features, extra: Vec::new() }
     }
 
     fn hash(n: u8) -> ContentHash {

@@ -1,15 +1,18 @@
 //! Models and sessions: one MLX thread, and handles that any thread may hold.
 
+mod decode;
+mod encode;
 mod encoded;
 mod event;
-mod held;
 mod logprobs;
 mod model;
 mod options;
 mod output;
-mod plan;
+mod prefill;
 mod queue;
+mod reuse;
 mod run;
+mod scheduler;
 mod session;
 mod stats;
 pub(crate) mod worker;

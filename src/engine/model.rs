@@ -1,6 +1,8 @@
 //! A loaded model, shared by its sessions.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -8,15 +10,15 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::encoded;
+use super::encoded::{self, EncodedMedia};
 use super::options::{CancelToken, DeviceChoice, LoadOptions};
 use super::output::Channels;
 use super::worker::{self, LoadedModel};
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, architecture};
+use crate::models::{Architecture, LoadContext, architecture};
 use crate::nn::{self, Device, default_device};
-use crate::prompt::{Formatter, Placed, Prompt};
+use crate::prompt::{Formatter, MediaLayout, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
 
@@ -37,7 +39,7 @@ struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let id = self.id;
-        worker::send(move |worker| {
+        worker::tell(move |worker| {
             worker.models.remove(&id);
             // Buffers of a whole model are not kept for the next one.
             if let Err(e) = mlx_rs::memory::clear_cache() {
@@ -72,7 +74,7 @@ impl Model {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
         let (id, weight_bytes) = loaded?;
-        let unload = || worker::send(move |worker| drop(worker.models.remove(&id)));
+        let unload = || worker::tell(move |worker| drop(worker.models.remove(&id)));
         let formatter = formatter.inspect_err(|_| unload())?;
         let defaults = GenerationDefaults::read(
             snapshot.generation_config.as_ref(),
@@ -142,7 +144,7 @@ impl Model {
     }
 
     pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {
-        let layout = self.0.architecture.layout();
+        let layout: &dyn MediaLayout = self.0.architecture.media();
         let placed = match thinking {
             None => self.0.formatter.place(prompt, layout)?,
             Some(on) => {
@@ -238,11 +240,13 @@ fn load_weights(
             let _ = shares.send(share);
             cancel.check()
         };
-        let model = nn::on(device, || architecture.load(&snapshot, device, &mut report))?;
+        let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report };
+        let model = nn::on(device, || architecture.load(&mut context))?;
         let bytes = model.weight_bytes();
-        worker.models.insert(id, LoadedModel::new(model, device, media_cache_bytes));
+        let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes)));
+        worker.models.insert(id, LoadedModel { id, architecture, model: model.into(), encoded, device });
         Ok(bytes)
-    });
+    })?;
     // The sender lives in the closure, so this ends with it.
     for share in received {
         if let Some(progress) = progress {

@@ -15,8 +15,11 @@ const RUN_AHEAD: usize = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
-    /// A submit has not yet delivered its FINISH.
-    Running,
+    /// A submit has not yet delivered its FINISH. A doomed one went through a panic: the session is poisoned after it.
+    Running {
+        doomed: bool,
+    },
+    /// A panic went through the session: only a reset mends it.
     Poisoned,
 }
 
@@ -25,7 +28,6 @@ struct Inner {
     events: VecDeque<Event>,
     /// The logits row of the last token handed out.
     row: Option<u64>,
-    poison_after_finish: bool,
     stats: Stats,
     prompt: Vec<u32>,
 }
@@ -54,7 +56,6 @@ impl Queue {
                 phase: Phase::Idle,
                 events: VecDeque::new(),
                 row: None,
-                poison_after_finish: false,
                 stats: Stats::default(),
                 prompt: Vec::new(),
             }),
@@ -77,10 +78,6 @@ impl Queue {
         Ok(Operation(self))
     }
 
-    pub fn phase(&self) -> Phase {
-        self.lock().phase
-    }
-
     pub fn request_cancel(&self) {
         self.cancel.store(true, Ordering::Release);
     }
@@ -98,13 +95,13 @@ impl Queue {
     pub fn start(&self, prompt: Vec<u32>) -> Result<()> {
         let mut inner = self.lock();
         match inner.phase {
-            Phase::Running => Err(Error::new(
+            Phase::Running { .. } => Err(Error::new(
                 Code::Busy,
                 "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
             )),
             Phase::Poisoned => Err(poisoned()),
             Phase::Idle => {
-                inner.phase = Phase::Running;
+                inner.phase = Phase::Running { doomed: false };
                 inner.events.clear();
                 inner.row = None;
                 inner.prompt = prompt;
@@ -116,7 +113,7 @@ impl Queue {
     pub fn require_usable(&self) -> Result<()> {
         match self.lock().phase {
             Phase::Poisoned => Err(poisoned()),
-            Phase::Running => Err(Error::new(
+            Phase::Running { .. } => Err(Error::new(
                 Code::Busy,
                 "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
             )),
@@ -133,12 +130,13 @@ impl Queue {
                     inner.row = event.row;
                 }
                 if event.kind == EventKind::Finish {
-                    inner.phase = if inner.poison_after_finish { Phase::Poisoned } else { Phase::Idle };
+                    let doomed = inner.phase == Phase::Running { doomed: true };
+                    inner.phase = if doomed { Phase::Poisoned } else { Phase::Idle };
                 }
                 return Ok(event);
             }
             match inner.phase {
-                Phase::Running => {
+                Phase::Running { .. } => {
                     inner = self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 }
                 Phase::Poisoned => return Err(poisoned()),
@@ -153,7 +151,12 @@ impl Queue {
 
     /// Called on the MLX thread.
     pub fn push(&self, event: Event) {
-        self.lock().events.push_back(event);
+        let mut inner = self.lock();
+        if inner.phase == Phase::Poisoned {
+            return;
+        }
+        inner.events.push_back(event);
+        drop(inner);
         self.ready.notify_all();
     }
 
@@ -163,8 +166,22 @@ impl Queue {
     }
 
     /// Called on the MLX thread before the FINISH of a run that panicked.
+    pub fn doom(&self) {
+        self.lock().phase = Phase::Running { doomed: true };
+    }
+
+    /// A panic went through an operation of the host: whatever was to come is dropped.
     pub fn poison(&self) {
-        self.lock().poison_after_finish = true;
+        let mut inner = self.lock();
+        inner.phase = Phase::Poisoned;
+        inner.events.clear();
+        drop(inner);
+        self.ready.notify_all();
+    }
+
+    /// `POISONED` once a panic went through the session.
+    pub fn require_sound(&self) -> Result<()> {
+        if self.lock().phase == Phase::Poisoned { Err(poisoned()) } else { Ok(()) }
     }
 
     /// Back to idle, whatever happened before; undelivered events are dropped.
@@ -173,7 +190,6 @@ impl Queue {
         inner.phase = Phase::Idle;
         inner.events.clear();
         inner.row = None;
-        inner.poison_after_finish = false;
         inner.prompt.clear();
         inner.stats = Stats::default();
         drop(inner);

@@ -1,5 +1,6 @@
 //! A conversation with a model: submit a prompt, step the answer out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -8,11 +9,12 @@ use super::event::Event;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
 use super::output::Output;
-use super::queue::{Phase, Queue};
+use super::queue::Queue;
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::worker;
 use crate::error::{Code, Error, Result};
+use crate::models::Prepared;
 use crate::prompt::{Placed, Prompt};
 use crate::sampling::Settings;
 
@@ -58,10 +60,11 @@ impl Session {
         &self.model
     }
 
-    /// Renders, tokenizes and places the whole conversation on the calling thread, then starts the answer.
+    /// Renders, tokenizes, places and prepares the whole conversation on the calling thread, then starts the answer.
     ///
-    /// The longest beginning that the session already holds is not evaluated again. An error here leaves the
-    /// session as it was, and no event follows; after `Ok`, events follow up to exactly one FINISH.
+    /// The longest beginning that the session already holds is not evaluated again, and media that it holds, or that
+    /// the model has encoded before, are not prepared again. An error here leaves the session as it was, and no event
+    /// follows; after `Ok`, events follow up to exactly one FINISH.
     pub fn submit(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<()> {
         let submitted = Instant::now();
         let _operation = self.queue.begin()?;
@@ -70,7 +73,9 @@ impl Session {
         options.validate(self.model.vocab_size())?;
         let placed = self.model.place(prompt, options.thinking)?;
         self.check_length(&placed)?;
-        let job = self.job(placed, options, submitted);
+        let placed = Arc::new(placed);
+        let prepared = self.prepare(&placed)?;
+        let job = self.job(placed, prepared, options, submitted);
         self.queue.start(job.prompt.ids.clone())?;
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         self.queue.update_stats(|s| {
@@ -85,8 +90,35 @@ impl Session {
         worker::send(move |worker| match worker.session(id) {
             Ok(session) => session.start(job),
             Err(error) => queue.push(Event::failed(error)),
-        });
-        Ok(())
+        })
+    }
+
+    /// What the encoders take of the media that have to be encoded. A cancel stops it: then nothing will be encoded.
+    fn prepare(&self, prompt: &Arc<Placed>) -> Result<Vec<Option<Prepared>>> {
+        let mut prepared: Vec<Option<Prepared>> = prompt.media.iter().map(|_| None).collect();
+        if prompt.media.is_empty() {
+            return Ok(prepared);
+        }
+        let (id, shared) = (self.id, Arc::clone(prompt));
+        let missing = worker::call(move |worker| Ok(worker.session(id)?.missing(&shared)))?;
+        let media = self.model.architecture().media();
+        let check = || match self.queue.is_cancelled() {
+            true => Err(Error::new(Code::Cancelled, "cancelled by the host")),
+            false => Ok(()),
+        };
+        let mut done = HashSet::new();
+        for index in missing {
+            let medium = &prompt.media[index].media;
+            if !done.insert(*medium.hash()) {
+                continue;
+            }
+            match media.prepare(medium, &check) {
+                Ok(ready) => prepared[index] = Some(ready),
+                Err(_) if self.queue.is_cancelled() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(prepared)
     }
 
     fn check_length(&self, placed: &Placed) -> Result<()> {
@@ -108,7 +140,13 @@ impl Session {
         Ok(())
     }
 
-    fn job(&self, prompt: Placed, options: &GenerationOptions, submitted: Instant) -> Job {
+    fn job(
+        &self,
+        prompt: Arc<Placed>,
+        prepared: Vec<Option<Prepared>>,
+        options: &GenerationOptions,
+        submitted: Instant,
+    ) -> Job {
         let ends =
             if options.ignore_eos { Default::default() } else { self.model.defaults().end_tokens.clone() };
         let formatter = self.model.formatter();
@@ -125,6 +163,8 @@ impl Session {
             top_logprobs: options.top_logprobs,
             progress_events: options.progress_events,
             turn_start: formatter.last_turn_start(&prompt.ids),
+            positions: self.model.architecture().media().positions(&prompt),
+            prepared,
             prompt,
             submitted,
         }
@@ -135,14 +175,25 @@ impl Session {
         let _operation = self.queue.begin()?;
         let event = self.queue.pop()?;
         // The MLX thread may be waiting for room.
-        worker::send(|_| ());
+        worker::tell(|_| ());
         Ok(event)
     }
 
     /// Makes a running answer end with a FINISH event of reason `Cancelled`, within a chunk or token.
     pub fn cancel(&self) {
         self.queue.request_cancel();
-        worker::send(|_| ());
+        worker::tell(|_| ());
+    }
+
+    /// `POISONED` once a panic went through the session, until it is reset.
+    pub(crate) fn require_sound(&self) -> Result<()> {
+        self.queue.require_sound()
+    }
+
+    /// Called after a panic in one of the operations: only a reset mends the session.
+    pub(crate) fn poison(&self) {
+        self.queue.request_cancel();
+        self.queue.poison();
     }
 
     /// Forgets everything held; a running answer ends without further events. Mends a poisoned session.
@@ -161,12 +212,7 @@ impl Session {
     /// The row that the last returned token was sampled from, before any processor: `f32 [vocabulary]`.
     pub fn logits(&self) -> Result<Vec<f32>> {
         let _operation = self.queue.begin()?;
-        if self.queue.phase() == Phase::Poisoned {
-            return Err(Error::new(
-                Code::Poisoned,
-                "an earlier bug went through this session; reset or release it",
-            ));
-        }
+        self.queue.require_sound()?;
         let row = self.queue.last_row().ok_or_else(|| {
             Error::invalid_argument(
                 "no token has been returned since the last submit, so there is no logits row",
@@ -192,8 +238,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.queue.request_cancel();
         let id = self.id;
-        worker::send(move |worker| {
-            worker.sessions.remove(&id);
-        });
+        worker::tell(move |worker| worker.remove_session(id));
     }
 }

@@ -3,39 +3,38 @@
 //! MLX streams belong to the thread that made them, so models and sessions live here and the rest of the
 //! crate sends closures. Between closures the thread advances the sessions that have work, in turn.
 
-use std::any::Any;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use once_cell::sync::OnceCell;
+
+use super::decode;
 use super::encoded::EncodedMedia;
 use super::run::SessionState;
+use super::scheduler::{Scheduler, Unit};
 use crate::error::{Code, Error, Result};
-use crate::log;
-use crate::models::LanguageModel;
+use crate::models::{Architecture, LanguageModel};
 use crate::nn::{self, Device, mlx};
+use crate::panics;
 
 type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// A model, and the media that were encoded for it.
 #[derive(Clone)]
 pub(super) struct LoadedModel {
+    pub id: u64,
+    pub architecture: Arc<dyn Architecture>,
     pub model: Rc<dyn LanguageModel>,
     pub encoded: Rc<RefCell<EncodedMedia>>,
-    device: Device,
+    pub device: Device,
 }
 
 impl LoadedModel {
-    /// Keeps at most `limit` bytes of encoded media.
-    pub fn new(model: Box<dyn LanguageModel>, device: Device, limit: usize) -> Self {
-        Self { model: model.into(), encoded: Rc::new(RefCell::new(EncodedMedia::new(limit))), device }
-    }
-
     /// Runs `f` with MLX's operations where the model's arrays are.
     pub fn on_its_device<R>(&self, f: impl FnOnce() -> R) -> R {
         nn::on(self.device, f)
@@ -46,46 +45,76 @@ impl LoadedModel {
 #[derive(Default)]
 pub(crate) struct Worker {
     pub(super) models: HashMap<u64, LoadedModel>,
-    pub(super) sessions: HashMap<u64, SessionState>,
-    turns: VecDeque<u64>,
+    sessions: HashMap<u64, SessionState>,
+    scheduler: Scheduler,
+    gathering: Gathering,
     stopping: bool,
 }
 
-static COMMANDS: OnceLock<Mutex<Sender<Command>>> = OnceLock::new();
+/// How long a step waits for sessions that could join it.
+#[derive(Default)]
+struct Gathering {
+    since: Option<Instant>,
+    /// Wall clock of the last step.
+    last_step: Duration,
+}
+
+impl Gathering {
+    /// Longest wait: a host takes an event in far less, and a step of few rows costs more than that.
+    const MOST: Duration = Duration::from_millis(2);
+
+    /// What is left of a twentieth of a step.
+    fn left(&self) -> Duration {
+        let all = (self.last_step / 20).min(Self::MOST);
+        self.since.map_or(all, |since| all.saturating_sub(since.elapsed()))
+    }
+}
+
+static COMMANDS: OnceCell<Mutex<Sender<Command>>> = OnceCell::new();
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// How long the process's end waits for a unit of work that is running; past this it ends regardless.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
-/// Queues a closure for the MLX thread and returns at once.
-pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) {
-    let sender = COMMANDS.get_or_init(|| {
+/// The way to the thread, which is started with the first call that can start it.
+fn commands() -> Result<&'static Mutex<Sender<Command>>> {
+    COMMANDS.get_or_try_init(|| {
         let (sender, receiver) = mpsc::channel();
-        let spawned = std::thread::Builder::new()
-            .name("rmlx-mlx".into())
-            .spawn(move || Worker::default().run(&receiver));
-        match spawned {
-            Ok(thread) => *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
-            Err(e) => log::error(&format!("cannot start the MLX thread: {e}")),
-        }
-        Mutex::new(sender)
-    });
-    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let builder = std::thread::Builder::new().name("rmlx-mlx".into());
+        let thread = builder
+            .spawn(move || Worker::default().run(&receiver))
+            .map_err(|e| Error::new(Code::OutOfMemory, format!("the MLX thread cannot be started: {e}")))?;
+        *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(Mutex::new(sender))
+    })
+}
+
+/// Queues a closure for the MLX thread and returns at once. An error means that there is no such thread, and nothing
+/// that could have work for it.
+pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) -> Result<()> {
+    let sender = commands()?.lock().unwrap_or_else(PoisonError::into_inner);
     // A send fails only once the process is ending and the thread has stopped: nothing is left to do then.
     let _ = sender.send(Box::new(command));
+    Ok(())
+}
+
+/// [`send`] for what matters only where the thread runs: giving something back, or waking it.
+pub(crate) fn tell(command: impl FnOnce(&mut Worker) + Send + 'static) {
+    if COMMANDS.get().is_some() {
+        let _ = send(command);
+    }
 }
 
 /// Queues a closure for the MLX thread; what it returns arrives in the receiver. A panic in it comes back as
 /// `PANIC`, and nothing arrives once the thread has stopped.
 pub(crate) fn start<R: Send + 'static>(
     command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
-) -> Receiver<Result<R>> {
+) -> Result<Receiver<Result<R>>> {
     let (reply, answer) = mpsc::sync_channel(1);
     send(move |worker| {
-        let result = catch_unwind(AssertUnwindSafe(|| command(worker)));
-        let _ = reply.send(result.unwrap_or_else(|payload| Err(panic_error(payload.as_ref()))));
-    });
-    answer
+        let _ = reply.send(panics::catch(|| command(worker)));
+    })?;
+    Ok(answer)
 }
 
 /// Takes the answer of [`start`].
@@ -97,14 +126,14 @@ pub(crate) fn wait<R>(answer: &Receiver<Result<R>>) -> Result<R> {
 pub(crate) fn call<R: Send + 'static>(
     command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    wait(&start(command))
+    wait(&start(command)?)
 }
 
 /// Ends the thread at process exit, before MLX's own statics and the GPU's driver are taken down: what they still
 /// own then ends the process with an abort.
 extern "C" fn stop_at_exit() {
     let (done, stopped) = mpsc::sync_channel(1);
-    send(move |worker| {
+    tell(move |worker| {
         worker.stop();
         let _ = done.send(());
     });
@@ -123,23 +152,75 @@ impl Worker {
         // SAFETY: `stop_at_exit` is a plain function that lives as long as the library's image.
         unsafe { libc::atexit(stop_at_exit) };
         while !self.stopping {
-            let command = if self.has_work() {
-                commands.try_recv().ok()
-            } else {
-                match commands.recv() {
-                    Ok(command) => Some(command),
-                    Err(_) => return,
-                }
-            };
-            match command {
-                Some(command) => {
-                    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| command(&mut self))) {
-                        log::error(&panic_error(payload.as_ref()).to_string());
-                    }
-                }
-                None => self.advance_next(),
+            // Commands come before units of work.
+            match commands.try_recv() {
+                Ok(command) => self.obey(command),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => match self.next_unit() {
+                    Some(Unit::Gather) => match commands.recv_timeout(self.gathering.left()) {
+                        Ok(command) => self.obey(command),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    },
+                    Some(unit) => self.perform(unit),
+                    None => match commands.recv() {
+                        Ok(command) => self.obey(command),
+                        Err(_) => return,
+                    },
+                },
             }
         }
+    }
+
+    /// A panic in a command has been told to the log by then, and its caller sees that no answer comes.
+    fn obey(&mut self, command: Command) {
+        let _ = panics::catch(|| {
+            command(self);
+            Ok(())
+        });
+    }
+
+    fn next_unit(&mut self) -> Option<Unit> {
+        let sessions = &self.sessions;
+        let standing = |id: u64| sessions.get(&id).map(SessionState::standing);
+        let unit = self.scheduler.next(standing, !self.gathering.left().is_zero());
+        match unit {
+            Some(Unit::Gather) => drop(self.gathering.since.get_or_insert_with(Instant::now)),
+            _ => self.gathering.since = None,
+        }
+        unit
+    }
+
+    fn perform(&mut self, unit: Unit) {
+        match unit {
+            Unit::Cancel(id) => self.attempt(&[id], |sessions| sessions.for_each(SessionState::cancel)),
+            Unit::Encode(id) => {
+                self.attempt(&[id], |sessions| sessions.for_each(|s| s.work(SessionState::encode)));
+            }
+            Unit::Prefill(id) => {
+                self.attempt(&[id], |sessions| sessions.for_each(|s| s.work(SessionState::prefill)));
+            }
+            Unit::Decode(ids) => {
+                let began = Instant::now();
+                self.attempt(&ids, |sessions| decode::step(sessions));
+                self.gathering.last_step = began.elapsed();
+            }
+            Unit::Gather => {}
+        }
+    }
+
+    /// Works on some sessions; a panic poisons them.
+    fn attempt(&mut self, ids: &[u64], work: impl FnOnce(std::slice::IterMut<SessionState>)) {
+        let taken = ids.iter().filter_map(|id| Some((*id, self.sessions.remove(id)?)));
+        let (ids, mut taken): (Vec<u64>, Vec<SessionState>) = taken.unzip();
+        let outcome = panics::catch(|| {
+            work(taken.iter_mut());
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            taken.iter_mut().for_each(|session| session.fail_by_panic(error.clone()));
+        }
+        self.sessions.extend(ids.into_iter().zip(taken));
     }
 
     /// Gives up everything that MLX holds for this thread.
@@ -148,25 +229,6 @@ impl Worker {
         self.sessions.clear();
         self.models.clear();
         mlx::clear_streams();
-    }
-
-    fn has_work(&self) -> bool {
-        self.sessions.values().any(SessionState::has_work)
-    }
-
-    /// Advances one session by one unit of work, round robin.
-    fn advance_next(&mut self) {
-        for _ in 0..self.turns.len() {
-            let Some(id) = self.turns.pop_front() else { return };
-            let Some(session) = self.sessions.get_mut(&id) else { continue };
-            self.turns.push_back(id);
-            if session.has_work() {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| session.advance())) {
-                    session.fail_by_panic(panic_error(payload.as_ref()));
-                }
-                return;
-            }
-        }
     }
 
     /// Bytes of the encoded media of all models.
@@ -185,19 +247,15 @@ impl Worker {
 
     pub(super) fn add_session(&mut self, id: u64, session: SessionState) {
         self.sessions.insert(id, session);
-        self.turns.push_back(id);
+        self.scheduler.add(id);
+    }
+
+    pub(super) fn remove_session(&mut self, id: u64) {
+        self.sessions.remove(&id);
+        self.scheduler.remove(id);
     }
 
     pub(super) fn session(&mut self, id: u64) -> Result<&mut SessionState> {
         self.sessions.get_mut(&id).ok_or_else(|| Error::new(Code::Backend, "the session is gone"))
     }
-}
-
-fn panic_error(payload: &(dyn Any + Send)) -> Error {
-    let what = payload
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    Error::new(Code::Panic, format!("a bug in rmlx was caught: {what}"))
 }

@@ -8,9 +8,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::{ptr, slice, str};
 
-use super::panics;
 use super::status::{RMLX_OK, rmlx_error, rmlx_status};
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// The optional last argument of a fallible function: where its error object goes.
 pub type ErrorOut<'a> = Option<&'a mut MaybeUninit<*mut rmlx_error>>;

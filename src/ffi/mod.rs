@@ -19,7 +19,6 @@
 #![allow(clippy::missing_safety_doc)] // the header states what C must keep to, once for all
 
 mod boundary;
-mod panics;
 mod sized;
 
 // In the order of the header; the blank lines keep rustfmt from sorting them.

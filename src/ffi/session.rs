@@ -2,18 +2,17 @@
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::boundary::{call, fill, required, shared, value};
 use super::event::rmlx_event;
 use super::generation_options::rmlx_generation_options;
 use super::model::rmlx_model;
-use super::panics;
 use super::prompt::rmlx_prompt;
 use super::session_options::rmlx_session_options;
 use super::status::{rmlx_error, rmlx_status};
 use crate::engine::{GenerationOptions, Session, SessionOptions};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
+use crate::panics;
 
 /// One conversation with a model: it holds what was evaluated so far, and at most one answer in the
 /// making.
@@ -25,18 +24,11 @@ use crate::error::{Code, Error, Result};
 /// Lifetime: yours, until rmlx_session_release. It holds a reference to its model.
 pub struct rmlx_session {
     session: Session,
-    /// A panic went through one of its calls.
-    poisoned: AtomicBool,
 }
 
 impl rmlx_session {
     pub(super) fn session(&self) -> Result<&Session> {
-        if self.poisoned.load(Ordering::Acquire) {
-            return Err(Error::new(
-                Code::Poisoned,
-                "an earlier bug went through this session; reset or release it",
-            ));
-        }
+        self.session.require_sound()?;
         Ok(&self.session)
     }
 
@@ -45,7 +37,7 @@ impl rmlx_session {
         let session = self.session()?;
         panics::catch(|| operation(session)).inspect_err(|e| {
             if e.code() == Code::Panic {
-                self.poisoned.store(true, Ordering::Release);
+                self.session.poison();
             }
         })
     }
@@ -71,7 +63,7 @@ pub extern "C" fn rmlx_session_new(
         let out = required(out, "out")?;
         let options = options.map_or_else(SessionOptions::default, |o| o.options.clone());
         let session = Session::new(model, &options)?;
-        out.write(Box::into_raw(Box::new(rmlx_session { session, poisoned: AtomicBool::new(false) })));
+        out.write(Box::into_raw(Box::new(rmlx_session { session })));
         Ok(())
     })
 }
@@ -99,9 +91,7 @@ pub unsafe extern "C" fn rmlx_session_reset(
     call(error, || {
         // SAFETY: the caller passes NULL or a session that it has not released.
         let session = unsafe { shared(session, "session") }?;
-        session.session.reset()?;
-        session.poisoned.store(false, Ordering::Release);
-        Ok(())
+        session.session.reset()
     })
 }
 
@@ -246,7 +236,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unified-bf16-mlx");
         let model = Model::load(&folder, LoadOptions::default()).unwrap();
         let session = Session::new(&model, &SessionOptions::default()).unwrap();
-        let mut session = rmlx_session { session, poisoned: AtomicBool::new(false) };
+        let mut session = rmlx_session { session };
         let handle = NonNull::new(&raw mut session);
         let prompt = Prompt { messages: vec![Message::text("user", "Hello")], ..Prompt::default() };
         let prompt = rmlx_prompt { prompt };

@@ -9,12 +9,13 @@ use mlx_rs::Array;
 use mlx_rs::transforms::eval;
 use serde_json::Value;
 
-use super::{Architecture, Chunk, LanguageModel, SoftTokens, architecture};
-use crate::media::{Audio, Image, Media, MediaKind, Video, VideoFrame};
+use super::{Architecture, Batch, LanguageModel, LoadContext, Run, SoftTokens, architecture, chunks};
+use crate::media::{Audio, Image, Media, Video, VideoFrame};
 use crate::nn::Device;
-use crate::nn::cache::Cache;
+use crate::nn::positions::Positions;
+use crate::nn::state::State;
 use crate::nn::testing::host;
-use crate::prompt::SoftBlock;
+use crate::prompt::{Placed, PlacedMedia};
 use crate::snapshot::Snapshot;
 
 /// Logits may be this far off, in standard deviations of the reference's row.
@@ -44,12 +45,12 @@ fn load(folder: &str, key: &str) -> Loaded {
     let snapshot = Snapshot::open(&fixtures().join(folder)).unwrap();
     let architecture = architecture(&snapshot).unwrap();
     let mut steps = Vec::new();
-    let model = architecture
-        .load(&snapshot, Device::Cpu, &mut |done| {
-            steps.push(done);
-            Ok(())
-        })
-        .unwrap();
+    let progress = &mut |done| {
+        steps.push(done);
+        Ok(())
+    };
+    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress };
+    let model = architecture.load(&mut context).unwrap();
     assert!(steps.is_sorted() && steps.first() == Some(&0.0) && steps.last() == Some(&1.0), "{steps:?}");
     let suppressed = snapshot.generation_config.as_ref().map_or(&Value::Null, |c| &c["suppress_tokens"]);
     let suppressed =
@@ -120,49 +121,46 @@ fn ids(values: &[i32]) -> Array {
     Array::from_slice(values, &[values.len() as i32])
 }
 
-/// A medium, or a frame of a video, and where its soft tokens go.
-struct Part {
-    media: Arc<Media>,
-    at: Range<usize>,
-    soft: SoftTokens,
+/// A case as a run takes it: the placed prompt, and the encoding of each of its media.
+struct Encoded {
+    prompt: Placed,
+    positions: Positions,
+    soft: Vec<Option<SoftTokens>>,
 }
 
-fn encode(loaded: &Loaded, case: &Case) -> Vec<Part> {
-    let layout = loaded.architecture.layout();
-    let blocks: Vec<_> = case.media.iter().flat_map(|media| layout.blocks(media).unwrap()).collect();
+fn encode(loaded: &Loaded, case: &Case) -> Encoded {
+    let model = loaded.architecture.media();
+    let blocks: Vec<_> = case.media.iter().flat_map(|media| model.blocks(media).unwrap()).collect();
     assert_eq!(blocks.len(), case.spans.len(), "{}", case.name);
-    let part = |(block, at): (SoftBlock, &Range<usize>)| {
+    let ids = case.ids.iter().map(|id| *id as u32).collect();
+    let mut prompt = Placed { ids, media: Vec::new() };
+    let mut soft = Vec::new();
+    for (block, at) in blocks.into_iter().zip(&case.spans) {
         assert_eq!(block.count, at.len(), "{}", case.name);
-        assert_eq!(block.soft as i32, case.ids[at.start]);
-        let around = (block.before[0] as i32, block.after[0] as i32);
-        assert_eq!(around, (case.ids[at.start - 1], case.ids[at.end]));
-        let soft = loaded.model.encode(&block.media).unwrap();
-        eval(soft.arrays()).unwrap();
-        assert_eq!(soft.features.dim(0) as usize, at.len());
-        Part { media: block.media, at: at.clone(), soft }
-    };
-    blocks.into_iter().zip(&case.spans).map(part).collect()
+        assert!(prompt.ids[at.clone()].iter().all(|id| *id == block.soft));
+        assert!(
+            prompt.ids[..at.start].ends_with(&block.before) && prompt.ids[at.end..].starts_with(&block.after)
+        );
+        let prepared = model.prepare(&block.media, &|| Ok(())).unwrap();
+        let tokens = loaded.model.encode(&prepared).unwrap();
+        eval(tokens.arrays()).unwrap();
+        assert_eq!(tokens.features.dim(0) as usize, at.len());
+        soft.push(Some(tokens));
+        prompt.media.push(PlacedMedia { media: block.media, tokens: at.clone() });
+    }
+    let positions = model.positions(&prompt);
+    Encoded { prompt, positions, soft }
 }
 
 /// Prefills the prompt in chunks of `size` that split no medium, and gives the last row's logits.
-fn prefill(loaded: &Loaded, case: &Case, parts: &[Part], size: usize, cache: &mut Cache) -> Vec<f32> {
-    let mut start = 0;
+fn prefill(loaded: &Loaded, encoded: &Encoded, size: usize, state: &mut State) -> Vec<f32> {
+    let whole: Vec<_> = encoded.prompt.media.iter().map(|medium| medium.tokens.clone()).collect();
     let mut logits = None;
-    while start < case.ids.len() {
-        let mut end = (start + size).min(case.ids.len());
-        if let Some(part) = parts.iter().find(|part| part.at.start < end && end < part.at.end) {
-            end = part.at.end;
-        }
-        let inside = || parts.iter().filter(|part| part.at.start >= start && part.at.end <= end);
-        let shift = |part: &Part| part.at.start - start..part.at.end - start;
-        let here: Vec<_> = inside().map(|part| (shift(part), part.soft.clone())).collect();
-        let images = inside().filter(|part| part.media.kind() == MediaKind::Image);
-        let blocks: Vec<_> = images.map(shift).collect();
-        let ids = ids(&case.ids[start..end]);
-        logits =
-            Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());
-        eval(cache.arrays()).unwrap();
-        start = end;
+    for chunk in chunks(0..encoded.prompt.ids.len(), size, &whole, None) {
+        let run = Run::of_prompt(&encoded.prompt, &encoded.positions, &encoded.soft, chunk).unwrap();
+        let hidden = loaded.model.forward(&Batch::of(run), &mut [state]).unwrap();
+        logits = Some(loaded.model.logits(&hidden, 0..1).unwrap());
+        eval(state.arrays()).unwrap();
     }
     host(&logits.unwrap())
 }
@@ -182,12 +180,12 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// The soft tokens' rows that the fixture keeps; the worst distance, relative to their own size.
-fn check_soft(loaded: &Loaded, case: &Case, parts: &[Part], result: &Value) -> f32 {
+fn check_soft(loaded: &Loaded, case: &Case, encoded: &Encoded, result: &Value) -> f32 {
     let mut worst = 0f32;
-    for (i, part) in parts.iter().enumerate() {
+    for (i, soft) in encoded.soft.iter().flatten().enumerate() {
         let expected = &case.tensors[&format!("{}/soft/{i}", loaded.key)];
         let rows: Vec<i32> = numbers(&result["soft_rows"][i]).iter().map(|r| *r as i32).collect();
-        let found = host(&part.soft.features.take_axis(ids(&rows), 0).unwrap());
+        let found = host(&soft.features.take_axis(ids(&rows), 0).unwrap());
         let expected = host(expected);
         let size = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-6);
         worst = worst.max(distance(&found, &expected, size));
@@ -202,7 +200,7 @@ fn check_greedy(
     result: &Value,
     sigma: f32,
     first: &[f32],
-    cache: &mut Cache,
+    state: &mut State,
 ) -> usize {
     let margins = numbers(&result["greedy_margins"]);
     let expected: Vec<i32> = numbers(&result["greedy_ids"]).iter().map(|v| *v as i32).collect();
@@ -214,9 +212,11 @@ fn check_greedy(
             assert!((*margin as f32) < 4.0 * TOLERANCE * sigma, "{told}, margin {margin}");
             return step;
         }
-        let step = Chunk { ids: &ids(&[found]), soft: &[], blocks: &[] };
-        let next = loaded.model.forward(&step, cache).unwrap();
-        eval(std::iter::once(&next).chain(cache.arrays())).unwrap();
+        let position = Positions::Consecutive { start: state.position(), count: 1 };
+        let step = Batch::of(Run::text(ids(&[found]), position));
+        let hidden = loaded.model.forward(&step, &mut [state]).unwrap();
+        let next = loaded.model.logits(&hidden, 0..1).unwrap();
+        eval(std::iter::once(&next).chain(state.arrays())).unwrap();
         logits = host(&next);
     }
     expected.len()
@@ -229,15 +229,15 @@ fn check(loaded: &Loaded, case: &Case) -> Option<(f32, f32)> {
     }
     let sigma = result["sigma"].as_f64().unwrap() as f32;
     let expected = host(&case.tensors[&format!("{}/logits", loaded.key)]);
-    let parts = encode(loaded, case);
-    let soft = check_soft(loaded, case, &parts, result);
-    let mut cache = loaded.model.new_cache();
-    let logits = prefill(loaded, case, &parts, usize::MAX / 2, &mut cache);
+    let encoded = encode(loaded, case);
+    let soft = check_soft(loaded, case, &encoded, result);
+    let mut state = loaded.model.new_state();
+    let logits = prefill(loaded, &encoded, usize::MAX / 2, &mut state);
     let off = distance(&logits, &expected, sigma);
-    let same = check_greedy(loaded, case, result, sigma, &logits, &mut cache);
+    let same = check_greedy(loaded, case, result, sigma, &logits, &mut state);
     println!("{:22} {:26} logits {off:.1e} sigma, soft {soft:.1e}, greedy {same}", loaded.folder, case.name);
     for size in [1, 7, 50] {
-        let chunked = prefill(loaded, case, &parts, size, &mut loaded.model.new_cache());
+        let chunked = prefill(loaded, &encoded, size, &mut loaded.model.new_state());
         assert!(distance(&chunked, &logits, sigma) < 2e-4, "{} in chunks of {size}", case.name);
     }
     Some((off, soft))
@@ -266,5 +266,6 @@ fn a_cancel_stops_the_load() {
     let architecture = architecture(&snapshot).unwrap();
     let cancelled = crate::error::Error::new(crate::error::Code::Cancelled, "stop");
     let stop = &mut |done: f32| if done > 0.4 { Err(cancelled.clone()) } else { Ok(()) };
-    assert_eq!(architecture.load(&snapshot, Device::Cpu, stop).err(), Some(cancelled.clone()));
+    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: stop };
+    assert_eq!(architecture.load(&mut context).err(), Some(cancelled.clone()));
 }

@@ -4,64 +4,113 @@
 //! MLX, and may be used from any thread; its [`load`](Architecture::load) gives the [`LanguageModel`], which owns
 //! MLX arrays and never leaves the thread that made it.
 
+mod batch;
 mod gemma4;
 mod gemma4_unified;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod published;
+mod shared;
 
 use std::ops::Range;
 
 use mlx_rs::Array;
 use mlx_rs::ops::indexing::TryIndexOp;
 
-use crate::error::{Error, Result};
+pub use self::batch::{Batch, Hidden, Run, chunks};
+use crate::error::{Code, Error, Result};
+use crate::media::gemma4::{AudioFrames, Patches};
+use crate::media::mel::MelFrames;
 use crate::media::{Media, MediaKind};
 use crate::nn::Device;
-use crate::nn::cache::Cache;
-use crate::prompt::MediaLayout;
+use crate::nn::positions::Positions;
+use crate::nn::state::State;
+use crate::prompt::{MediaLayout, Placed};
 use crate::snapshot::Snapshot;
 
 /// The host side of an architecture: everything that is known before the weights are read.
 pub trait Architecture: Send + Sync {
     /// `model_type` of `config.json`.
     fn name(&self) -> &str;
-    /// Where media go in a prompt, and how many soft tokens each one takes.
-    fn layout(&self) -> &dyn MediaLayout;
+    /// Where media go in a prompt, and what is done with them before they are encoded.
+    fn media(&self) -> &dyn MediaModel;
     /// Positions that the model was made for (`max_position_embeddings`).
     fn context_length(&self) -> usize;
     /// Rows of the logits.
     fn vocab_size(&self) -> usize;
-    /// What the model takes besides text.
-    fn modalities(&self) -> Vec<MediaKind>;
     /// `eos_token_id` of `config.json`, for snapshots without a `generation_config.json`. Empty when it has none.
     fn eos_from_config(&self) -> Vec<u32>;
     /// Reads the weights on the calling thread, which is the only one that may use the model afterwards.
-    ///
-    /// `progress` is called with 0.0 to 1.0 as layers arrive; an error from it (a cancel) stops the load.
-    fn load(
-        &self,
-        snapshot: &Snapshot,
-        device: Device,
-        progress: &mut dyn FnMut(f32) -> Result<()>,
-    ) -> Result<Box<dyn LanguageModel>>;
+    fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>>;
+
+    /// What the model takes besides text.
+    fn modalities(&self) -> Vec<MediaKind> {
+        let takes = |kind: &MediaKind| self.media().placeholder(*kind).is_some();
+        MediaKind::ALL.into_iter().filter(takes).collect()
+    }
+}
+
+/// What a model is loaded from, and for.
+pub struct LoadContext<'a> {
+    pub snapshot: &'a Snapshot,
+    /// Where the arrays are to be.
+    pub device: Device,
+    /// Called with 0.0 to 1.0 as layers arrive; an error from it (a cancel) stops the load.
+    pub progress: &'a mut dyn FnMut(f32) -> Result<()>,
+}
+
+/// What an architecture does with media before MLX sees them. Any thread; nothing here is slow but
+/// [`prepare`](Self::prepare).
+pub trait MediaModel: MediaLayout {
+    /// What the encoder takes of a medium. Media that [`MediaLayout::blocks`] takes apart (videos, long sounds) come as
+    /// their parts. `check` is called now and then; an error from it (a cancel) stops the work.
+    fn prepare(&self, media: &Media, check: &dyn Fn() -> Result<()>) -> Result<Prepared>;
+
+    /// Positions of a prompt's rows.
+    fn positions(&self, prompt: &Placed) -> Positions {
+        Positions::counting(prompt.ids.len())
+    }
+}
+
+/// A medium as an encoder takes it.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// Of a picture, or of some frames of a video.
+    Patches(Patches),
+    /// Of a sound: its samples, a row for each soft token.
+    Samples(AudioFrames),
+    /// Of speech: spectra.
+    Mel(MelFrames),
+}
+
+impl Prepared {
+    /// The error for an encoder that the model does not have, which no prompt can lead to.
+    fn misplaced(&self) -> Error {
+        let what = match self {
+            Prepared::Patches(_) => "patches",
+            Prepared::Samples(_) => "samples",
+            Prepared::Mel(_) => "spectra",
+        };
+        Error::new(Code::Backend, format!("the model has no encoder for {what}"))
+    }
 }
 
 /// The device side of an architecture. Lives on the MLX thread; every method builds lazy arrays on the default
 /// stream of that thread and evaluates nothing, but for the routing of experts on the CPU.
 pub trait LanguageModel {
-    /// An empty cache for one session.
-    fn new_cache(&self) -> Cache;
+    /// An empty state for one session.
+    fn new_state(&self) -> State;
 
-    /// What takes the place of one medium's placeholder tokens. Media that [`MediaLayout::blocks`] takes apart (videos,
-    /// long sounds) come as their parts.
-    fn encode(&self, media: &Media) -> Result<SoftTokens>;
+    /// What takes the place of one medium's placeholder tokens.
+    fn encode(&self, prepared: &Prepared) -> Result<SoftTokens>;
 
-    /// Appends `chunk` to `cache` and gives the logits of its last row: `f32`, `[vocab]`, softcapped, before any
-    /// processor. A chunk whose logits are not evaluated costs neither the head nor the last layer's tail:
-    /// evaluate [`Cache::arrays`] alone for all but the last chunk of a prompt.
-    fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array>;
+    /// Appends the rows of each run to the state at the same index, and gives the hidden states of the wanted rows.
+    /// Evaluate [`State::arrays`] alone for all but the last chunk of a prompt.
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden>;
+
+    /// Logits of some rows of `hidden`: `f32`, `[rows, vocab]`, softcapped, before any processor.
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array>;
 
     /// Bytes of the weights as they are held.
     fn weight_bytes(&self) -> usize;
@@ -74,8 +123,6 @@ pub struct SoftTokens {
     pub features: Array,
     /// Features for deeper layers, each `[n, H]` (Qwen3-VL's deepstack). Mostly empty.
     pub extra: Vec<Array>,
-    /// Rows and columns of a picture's tokens, for architectures whose positions follow them.
-    pub grid: Option<(usize, usize)>,
 }
 
 impl SoftTokens {
@@ -90,25 +137,7 @@ impl SoftTokens {
         let range = rows.start as i32..rows.end as i32;
         let part = |a: &Array| a.try_index(range.clone()).map_err(Error::from);
         let extra = self.extra.iter().map(part).collect::<Result<_>>()?;
-        Ok(SoftTokens { features: part(&self.features)?, extra, grid: self.grid })
-    }
-}
-
-/// A run of consecutive positions of one prompt.
-pub struct Chunk<'a> {
-    /// `[T]`, `u32` or `i32`; may be lazy (the token that was just sampled). Positions under soft tokens hold the
-    /// placeholder's id.
-    pub ids: &'a Array,
-    /// Soft tokens and where they go, relative to the chunk, in order.
-    pub soft: &'a [(Range<usize>, SoftTokens)],
-    /// Runs of image tokens inside the chunk, relative to it, for block masks. A block is never split over chunks.
-    pub blocks: &'a [Range<usize>],
-}
-
-impl Chunk<'_> {
-    /// Positions, `T`.
-    pub fn count(&self) -> usize {
-        self.ids.size()
+        Ok(SoftTokens { features: part(&self.features)?, extra })
     }
 }
 

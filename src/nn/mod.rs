@@ -5,7 +5,6 @@
 
 pub mod activation;
 pub mod attention;
-pub mod cache;
 pub mod clipped;
 pub mod encoder_attention;
 pub mod linear;
@@ -14,7 +13,10 @@ pub mod matrix;
 pub mod mlx;
 pub mod moe;
 pub mod norm;
+pub mod positions;
 pub mod rope;
+pub mod runs;
+pub mod state;
 #[cfg(test)]
 pub mod testing;
 pub mod unpack;

@@ -3,6 +3,7 @@
 use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype, fast};
 
+use super::positions::Positions;
 use super::{Device, mlx};
 use crate::error::Result;
 
@@ -12,12 +13,14 @@ pub struct Rope {
     inverse_frequencies: Vec<f32>,
     /// Their reciprocals, as MLX's kernel wants them.
     frequencies: Array,
+    /// `[D/2]`: which of a position's three numbers turns a pair. Empty where there is only one.
+    axes: Vec<usize>,
     device: Device,
 }
 
-/// The angles of consecutive positions, shared by all layers of one kind.
+/// The angles of a pass's rows, shared by all layers of one kind.
 pub enum Angles {
-    /// For MLX's kernel: the first position.
+    /// For MLX's kernel: the first of consecutive positions.
     Kernel(i32),
     /// `[T, D]` each: `[cos, cos]` and `[-sin, sin]`.
     Table { cos: Array, sin: Array },
@@ -27,7 +30,7 @@ impl Rope {
     pub fn new(inverse_frequencies: Vec<f32>, device: Device) -> Rope {
         let frequencies: Vec<f32> = inverse_frequencies.iter().map(|f| 1.0 / f).collect();
         let frequencies = Array::from_slice(&frequencies, &[frequencies.len() as i32]);
-        Rope { inverse_frequencies, frequencies, device }
+        Rope { inverse_frequencies, frequencies, axes: Vec::new(), device }
     }
 
     /// All of `dim` dimensions turn: `θ^(-2i/D)`.
@@ -43,17 +46,31 @@ impl Rope {
         Rope::new(frequencies.iter().map(|f| f / factor).collect(), device)
     }
 
-    /// Of `count` positions from `offset` on. The products are `f32` as in the reference, which matters for far
-    /// positions.
-    pub fn angles(&self, offset: usize, count: usize, dtype: Dtype) -> Result<Angles> {
-        if self.device == Device::Gpu {
-            return Ok(Angles::Kernel(offset as i32));
+    /// transformers' `linear` type: the plain one, slowed by `factor`.
+    pub fn linear(dim: usize, theta: f32, factor: f32, device: Device) -> Rope {
+        let frequencies = plain_frequencies(dim, theta, dim / 2);
+        Rope::new(frequencies.iter().map(|f| f / factor).collect(), device)
+    }
+
+    /// Interleaved M-RoPE (Qwen3-VL): pair `i` turns with the height where `i % 3 == 1`, with the width where
+    /// `i % 3 == 2`, as long as `i` is below three times that axis' section, and else with the time.
+    pub fn interleaved(dim: usize, theta: f32, sections: [usize; 3], device: Device) -> Rope {
+        let axis = |i: usize| if i % 3 != 0 && i < 3 * sections[i % 3] { i % 3 } else { 0 };
+        Rope { axes: (0..dim / 2).map(axis).collect(), ..Rope::plain(dim, theta, device) }
+    }
+
+    /// Of the rows at `positions`. The products are `f32` as in the reference, which matters for far positions.
+    pub fn angles(&self, positions: &Positions, dtype: Dtype) -> Result<Angles> {
+        if let (Device::Gpu, Positions::Consecutive { start, .. }) = (self.device, positions) {
+            return Ok(Angles::Kernel(*start));
         }
-        let half = self.inverse_frequencies.len();
+        let (count, half) = (positions.count(), self.inverse_frequencies.len());
         let mut cos = vec![0.0f32; count * half * 2];
         let mut sin = vec![0.0f32; count * half * 2];
-        for (row, position) in (offset..offset + count).enumerate() {
+        for row in 0..count {
+            let position = positions.row(row);
             for (i, frequency) in self.inverse_frequencies.iter().enumerate() {
+                let position = position[self.axes.get(i).copied().unwrap_or(0)];
                 let (s, c) = (position as f32 * frequency).sin_cos();
                 let at = row * half * 2 + i;
                 (cos[at], cos[at + half]) = (c, c);
@@ -122,7 +139,8 @@ mod tests {
         let quarter = |i: usize| if i < 4 { plain(i) / 2.0 } else { 0.0 };
         for device in [Device::Cpu, Device::Gpu] {
             let turn = |rope: Rope| {
-                let angles = rope.angles(offset, count, Dtype::Float32).unwrap();
+                let positions = Positions::Consecutive { start: offset as i32, count };
+                let angles = rope.angles(&positions, Dtype::Float32).unwrap();
                 host(&rope.apply(&x, &angles).unwrap())
             };
             close(
@@ -132,6 +150,28 @@ mod tests {
             );
             let proportional = Rope::proportional(dim, 1e4, 0.25, 2.0, device);
             close(&turn(proportional), &reference(&host(&x), count, dim, offset, quarter), 1e-5);
+        }
+    }
+
+    #[test]
+    fn pairs_turn_with_the_axis_of_their_section() {
+        let (dim, sections) = (16usize, [4, 2, 2]);
+        let x = random(&[1, 1, 2, dim as i32], 7);
+        let rows = [[5, 7, 11], [6, 6, 6]];
+        for device in [Device::Cpu, Device::Gpu] {
+            let rope = Rope::interleaved(dim, 5e6, sections, device);
+            let angles = rope.angles(&Positions::Each(rows.to_vec()), Dtype::Float32).unwrap();
+            let mut expected = host(&x);
+            for (row, vector) in expected.chunks_mut(dim).enumerate() {
+                // t h w t h w t t
+                for (i, axis) in [0, 1, 2, 0, 1, 2, 0, 0].into_iter().enumerate() {
+                    let angle = f64::from(rows[row][axis]) * 5e6f64.powf(-2.0 * i as f64 / dim as f64);
+                    let (a, b) = (f64::from(vector[i]), f64::from(vector[i + dim / 2]));
+                    vector[i] = (a * angle.cos() - b * angle.sin()) as f32;
+                    vector[i + dim / 2] = (b * angle.cos() + a * angle.sin()) as f32;
+                }
+            }
+            close(&host(&rope.apply(&x, &angles).unwrap()), &expected, 1e-5);
         }
     }
 }

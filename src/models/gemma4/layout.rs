@@ -6,8 +6,12 @@ use serde_json::Value;
 
 use super::tokens::Tokens;
 use crate::error::{Error, Result};
-use crate::media::gemma4::{ImageProcessor, raw_frame_count, speech_clips, speech_tokens};
-use crate::media::{Audio, Media, MediaKind, Video, VideoFrame, mel};
+use crate::media::gemma4::{
+    ImageProcessor, model_patches, raw_frame_count, raw_frames, speech_clips, speech_tokens,
+};
+use crate::media::mel::{self, MelFrontEnd};
+use crate::media::{Audio, Media, MediaKind, Video, VideoFrame};
+use crate::models::{MediaModel, Prepared};
 use crate::prompt::{MediaLayout, SoftBlock};
 
 /// The kinds that the model has an encoder for.
@@ -16,6 +20,8 @@ pub struct Layout {
     /// Frames are pictures with a soft token and a processor of their own.
     pub video: Option<(Markers, ImageProcessor)>,
     pub audio: Option<(Markers, Sound)>,
+    /// The encoder takes the patches of a tower, not whole squares of a soft token.
+    pub tower: bool,
 }
 
 /// Begin token, soft tokens, end token.
@@ -27,12 +33,12 @@ pub struct Markers {
 }
 
 /// What a soft token of sound stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Sound {
     /// So many raw samples.
     Samples(usize),
     /// Four frames of the speech encoder's front end.
-    Speech,
+    Speech(MelFrontEnd),
 }
 
 impl Layout {
@@ -46,7 +52,7 @@ impl Layout {
         processor_config: Option<&Value>,
     ) -> Result<Layout> {
         let markers = |ids, names| Markers::new(ids, names);
-        let mut layout = Layout { image: None, video: None, audio: None };
+        let mut layout = Layout { image: None, video: None, audio: None, tower: false };
         if let Some(side) = side {
             let names = ["boi_token_id", "image_token_id", "eoi_token_id"];
             let images = markers([tokens.begin_image, tokens.image, tokens.end_image], names)?;
@@ -65,11 +71,6 @@ impl Layout {
             layout.audio = Some((sounds, sound));
         }
         Ok(layout)
-    }
-
-    /// What the model takes besides text.
-    pub fn modalities(&self) -> Vec<MediaKind> {
-        MediaKind::ALL.into_iter().filter(|kind| self.placeholder(*kind).is_some()).collect()
     }
 }
 
@@ -121,11 +122,30 @@ impl MediaLayout for Layout {
     }
 }
 
+impl MediaModel for Layout {
+    fn prepare(&self, media: &Media, check: &dyn Fn() -> Result<()>) -> Result<Prepared> {
+        check()?;
+        match (media, &self.image, &self.audio) {
+            (Media::Image(image), Some((_, processor)), _) => {
+                let side = if self.tower { processor.patch_size } else { processor.side() };
+                Ok(Prepared::Patches(model_patches(&processor.resized(image)?, side)))
+            }
+            (Media::Audio(sound), _, Some((_, Sound::Samples(samples)))) => {
+                Ok(Prepared::Samples(raw_frames(sound, *samples)))
+            }
+            (Media::Audio(sound), _, Some((_, Sound::Speech(mel)))) => {
+                Ok(Prepared::Mel(mel.frames(sound.samples())?))
+            }
+            _ => Err(lacks(media.kind())),
+        }
+    }
+}
+
 impl Sound {
-    fn blocks(self, markers: Markers, media: &Arc<Media>, audio: &Audio) -> Result<Vec<SoftBlock>> {
+    fn blocks(&self, markers: Markers, media: &Arc<Media>, audio: &Audio) -> Result<Vec<SoftBlock>> {
         let samples = match self {
-            Sound::Samples(samples) => samples,
-            Sound::Speech => return clips(markers, media, audio),
+            Sound::Samples(samples) => *samples,
+            Sound::Speech(_) => return clips(markers, media, audio),
         };
         let count = raw_frame_count(audio, samples);
         Ok(vec![markers.around(Arc::clone(media), count, String::new())])
@@ -184,7 +204,13 @@ mod tests {
 
     fn towers() -> Layout {
         let processors = json!({ "video_processor": { "max_soft_tokens": 140 } });
-        Layout::new(&tokens(), Some(48), Some(Sound::Speech), Some(&processors)).unwrap()
+        Layout::new(
+            &tokens(),
+            Some(48),
+            Some(Sound::Speech(MelFrontEnd::from_config(None).unwrap())),
+            Some(&processors),
+        )
+        .unwrap()
     }
 
     fn image(width: u32, height: u32) -> Image {
@@ -242,11 +268,14 @@ mod tests {
     #[test]
     fn a_model_without_an_encoder_says_so() {
         let deaf = Layout::new(&tokens(), Some(48), None, None).unwrap();
-        assert_eq!(deaf.modalities(), [MediaKind::Image, MediaKind::Video]);
+        let kinds = |layout: &Layout| -> Vec<MediaKind> {
+            MediaKind::ALL.into_iter().filter(|kind| layout.placeholder(*kind).is_some()).collect()
+        };
+        assert_eq!(kinds(&deaf), [MediaKind::Image, MediaKind::Video]);
         let error = blocks(&deaf, Media::Audio(sound(1_000))).unwrap_err();
         assert_eq!((error.code(), &error.details()["modality"]), (Code::Unsupported, &json!("audio")));
         let without = Tokens { video: None, ..tokens() };
-        assert_eq!(Layout::new(&without, Some(48), None, None).unwrap().modalities(), [MediaKind::Image]);
+        assert_eq!(kinds(&Layout::new(&without, Some(48), None, None).unwrap()), [MediaKind::Image]);
     }
 
     #[test]

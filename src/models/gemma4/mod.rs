@@ -12,22 +12,20 @@ pub mod text;
 pub mod tokens;
 mod vision;
 
+use std::ops::Range;
+
 use mlx_rs::Array;
 
 use self::audio::AudioTower;
 use self::config::Config;
-use self::layout::{Layout, Sound, lacks};
+use self::layout::{Layout, Sound};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use self::vision::VisionTower;
-use super::{Architecture, Chunk, LanguageModel, SoftTokens};
+use super::{Architecture, Batch, Hidden, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::error::Result;
-use crate::media::gemma4::{ImageProcessor, model_patches};
 use crate::media::mel::MelFrontEnd;
-use crate::media::{Media, MediaKind};
-use crate::nn::Device;
-use crate::nn::cache::Cache;
 use crate::nn::loader::Loader;
-use crate::prompt::MediaLayout;
+use crate::nn::state::State;
 use crate::snapshot::Snapshot;
 
 pub const MODEL_TYPE: &str = "gemma4";
@@ -36,15 +34,15 @@ pub const MODEL_TYPE: &str = "gemma4";
 pub struct Gemma4 {
     config: Config,
     layout: Layout,
-    /// Where the model hears.
-    mel: Option<MelFrontEnd>,
+    /// Bands of the speech encoder's front end, where the model hears.
+    bands: Option<usize>,
 }
 
 /// The device side.
 struct Model {
     text: TextModel,
-    vision: Option<(VisionTower, ImageProcessor)>,
-    audio: Option<(AudioTower, MelFrontEnd)>,
+    vision: Option<VisionTower>,
+    audio: Option<AudioTower>,
     weight_bytes: usize,
 }
 
@@ -54,9 +52,9 @@ impl Gemma4 {
         let processors = snapshot.processor_config.as_ref();
         let side = config.vision.as_ref().map(|v| v.patch_size * v.pooling);
         let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
-        let sound = mel.as_ref().map(|_| Sound::Speech);
-        let layout = Layout::new(&config.tokens, side, sound, processors)?;
-        Ok(Gemma4 { config, layout, mel })
+        let bands = mel.as_ref().map(MelFrontEnd::bands);
+        let layout = Layout::new(&config.tokens, side, mel.map(Sound::Speech), processors)?;
+        Ok(Gemma4 { config, layout: Layout { tower: true, ..layout }, bands })
     }
 
     /// Whether the file may hold a tensor that no part takes: some conversions write ranges for layers that are not
@@ -72,7 +70,7 @@ impl Architecture for Gemma4 {
         MODEL_TYPE
     }
 
-    fn layout(&self) -> &dyn MediaLayout {
+    fn media(&self) -> &dyn MediaModel {
         &self.layout
     }
 
@@ -84,66 +82,48 @@ impl Architecture for Gemma4 {
         self.config.text.vocab_size
     }
 
-    fn modalities(&self) -> Vec<MediaKind> {
-        self.layout.modalities()
-    }
-
     fn eos_from_config(&self) -> Vec<u32> {
         self.config.eos.clone()
     }
 
-    fn load(
-        &self,
-        snapshot: &Snapshot,
-        device: Device,
-        progress: &mut dyn FnMut(f32) -> Result<()>,
-    ) -> Result<Box<dyn LanguageModel>> {
-        progress(0.0)?;
-        let mut loader = Loader::new(snapshot, device, REFERENCE_TENSOR)?;
+    fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
+        (context.progress)(0.0)?;
+        let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
         let hidden = self.config.text.hidden_size;
-        let vision = match (&self.config.vision, &self.layout.image) {
-            (Some(config), Some((_, processor))) => {
-                Some((VisionTower::load(&mut loader, config, hidden)?, *processor))
-            }
+        let vision = self.config.vision.as_ref();
+        let vision = vision.map(|config| VisionTower::load(&mut loader, config, hidden)).transpose()?;
+        let audio = match (&self.config.audio, self.bands) {
+            (Some(config), Some(bands)) => Some(AudioTower::load(&mut loader, config, bands, hidden)?),
             _ => None,
         };
-        let audio = match (&self.config.audio, &self.mel) {
-            (Some(config), Some(mel)) => {
-                Some((AudioTower::load(&mut loader, config, mel.bands(), hidden)?, mel.clone()))
-            }
-            _ => None,
-        };
-        let text = TextModel::load(&mut loader, &self.config.text, progress)?;
+        let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
         let weight_bytes = loader.bytes();
         loader.finish(|name| self.is_ignored(name))?;
-        progress(1.0)?;
+        (context.progress)(1.0)?;
         Ok(Box::new(Model { text, vision, audio, weight_bytes }))
     }
 }
 
 impl LanguageModel for Model {
-    fn new_cache(&self) -> Cache {
-        self.text.new_cache()
+    fn new_state(&self) -> State {
+        self.text.new_state()
     }
 
-    fn encode(&self, media: &Media) -> Result<SoftTokens> {
-        match (media, &self.vision, &self.audio) {
-            (Media::Image(image), Some((tower, processor)), _) => {
-                let patches = model_patches(&processor.resized(image)?, processor.patch_size);
-                let k = processor.pooling_kernel_size as usize;
-                let grid = Some((patches.rows / k, patches.columns / k));
-                Ok(SoftTokens { features: tower.forward(&patches)?, extra: Vec::new(), grid })
-            }
-            (Media::Audio(sound), _, Some((tower, mel))) => {
-                let features = tower.forward(&mel.frames(sound.samples())?)?;
-                Ok(SoftTokens { features, extra: Vec::new(), grid: None })
-            }
-            _ => Err(lacks(media.kind())),
-        }
+    fn encode(&self, prepared: &Prepared) -> Result<SoftTokens> {
+        let features = match (prepared, &self.vision, &self.audio) {
+            (Prepared::Patches(patches), Some(tower), _) => tower.forward(patches)?,
+            (Prepared::Mel(frames), _, Some(tower)) => tower.forward(frames)?,
+            _ => return Err(prepared.misplaced()),
+        };
+        Ok(SoftTokens { features, extra: Vec::new() })
     }
 
-    fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {
-        self.text.forward(chunk, cache)
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+        self.text.forward(batch, states)
+    }
+
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+        self.text.logits(hidden, rows)
     }
 
     fn weight_bytes(&self) -> usize {

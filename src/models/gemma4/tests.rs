@@ -8,9 +8,10 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::Value;
 
 use crate::media::{Image, Media};
-use crate::models::{Chunk, LanguageModel, architecture};
+use crate::models::{Batch, LanguageModel, LoadContext, Run, architecture};
 use crate::nn::Device;
-use crate::nn::cache::Cache;
+use crate::nn::positions::Positions;
+use crate::nn::state::State;
 use crate::nn::testing::host;
 use crate::snapshot::Snapshot;
 
@@ -25,7 +26,8 @@ fn fixtures() -> PathBuf {
 
 fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
     let snapshot = Snapshot::open(dir).unwrap();
-    architecture(&snapshot).unwrap().load(&snapshot, device, &mut |_| Ok(())).unwrap()
+    let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut |_| Ok(()) };
+    architecture(&snapshot).unwrap().load(&mut context).unwrap()
 }
 
 fn ids(count: usize, seed: usize) -> Vec<i32> {
@@ -33,11 +35,12 @@ fn ids(count: usize, seed: usize) -> Vec<i32> {
 }
 
 /// Logits after `ids`, which go in in one chunk.
-fn append(model: &dyn LanguageModel, ids: &[i32], cache: &mut Cache) -> Vec<f32> {
-    let ids = Array::from_slice(ids, &[ids.len() as i32]);
-    let logits = model.forward(&Chunk { ids: &ids, soft: &[], blocks: &[] }, cache).unwrap();
-    eval(cache.arrays()).unwrap();
-    host(&logits)
+fn append(model: &dyn LanguageModel, ids: &[i32], state: &mut State) -> Vec<f32> {
+    let positions = Positions::Consecutive { start: state.len() as i32, count: ids.len() };
+    let run = Run::text(Array::from_slice(ids, &[ids.len() as i32]), positions);
+    let hidden = model.forward(&Batch::of(run), &mut [state]).unwrap();
+    eval(state.arrays()).unwrap();
+    host(&model.logits(&hidden, 0..1).unwrap())
 }
 
 fn sigma(row: &[f32]) -> f32 {
@@ -57,39 +60,39 @@ fn positions_that_are_taken_back_leave_nothing() {
     for kind in KINDS {
         let model = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
         let (kept, dropped, next) = (ids(90, 1), ids(20, 2), ids(5, 3));
-        let mut fresh = model.new_cache();
+        let mut fresh = model.new_state();
         append(&*model, &kept, &mut fresh);
         let expected = append(&*model, &next, &mut fresh);
 
-        let mut cache = model.new_cache();
-        append(&*model, &kept, &mut cache);
-        append(&*model, &dropped, &mut cache);
-        assert!(cache.trim_to(kept.len()), "{kind}");
-        close(&append(&*model, &next, &mut cache), &expected, 1e-4);
+        let mut state = model.new_state();
+        append(&*model, &kept, &mut state);
+        append(&*model, &dropped, &mut state);
+        assert!(state.trim(kept.len()), "{kind}");
+        close(&append(&*model, &next, &mut state), &expected, 1e-4);
         // Far enough for the windows to wrap: only a checkpoint brings them back.
-        let mut cache = model.new_cache();
-        append(&*model, &kept, &mut cache);
-        let checkpoint = cache.checkpoint();
+        let mut state = model.new_state();
+        append(&*model, &kept, &mut state);
+        let checkpoint = state.checkpoint();
         for _ in 0..40 {
-            append(&*model, &dropped, &mut cache);
+            append(&*model, &dropped, &mut state);
         }
-        assert!(!cache.trim_to(kept.len()), "{kind}");
-        cache.restore(&checkpoint);
-        close(&append(&*model, &next, &mut cache), &expected, 1e-4);
+        assert!(!state.trim(kept.len()), "{kind}");
+        state.restore(&checkpoint);
+        close(&append(&*model, &next, &mut state), &expected, 1e-4);
     }
 }
 
 #[test]
-fn only_layers_with_keys_of_their_own_have_caches() {
+fn only_layers_with_keys_of_their_own_have_states() {
     for kind in KINDS {
         let dir = fixtures().join(format!("{kind}-bf16-hf"));
         let text = &Snapshot::open(&dir).unwrap().config["text_config"];
         let count = |key: &str| text[key].as_u64().unwrap() as usize;
         let model = load(&dir, Device::Cpu);
-        let mut cache = model.new_cache();
-        append(&*model, &ids(3, 1), &mut cache);
+        let mut state = model.new_state();
+        append(&*model, &ids(3, 1), &mut state);
         let owners = count("num_hidden_layers") - count("num_kv_shared_layers");
-        assert_eq!(cache.arrays().len(), 2 * owners, "{kind}");
+        assert_eq!(state.arrays().len(), 2 * owners, "{kind}");
     }
 }
 
@@ -136,20 +139,21 @@ fn the_code_for_the_gpu_gives_the_logits_of_the_reference() {
             let tensors = Array::load_safetensors(golden.join(format!("{name}.safetensors"))).unwrap();
             let ids: Vec<i32> =
                 case["prompt_ids"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect();
-            let mut soft = Vec::new();
+            let media = architecture(&Snapshot::open(wide.path()).unwrap()).unwrap();
+            let mut run =
+                Run::text(Array::from_slice(&ids, &[ids.len() as i32]), Positions::counting(ids.len()));
             for (part, place) in media_parts(&case).iter().zip(case["media"].as_array().unwrap()) {
                 let bytes = std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
                 let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
                 let image = Image::decode(&bytes).unwrap().with_soft_token_budget(budget).unwrap();
                 let at = place["begin"].as_u64().unwrap() as usize + 1;
                 let count = place["soft_tokens"].as_u64().unwrap() as usize;
-                soft.push((at..at + count, model.encode(&Media::Image(image)).unwrap()));
+                let prepared = media.media().prepare(&Media::Image(image), &|| Ok(())).unwrap();
+                run.soft.push((at..at + count, model.encode(&prepared).unwrap()));
+                run.blocks.push(at..at + count);
             }
-            let blocks: Vec<_> = soft.iter().map(|(at, _)| at.clone()).collect();
-            let array = Array::from_slice(&ids, &[ids.len() as i32]);
-            let chunk = Chunk { ids: &array, soft: &soft, blocks: &blocks };
-            let mut cache = model.new_cache();
-            let logits = host(&model.forward(&chunk, &mut cache).unwrap());
+            let hidden = model.forward(&Batch::of(run), &mut [&mut model.new_state()]).unwrap();
+            let logits = host(&model.logits(&hidden, 0..1).unwrap());
             println!("{kind} {name}: {} ids", ids.len());
             close(&logits, &host(&tensors["bf16/logits"]), 1e-3);
         }

@@ -4,21 +4,19 @@ mod audio;
 mod config;
 mod vision;
 
+use std::ops::Range;
+
 use mlx_rs::Array;
 
 use self::audio::AudioEmbedder;
 use self::config::Config;
 use self::vision::VisionEmbedder;
-use super::gemma4::layout::{Layout, Sound, lacks};
+use super::gemma4::layout::{Layout, Sound};
 use super::gemma4::text::{REFERENCE_TENSOR, TextModel, is_surplus};
-use super::{Architecture, Chunk, LanguageModel, SoftTokens};
+use super::{Architecture, Batch, Hidden, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::error::Result;
-use crate::media::gemma4::{ImageProcessor, model_patches, raw_frames};
-use crate::media::{Media, MediaKind};
-use crate::nn::Device;
-use crate::nn::cache::Cache;
 use crate::nn::loader::Loader;
-use crate::prompt::MediaLayout;
+use crate::nn::state::State;
 use crate::snapshot::Snapshot;
 
 pub const MODEL_TYPE: &str = "gemma4_unified";
@@ -32,7 +30,7 @@ pub struct Gemma4Unified {
 /// The device side.
 struct Model {
     text: TextModel,
-    vision: Option<(VisionEmbedder, ImageProcessor)>,
+    vision: Option<VisionEmbedder>,
     audio: Option<AudioEmbedder>,
     dtype: mlx_rs::Dtype,
     weight_bytes: usize,
@@ -53,7 +51,7 @@ impl Architecture for Gemma4Unified {
         MODEL_TYPE
     }
 
-    fn layout(&self) -> &dyn MediaLayout {
+    fn media(&self) -> &dyn MediaModel {
         &self.layout
     }
 
@@ -65,61 +63,46 @@ impl Architecture for Gemma4Unified {
         self.config.text.vocab_size
     }
 
-    fn modalities(&self) -> Vec<MediaKind> {
-        self.layout.modalities()
-    }
-
     fn eos_from_config(&self) -> Vec<u32> {
         self.config.eos.clone()
     }
 
-    fn load(
-        &self,
-        snapshot: &Snapshot,
-        device: Device,
-        progress: &mut dyn FnMut(f32) -> Result<()>,
-    ) -> Result<Box<dyn LanguageModel>> {
-        progress(0.0)?;
-        let mut loader = Loader::new(snapshot, device, REFERENCE_TENSOR)?;
+    fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
+        (context.progress)(0.0)?;
+        let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
         let hidden = self.config.text.hidden_size;
-        let vision = match (&self.config.vision, &self.layout.image) {
-            (Some(config), Some((_, processor))) => {
-                Some((VisionEmbedder::load(&mut loader, config, hidden)?, *processor))
-            }
-            _ => None,
-        };
+        let vision = self.config.vision.as_ref();
+        let vision = vision.map(|config| VisionEmbedder::load(&mut loader, config, hidden)).transpose()?;
         let audio =
             self.config.audio.as_ref().map(|c| AudioEmbedder::load(&mut loader, c, hidden)).transpose()?;
-        let text = TextModel::load(&mut loader, &self.config.text, progress)?;
+        let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
         let (dtype, weight_bytes) = (loader.dtype, loader.bytes());
         loader.finish(|name| is_surplus(&self.config.text, name))?;
-        progress(1.0)?;
+        (context.progress)(1.0)?;
         Ok(Box::new(Model { text, vision, audio, dtype, weight_bytes }))
     }
 }
 
 impl LanguageModel for Model {
-    fn new_cache(&self) -> Cache {
-        self.text.new_cache()
+    fn new_state(&self) -> State {
+        self.text.new_state()
     }
 
-    fn encode(&self, media: &Media) -> Result<SoftTokens> {
-        match (media, &self.vision, &self.audio) {
-            (Media::Image(image), Some((vision, processor)), _) => {
-                let patches = model_patches(&processor.resized(image)?, processor.side());
-                let features = vision.forward(&patches, self.dtype)?;
-                Ok(SoftTokens { features, extra: Vec::new(), grid: Some((patches.rows, patches.columns)) })
-            }
-            (Media::Audio(sound), _, Some(audio)) => {
-                let features = audio.forward(&raw_frames(sound, audio.samples_per_token), self.dtype)?;
-                Ok(SoftTokens { features, extra: Vec::new(), grid: None })
-            }
-            _ => Err(lacks(media.kind())),
-        }
+    fn encode(&self, prepared: &Prepared) -> Result<SoftTokens> {
+        let features = match (prepared, &self.vision, &self.audio) {
+            (Prepared::Patches(patches), Some(vision), _) => vision.forward(patches, self.dtype)?,
+            (Prepared::Samples(frames), _, Some(audio)) => audio.forward(frames, self.dtype)?,
+            _ => return Err(prepared.misplaced()),
+        };
+        Ok(SoftTokens { features, extra: Vec::new() })
     }
 
-    fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {
-        self.text.forward(chunk, cache)
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+        self.text.forward(batch, states)
+    }
+
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+        self.text.logits(hidden, rows)
     }
 
     fn weight_bytes(&self) -> usize {

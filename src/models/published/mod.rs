@@ -12,9 +12,11 @@ use mlx_rs::Array;
 use serde_json::{Value, json};
 
 use self::facts::{ALL, Facts, HEAD_DIM, Scope, Tensors, VOCAB};
-use super::{Chunk, LanguageModel, SoftTokens, architecture};
+use super::{Batch, LanguageModel, LoadContext, Run, SoftTokens, architecture};
 use crate::error::Result;
 use crate::nn::Device;
+use crate::nn::positions::Positions;
+use crate::nn::state::State;
 use crate::snapshot::Snapshot;
 
 /// A tensor of a file.
@@ -121,8 +123,21 @@ fn load(facts: &Facts, tensors: &[Stored], quantization: Option<Value>) -> Resul
     let tensor_bytes = write(dir.path(), &config, tensors);
     let snapshot = Snapshot::open(dir.path())?.without_data();
     assert_eq!(snapshot.tensor_bytes(), tensor_bytes as u64);
-    let model = architecture(&snapshot)?.load(&snapshot, Device::Gpu, &mut |_| Ok(()))?;
+    let mut context = LoadContext { snapshot: &snapshot, device: Device::Gpu, progress: &mut |_| Ok(()) };
+    let model = architecture(&snapshot)?.load(&mut context)?;
     Ok(Loaded { model, tensor_bytes, _dir: dir })
+}
+
+/// Rows of text from a position on.
+fn text(count: usize, start: i32) -> Run {
+    let ids = Array::from_slice(&vec![7i32; count], &[count as i32]);
+    Run::text(ids, Positions::Consecutive { start, count })
+}
+
+/// The shape of the logits after a run.
+fn append(model: &dyn LanguageModel, run: Run, state: &mut State) -> Vec<i32> {
+    let hidden = model.forward(&Batch::of(run), &mut [state]).unwrap();
+    model.logits(&hidden, 0..1).unwrap().shape().to_vec()
 }
 
 fn parameters(tensors: &Tensors) -> usize {
@@ -242,12 +257,9 @@ fn a_full_context_fits_the_caches_of_the_owning_layers() {
         let gibibytes = exact as f64 / f64::from(1 << 30);
         assert!((gibibytes - expected[facts.name]).abs() < 1e-4, "{}: {gibibytes:.4}", facts.name);
         let loaded = load(facts, &published(facts.tensors()), None).unwrap();
-        let mut cache = loaded.model.new_cache();
-        let ids = Array::from_slice(&vec![7i32; facts.context], &[facts.context as i32]);
-        let chunk = Chunk { ids: &ids, soft: &[], blocks: &[] };
-        let logits = loaded.model.forward(&chunk, &mut cache).unwrap();
-        assert_eq!(logits.shape(), [VOCAB as i32]);
-        assert_eq!(cache.offset(), facts.context);
+        let mut cache = loaded.model.new_state();
+        assert_eq!(append(&*loaded.model, text(facts.context, 0), &mut cache), [1, VOCAB as i32]);
+        assert_eq!(cache.len(), facts.context);
         assert_eq!(cache.arrays().len(), 2 * (facts.layers - facts.shared_layers), "{}", facts.name);
         // Buffers have spare rows: an eighth on full layers, 319 on sliding ones.
         let spare = facts.kv_heads * HEAD_DIM * 320 * facts.layers * 2 * 2;
@@ -269,15 +281,13 @@ fn a_picture_and_a_step_have_the_right_shapes() {
             };
             let loaded = loaded.unwrap();
             let features = Array::zeros::<f32>(&[280, facts.hidden as i32]).unwrap();
-            let soft = [(10..290, SoftTokens { features, extra: Vec::new(), grid: None })];
-            let blocks = std::slice::from_ref(&soft[0].0);
-            let mut cache = loaded.model.new_cache();
-            let ids = Array::from_slice(&[7i32; 300], &[300]);
-            let prompt = Chunk { ids: &ids, soft: &soft, blocks };
-            assert_eq!(loaded.model.forward(&prompt, &mut cache).unwrap().shape(), [VOCAB as i32]);
-            let step = Chunk { ids: &Array::from_slice(&[7i32], &[1]), soft: &[], blocks: &[] };
-            assert_eq!(loaded.model.forward(&step, &mut cache).unwrap().shape(), [VOCAB as i32]);
-            assert_eq!(cache.offset(), 301);
+            let mut prompt = text(300, 0);
+            prompt.soft.push((10..290, SoftTokens { features, extra: Vec::new() }));
+            prompt.blocks.push(10..290);
+            let mut cache = loaded.model.new_state();
+            assert_eq!(append(&*loaded.model, prompt, &mut cache), [1, VOCAB as i32]);
+            assert_eq!(append(&*loaded.model, text(1, 300), &mut cache), [1, VOCAB as i32]);
+            assert_eq!(cache.len(), 301);
         }
     }
 }

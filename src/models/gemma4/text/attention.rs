@@ -5,13 +5,13 @@ use mlx_rs::ops::concatenate;
 
 use super::config::{HeadConfig, LayerType, TextConfig};
 use crate::error::Result;
-use crate::nn::attention::{Mask, attend};
-use crate::nn::cache::LayerCache;
+use crate::models::shared::setting::Setting;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
+use crate::nn::mlx;
 use crate::nn::norm::RmsNorm;
-use crate::nn::rope::{Angles, Rope};
-use crate::nn::{Device, mlx};
+use crate::nn::runs::{KeyValues, head_major};
+use crate::nn::state::State;
 
 pub struct Attention {
     heads: HeadConfig,
@@ -26,27 +26,12 @@ pub struct Attention {
     output: Linear,
 }
 
-/// What all layers of one kind share in one forward pass.
-pub struct Setting<'a> {
-    pub rope: &'a Rope,
-    pub angles: Angles,
-    pub mask: Mask,
-    pub device: Device,
-}
-
-/// Keys and values that the queries of a pass see: `[1, kv_heads, n, D]` each, normalized and turned.
-#[derive(Clone)]
-pub struct KeyValues {
-    pub keys: Array,
-    pub values: Array,
-}
-
 /// Where a layer's keys and values come from.
-pub enum Source<'a> {
-    /// The layer's own projections, behind those that the cache holds.
-    Own(&'a mut LayerCache),
+pub enum Source<'a, 's> {
+    /// The layer's own projections, behind those that this layer of the states holds.
+    Own(&'a mut [&'s mut State], usize),
     /// What another layer has come to in the same pass.
-    Other(&'a KeyValues),
+    Other(&'a [KeyValues]),
 }
 
 impl Attention {
@@ -82,20 +67,19 @@ impl Attention {
         })
     }
 
-    /// `[T, H]` → `[T, heads · D]`, before the output projection; and the keys and values that were used.
-    pub fn forward(&self, x: &Array, setting: &Setting, source: Source) -> Result<(Array, KeyValues)> {
+    /// `[ΣT, H]` → `[ΣT, heads · D]`, before the output projection; and the keys and values that each run used.
+    pub fn forward(&self, x: &Array, setting: &Setting, source: Source) -> Result<(Array, Vec<KeyValues>)> {
         let (q, own) = self.project(x, setting)?;
-        let kv = match (source, own) {
-            (Source::Own(cache), Some(new)) => {
-                let (keys, values) = cache.update(&new.keys, &new.values)?;
-                KeyValues { keys, values }
+        let seen = match (source, own) {
+            (Source::Own(states, layer), Some(new)) => {
+                setting.append(&new.keys, &new.values, states, layer)?
             }
-            (Source::Own(_), None) => return Err(mismatch("no keys of its own")),
+            (Source::Own(..), None) => return Err(mismatch("no keys of its own")),
             (Source::Other(_), Some(_)) => return Err(mismatch("keys of its own")),
-            (Source::Other(other), None) => other.clone(),
+            (Source::Other(other), None) => other.to_vec(),
         };
-        let attended = attend(&q, &kv.keys, &kv.values, 1.0, &setting.mask, setting.device)?;
-        Ok((head_major(&attended)?.reshape(&[x.dim(0), -1])?, kv))
+        let attended = setting.attend(&q, &seen, 1.0)?;
+        Ok((head_major(&attended)?.reshape(&[x.dim(0), -1])?, seen))
     }
 
     /// `[T, heads · D]` → `[T, H]`.
@@ -113,8 +97,7 @@ impl Attention {
         let projected = self.projections.forward(x)?;
         let normed = self.head_norm.forward(&projected.reshape(&[1, count, -1, dim])?)?;
         let heads = |first: i32, stop: i32| mlx::slice(&normed, &[0, 0, first, 0], &[1, count, stop, dim]);
-        let turn =
-            |x: &Array| setting.rope.apply(&head_major(&x.multiply(&self.qk_weight)?)?, &setting.angles);
+        let turn = |x: &Array| setting.turn(&head_major(&x.multiply(&self.qk_weight)?)?);
         if !self.owns_keys {
             return Ok((turn(&normed)?, None));
         }
@@ -134,27 +117,7 @@ impl Attention {
     }
 }
 
-impl KeyValues {
-    /// Those that the last query sees.
-    pub fn of_last_query(&self, window: Option<usize>) -> Result<KeyValues> {
-        let count = self.keys.dim(2);
-        let seen = window.map_or(count, |window| count.min(window as i32));
-        if seen == count {
-            return Ok(self.clone());
-        }
-        let last = |x: &Array| mlx::slice(x, &[0, 0, count - seen, 0], &[1, x.dim(1), count, x.dim(3)]);
-        Ok(KeyValues { keys: last(&self.keys)?, values: last(&self.values)? })
-    }
-}
-
 /// A mistake of the caller, not of a snapshot.
 fn mismatch(what: &str) -> crate::error::Error {
     crate::error::Error::new(crate::error::Code::Backend, format!("an attention layer has {what}"))
-}
-
-/// Swaps time and heads: `[1, T, heads, D]` ↔ `[1, heads, T, D]`.
-fn head_major(x: &Array) -> Result<Array> {
-    let (a, b, dim) = (x.dim(1), x.dim(2), x.dim(3));
-    // With one row nothing moves, and a reshape is the cheaper operation.
-    Ok(if a == 1 || b == 1 { x.reshape(&[1, b, a, dim])? } else { x.swap_axes(1, 2)? })
 }

@@ -2,14 +2,16 @@
 
 use mlx_rs::Array;
 
-use super::attention::{Attention, KeyValues, Setting, Source};
+use super::attention::{Attention, Source};
 use super::config::{LayerType, TextConfig};
 use super::feed_forward::FeedForward;
-use super::last_row;
 use super::per_layer::{PerLayerInput, of_layer};
 use crate::error::Result;
+use crate::models::Batch;
+use crate::models::shared::setting::Setting;
 use crate::nn::loader::Loader;
 use crate::nn::norm::RmsNorm;
+use crate::nn::runs::KeyValues;
 
 pub struct Layer {
     pub kind: LayerType,
@@ -44,31 +46,29 @@ impl Layer {
         Ok(layer)
     }
 
-    /// `[T, H]` → `[T, H]`, or `[1, H]` of the last row where nobody needs the others; and the keys and values that
-    /// the queries saw. `inputs` are those of all layers and rows.
+    /// `[ΣT, H]` → `[ΣT, H]`, or the wanted rows of `wanted` where nobody needs the others; and the keys and values that
+    /// the queries saw. `inputs` are those of all layers, for the rows of `hidden`.
     pub fn forward(
         &self,
         hidden: &Array,
         inputs: Option<&Array>,
         setting: &Setting,
         source: Source,
-        only_last_row: bool,
-    ) -> Result<(Array, KeyValues)> {
+        wanted: Option<&Batch>,
+    ) -> Result<(Array, Vec<KeyValues>)> {
+        let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
         let normed = self.input_norm.forward(hidden)?;
-        let (mut attended, kv) = self.attention.forward(&normed, setting, source)?;
-        let mut hidden = hidden.clone();
-        if only_last_row && hidden.dim(0) > 1 {
-            (attended, hidden) = (last_row(&attended)?, last_row(&hidden)?);
-        }
+        let (attended, seen) = self.attention.forward(&normed, setting, source)?;
+        let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
         let attended = self.attention.output(&attended)?;
         let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;
         let fed = self.feed_forward.forward(&hidden)?;
         let mut hidden = hidden.add(self.post_feed_forward_norm.forward(&fed)?)?;
         if let (Some(own), Some(inputs)) = (&self.per_layer_input, inputs) {
-            let input = of_layer(inputs, self.index, only_last_row)?;
+            let input = keep(of_layer(inputs, self.index)?)?;
             hidden = hidden.add(own.forward(&hidden, &input)?)?;
         }
-        Ok((hidden.multiply(&self.layer_scalar)?, kv))
+        Ok((hidden.multiply(&self.layer_scalar)?, seen))
     }
 
     fn arrays(&self) -> Vec<&Array> {

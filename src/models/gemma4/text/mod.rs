@@ -8,22 +8,24 @@ mod per_layer;
 
 use std::ops::Range;
 
-use mlx_rs::ops::{concatenate, tanh};
+use mlx_rs::ops::tanh;
 use mlx_rs::{Array, Dtype};
 
-use self::attention::{KeyValues, Setting, Source};
+use self::attention::Source;
 use self::config::{HeadConfig, LayerType, RopeConfig, TextConfig};
 use self::layer::Layer;
 use self::per_layer::PerLayerInputs;
-use crate::error::{Code, Error, Result};
-use crate::models::{Chunk, SoftTokens};
-use crate::nn::attention::{Mask, MaskShape};
-use crate::nn::cache::{Cache, LayerCache};
+use crate::error::Result;
+use crate::models::shared::rows::insert;
+use crate::models::shared::setting::{Setting, advance};
+use crate::models::{Batch, Hidden};
+use crate::nn::Device;
 use crate::nn::linear::Embedding;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
-use crate::nn::{Device, mlx};
+use crate::nn::runs::KeyValues;
+use crate::nn::state::State;
 
 /// Where the canonical names of the text model's tensors begin.
 const PATH: &str = "language_model.model";
@@ -104,98 +106,69 @@ impl TextModel {
         })
     }
 
-    pub fn new_cache(&self) -> Cache {
+    pub fn new_state(&self) -> State {
         let owners = &self.config.layer_types[..self.config.owning_layers()];
-        Cache::new(owners.iter().map(|kind| self.config.window(*kind)))
+        State::new(owners.iter().map(|kind| self.config.window(*kind)))
     }
 
-    /// Logits of the chunk's last row: `f32` `[vocab]`.
-    ///
-    /// Layers that use the keys of others only ever see the last row: what they do to the rows before it is read by
+    /// Layers that use the keys of others only ever see the wanted rows: what they do to the rows before is read by
     /// nobody.
-    pub fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {
+    pub fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
         let (owners, sharers) = self.layers.split_at(self.config.owning_layers());
-        let mut hidden = self.embed(chunk)?;
+        let mut hidden = self.embed(batch)?;
         let inputs = match &self.per_layer_inputs {
             None => None,
-            Some(inputs) => Some(inputs.forward(&self.text_ids(chunk)?, &hidden)?),
+            Some(inputs) => Some(inputs.forward(&self.text_ids(batch)?, &hidden)?),
         };
-        let settings = self.settings(chunk, cache.offset())?;
-        let mut seen = ByKind { sliding: None, full: None };
+        let settings = self.settings(batch, states)?;
+        let mut seen = ByKind { sliding: Vec::new(), full: Vec::new() };
         for (index, layer) in owners.iter().enumerate() {
-            let source = Source::Own(cache.layer(index));
-            let is_last = index + 1 == owners.len();
-            let (next, kv) =
-                layer.forward(&hidden, inputs.as_ref(), settings.get(layer.kind), source, is_last)?;
+            let (setting, source) = (settings.get(layer.kind), Source::Own(states, index));
+            let wanted = (index + 1 == owners.len()).then_some(batch);
+            let (next, kv) = layer.forward(&hidden, inputs.as_ref(), setting, source, wanted)?;
             hidden = next;
             if !sharers.is_empty() {
-                seen.set(layer.kind, Some(kv));
+                seen.set(layer.kind, kv);
             }
         }
-        cache.advance(chunk.count());
+        advance(batch, states);
         if !sharers.is_empty() {
-            hidden = self.share(sharers, &hidden, inputs.as_ref(), &seen, cache.offset() - 1)?;
+            let inputs = inputs.map(|inputs| batch.wanted(&inputs)).transpose()?;
+            let of_kind = |kind: LayerType| -> Result<(Setting, Vec<KeyValues>)> {
+                let setting = settings.get(kind);
+                let seen = setting.seen_by_wanted(batch, seen.get(kind))?;
+                Ok((setting.of_wanted(batch, states, self.dtype)?, seen))
+            };
+            let kinds = ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? };
+            for layer in sharers {
+                let (setting, seen) = kinds.get(layer.kind);
+                hidden = layer.forward(&hidden, inputs.as_ref(), setting, Source::Other(seen), None)?.0;
+            }
         }
-        self.logits(&hidden)
+        Ok(Hidden { rows: hidden })
     }
 
-    /// The row `hidden` `[1, H]` at `position` through layers without keys of their own.
-    fn share(
-        &self,
-        layers: &[Layer],
-        hidden: &Array,
-        inputs: Option<&Array>,
-        seen: &ByKind<Option<KeyValues>>,
-        position: usize,
-    ) -> Result<Array> {
-        let of_kind = |kind: LayerType| -> Result<(Setting, Option<KeyValues>)> {
-            let rope = self.rope(kind);
-            let angles = rope.angles(position, 1, self.dtype)?;
-            let setting = Setting { rope, angles, mask: Mask::All, device: self.device };
-            let kv = seen.get(kind).as_ref();
-            Ok((setting, kv.map(|kv| kv.of_last_query(self.config.window(kind))).transpose()?))
-        };
-        let kinds = ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? };
-        let mut hidden = hidden.clone();
-        for layer in layers {
-            let (setting, kv) = kinds.get(layer.kind);
-            let kv = kv.as_ref().ok_or_else(|| Error::new(Code::Backend, "a layer has no keys to share"))?;
-            hidden = layer.forward(&hidden, inputs, setting, Source::Other(kv), true)?.0;
-        }
-        Ok(hidden)
+    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
+    fn embed(&self, batch: &Batch) -> Result<Array> {
+        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
+        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
     }
 
-    /// `[T, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
-    fn embed(&self, chunk: &Chunk) -> Result<Array> {
-        let ids = chunk.ids.reshape(&[-1])?;
-        let embedded = self.embed_tokens.forward(&ids)?.multiply(&self.embed_scale)?;
-        insert(&embedded, chunk.soft, |tokens| cast(&tokens.features, self.dtype))
-    }
-
-    /// `[T]`: the ids, with padding under soft tokens.
-    fn text_ids(&self, chunk: &Chunk) -> Result<Array> {
-        let ids = chunk.ids.reshape(&[-1])?;
-        insert(&ids, chunk.soft, |tokens| {
+    /// `[ΣT]`: the ids, with padding under soft tokens.
+    fn text_ids(&self, batch: &Batch) -> Result<Array> {
+        let ids = batch.ids()?;
+        insert(&ids, &batch.soft(), |tokens| {
             let padding = vec![self.config.pad; tokens.features.dim(0) as usize];
             cast(&Array::from_slice(&padding, &[padding.len() as i32]), ids.dtype())
         })
     }
 
     /// Full layers are plainly causal; sliding ones see their window, and each other within an image.
-    fn settings(&self, chunk: &Chunk, offset: usize) -> Result<ByKind<Setting<'_>>> {
-        let count = chunk.count();
-        let of_kind = |kind: LayerType| -> Result<Setting<'_>> {
+    fn settings(&self, batch: &Batch, states: &[&mut State]) -> Result<ByKind<Setting<'_>>> {
+        let of_kind = |kind: LayerType| {
+            let blocks = self.config.image_blocks && kind == LayerType::Sliding;
             let window = self.config.window(kind);
-            let has_blocks = self.config.image_blocks && kind == LayerType::Sliding;
-            let shape = MaskShape {
-                queries: count,
-                keys: LayerCache::visible(window, offset, count),
-                window,
-                blocks: if has_blocks { chunk.blocks } else { &[] },
-            };
-            let rope = self.rope(kind);
-            let angles = rope.angles(offset, count, self.dtype)?;
-            Ok(Setting { rope, angles, mask: Mask::new(&shape, self.device)?, device: self.device })
+            Setting::new(self.rope(kind), batch, states, window, blocks, (self.dtype, self.device))
         };
         Ok(ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? })
     }
@@ -207,10 +180,10 @@ impl TextModel {
         }
     }
 
-    /// `[1, H]` → `[vocab]`.
-    fn logits(&self, hidden: &Array) -> Result<Array> {
-        let logits = self.embed_tokens.logits(&self.norm.forward(hidden)?)?;
-        let logits = cast(&logits.reshape(&[-1])?, Dtype::Float32)?;
+    /// `f32` `[rows, vocab]` of some rows of `hidden`.
+    pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+        let logits = self.embed_tokens.logits(&self.norm.forward(&hidden.rows(rows)?)?)?;
+        let logits = cast(&logits, Dtype::Float32)?;
         match &self.softcap {
             None => Ok(logits),
             Some((cap, inverse)) => Ok(tanh(logits.multiply(inverse)?)?.multiply(cap)?),
@@ -231,40 +204,6 @@ pub fn is_surplus(config: &TextConfig, name: &str) -> bool {
         && ["k_proj.", "v_proj.", "k_norm."]
             .iter()
             .any(|of| rest.strip_prefix("self_attn.").is_some_and(|module| module.starts_with(of)))
-}
-
-/// `rows` with those under soft tokens replaced by what `part` makes of them.
-fn insert(
-    rows: &Array,
-    soft: &[(Range<usize>, SoftTokens)],
-    part: impl Fn(&SoftTokens) -> Result<Array>,
-) -> Result<Array> {
-    if soft.is_empty() {
-        return Ok(rows.clone());
-    }
-    let count = rows.dim(0) as usize;
-    let between = |from: usize, to: usize| {
-        let (mut start, mut stop) = (vec![0; rows.ndim()], rows.shape().to_vec());
-        (start[0], stop[0]) = (from as i32, to as i32);
-        mlx::slice(rows, &start, &stop)
-    };
-    let mut parts = Vec::new();
-    let mut done = 0;
-    for (range, tokens) in soft {
-        if range.start > done {
-            parts.push(between(done, range.start)?);
-        }
-        parts.push(part(tokens)?);
-        done = range.end;
-    }
-    if done < count {
-        parts.push(between(done, count)?);
-    }
-    Ok(concatenate(&parts, 0)?)
-}
-
-fn last_row(x: &Array) -> Result<Array> {
-    mlx::slice(x, &[x.dim(0) - 1, 0], &[x.dim(0), x.dim(1)])
 }
 
 fn rope(heads: &HeadConfig, device: Device) -> Rope {

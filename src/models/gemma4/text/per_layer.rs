@@ -70,11 +70,10 @@ impl PerLayerInputs {
     }
 }
 
-/// The part of [`PerLayerInputs::forward`]'s result that belongs to a layer: `[T, P]`, or `[1, P]` of the last row.
-pub fn of_layer(inputs: &Array, index: usize, last_row: bool) -> Result<Array> {
+/// The part of [`PerLayerInputs::forward`]'s result that belongs to a layer: `[T, P]`.
+pub fn of_layer(inputs: &Array, index: usize) -> Result<Array> {
     let (rows, size, index) = (inputs.dim(0), inputs.dim(2), index as i32);
-    let first = if last_row { rows - 1 } else { 0 };
-    Ok(mlx::slice(inputs, &[first, index, 0], &[rows, index + 1, size])?.reshape(&[-1, size])?)
+    Ok(mlx::slice(inputs, &[0, index, 0], &[rows, index + 1, size])?.reshape(&[-1, size])?)
 }
 
 impl PerLayerInput {

@@ -1,4 +1,4 @@
-//! Key-value caches: one per layer that has its own keys, behind one small interface.
+//! What a session has evaluated: keys and values of every layer that has its own, behind one small interface.
 //!
 //! Keys and values are `[1, kv_heads, n, D]`. Buffers have spare rows, and new rows are written in place, so that a
 //! decode step copies nothing.
@@ -15,22 +15,36 @@ const STEP: usize = 256;
 /// still be taken back.
 pub const SPARE: usize = 64;
 
-/// The state of one session: keys and values of every layer, and how many positions they cover.
+/// The state of one session: keys and values of every layer, how many rows they cover, and the next position.
 #[derive(Clone, Debug)]
-pub struct Cache {
-    layers: Vec<LayerCache>,
-    offset: usize,
+pub struct State {
+    layers: Vec<LayerState>,
+    len: usize,
+    /// The next position less `len`: pictures may take fewer positions than rows.
+    shift: i32,
 }
 
-impl Cache {
+impl State {
     /// One layer for each window: `None` for a layer that keeps all positions.
-    pub fn new(windows: impl IntoIterator<Item = Option<usize>>) -> Cache {
-        Cache { layers: windows.into_iter().map(LayerCache::new).collect(), offset: 0 }
+    pub fn new(windows: impl IntoIterator<Item = Option<usize>>) -> State {
+        State { layers: windows.into_iter().map(LayerState::new).collect(), len: 0, shift: 0 }
     }
 
-    /// Positions that have been appended since the last [`clear`](Self::clear).
-    pub fn offset(&self) -> usize {
-        self.offset
+    /// Rows that have been appended since the last [`clear`](Self::clear).
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The position after the last row's, where generation goes on. After [`trim`](Self::trim) and
+    /// [`restore`](Self::restore) it is known only once a run with positions of its own has been appended, unless
+    /// positions count rows.
+    pub fn position(&self) -> i32 {
+        self.len as i32 + self.shift
+    }
+
+    /// A second state that goes on from here. Only handles are copied: buffers part when one of the two is written to.
+    pub fn fork(&self) -> State {
+        self.clone()
     }
 
     /// The smallest window of a layer that does not keep all positions.
@@ -38,17 +52,22 @@ impl Cache {
         self.layers.iter().filter_map(|layer| layer.window).min()
     }
 
-    /// Forgets every position from `n` on. False, and nothing changed, when a sliding layer no longer holds the
-    /// window before `n`: the prompt must then be prefilled again from the start (or from a checkpoint).
-    pub fn trim_to(&mut self, n: usize) -> bool {
-        if n > self.offset || !self.layers.iter().all(|layer| layer.can_trim_to(n)) {
+    /// Forgets every row from `n` on. False, and nothing changed, when a sliding layer no longer holds the window before
+    /// `n`: the prompt must then be prefilled again from the start (or from a checkpoint).
+    pub fn trim(&mut self, n: usize) -> bool {
+        if !self.can_trim(n) {
             return false;
         }
         for layer in &mut self.layers {
-            layer.trim_to(n);
+            layer.trim(n);
         }
-        self.offset = n;
+        self.len = n;
         true
+    }
+
+    /// Whether [`trim`](Self::trim) to `n` rows will do.
+    pub fn can_trim(&self, n: usize) -> bool {
+        n <= self.len && self.layers.iter().all(|layer| layer.can_trim(n))
     }
 
     /// Every array that holds state, for evaluation after a prefill chunk.
@@ -68,64 +87,66 @@ impl Cache {
     /// Forgets everything and gives the buffers back.
     pub fn clear(&mut self) {
         for layer in &mut self.layers {
-            *layer = LayerCache::new(layer.window);
+            *layer = LayerState::new(layer.window);
         }
-        self.offset = 0;
+        (self.len, self.shift) = (0, 0);
     }
 
     /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions
     /// can be trimmed instead, so nothing of them is kept.
     pub fn checkpoint(&self) -> Checkpoint {
-        let window = |layer: &LayerCache| layer.window.map(|_| layer.clone());
-        Checkpoint { windows: self.layers.iter().map(window).collect(), offset: self.offset }
+        let window = |layer: &LayerState| layer.window.map(|_| layer.clone());
+        Checkpoint { windows: self.layers.iter().map(window).collect(), len: self.len }
     }
 
     /// [`checkpoint`](Self::checkpoint) as it would have been at `n`, at most [`SPARE`] positions ago. `None` when a
     /// sliding layer no longer holds the window before `n`.
     pub fn checkpoint_at(&self, n: usize) -> Option<Checkpoint> {
-        let mut earlier = self.clone();
-        earlier.trim_to(n).then(|| earlier.checkpoint())
+        let mut earlier = self.fork();
+        earlier.trim(n).then(|| earlier.checkpoint())
     }
 
-    /// Goes back to a checkpoint of this cache.
+    /// Goes back to a checkpoint of this state.
     pub fn restore(&mut self, checkpoint: &Checkpoint) {
         for (layer, window) in self.layers.iter_mut().zip(&checkpoint.windows) {
             match window {
                 Some(window) => *layer = window.clone(),
-                None => layer.trim_to(checkpoint.offset),
+                None => layer.trim(checkpoint.len),
             }
         }
-        self.offset = checkpoint.offset;
+        self.len = checkpoint.len;
     }
 
-    /// The cache of a layer.
-    pub fn layer(&mut self, index: usize) -> &mut LayerCache {
+    /// The state of a layer.
+    pub fn layer(&mut self, index: usize) -> &mut LayerState {
         &mut self.layers[index]
     }
 
-    /// Called by a model once all layers have taken a chunk in.
-    pub(crate) fn advance(&mut self, count: usize) {
-        self.offset += count;
+    /// Called by a model once all layers have taken in `count` rows, after which the positions go on from `position`.
+    pub(crate) fn advance(&mut self, count: usize, position: i32) {
+        self.len += count;
+        self.shift = position - self.len as i32;
     }
 }
 
-/// The sliding layers of a [`Cache`] at some earlier offset. Only handles are kept; the buffers are copied when the
+/// The sliding layers of a [`State`] at some earlier length. Only handles are kept; the buffers are copied when the
 /// cache is next written to.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    windows: Vec<Option<LayerCache>>,
-    offset: usize,
+    windows: Vec<Option<LayerState>>,
+    len: usize,
 }
 
 impl Checkpoint {
-    pub fn offset(&self) -> usize {
-        self.offset
+    /// Rows of the state that it was taken of.
+    pub fn len(&self) -> usize {
+        self.len
     }
 }
 
 /// The keys and values of one layer.
 #[derive(Clone, Debug)]
-pub struct LayerCache {
+pub struct LayerState {
     /// A query sees this many positions, itself included; `None` for all.
     window: Option<usize>,
     /// Position of the first row.
@@ -142,9 +163,9 @@ struct Rows {
     values: Array,
 }
 
-impl LayerCache {
-    fn new(window: Option<usize>) -> LayerCache {
-        LayerCache { window, start: 0, end: 0, rows: None }
+impl LayerState {
+    fn new(window: Option<usize>) -> LayerState {
+        LayerState { window, start: 0, end: 0, rows: None }
     }
 
     /// Keys that a chunk of `count` queries at position `offset` sees in a layer with this window.
@@ -154,7 +175,7 @@ impl LayerCache {
 
     /// Appends `k` and `v` `[1, kv_heads, T, D]`, and gives the keys and values that the new queries see: those of
     /// [`visible`](Self::visible) positions, the new ones last.
-    pub fn update(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
+    pub fn append(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let count = k.dim(2) as usize;
         let visible = Self::visible(self.window, self.end, count);
         let used = self.end - self.start;
@@ -207,11 +228,11 @@ impl LayerCache {
         Ok((all.keys, all.values))
     }
 
-    fn can_trim_to(&self, n: usize) -> bool {
+    fn can_trim(&self, n: usize) -> bool {
         n >= self.end || n == 0 || n >= self.start + self.window.map_or(n, |w| n.min(w - 1))
     }
 
-    fn trim_to(&mut self, n: usize) {
+    fn trim(&mut self, n: usize) {
         if n == 0 {
             self.start = 0;
         }
@@ -268,16 +289,16 @@ mod tests {
         Array::from_slice(&values, &[1, 1, values.len() as i32, 1])
     }
 
-    fn append(cache: &mut Cache, count: usize) -> Vec<f32> {
-        let new = rows(cache.offset()..cache.offset() + count);
-        let (k, v) = cache.layer(0).update(&new, &new).unwrap();
-        cache.advance(count);
+    fn append(state: &mut State, count: usize) -> Vec<f32> {
+        let new = rows(state.len()..state.len() + count);
+        let (k, v) = state.layer(0).append(&new, &new).unwrap();
+        state.advance(count, (state.len() + count) as i32);
         assert_eq!(host(&k), host(&v));
         host(&k)
     }
 
     fn expected(window: Option<usize>, offset: usize, count: usize) -> Vec<f32> {
-        let first = offset + count - LayerCache::visible(window, offset, count);
+        let first = offset + count - LayerState::visible(window, offset, count);
         (first..offset + count).map(|p| p as f32).collect()
     }
 
@@ -285,11 +306,11 @@ mod tests {
     fn every_chunking_shows_the_same_rows() {
         for window in [None, Some(8), Some(300)] {
             for sizes in [vec![1; 900], vec![700, 1, 1, 5], vec![3, 900, 1, 400, 1], vec![256, 256, 256, 1]] {
-                let mut cache = Cache::new([window]);
+                let mut state = State::new([window]);
                 for count in sizes {
-                    let offset = cache.offset();
+                    let offset = state.len();
                     assert_eq!(
-                        append(&mut cache, count),
+                        append(&mut state, count),
                         expected(window, offset, count),
                         "{window:?} {offset}"
                     );
@@ -300,65 +321,65 @@ mod tests {
 
     #[test]
     fn memory_of_a_window_is_bounded() {
-        let mut cache = Cache::new([Some(100)]);
+        let mut state = State::new([Some(100)]);
         for count in [5000, 1, 1, 700] {
-            append(&mut cache, count);
+            append(&mut state, count);
         }
         for _ in 0..2000 {
-            append(&mut cache, 1);
+            append(&mut state, 1);
         }
-        assert!(cache.bytes() <= 2 * 4 * (100 + SPARE + STEP), "{}", cache.bytes());
-        cache.clear();
-        assert_eq!((cache.bytes(), cache.offset()), (0, 0));
+        assert!(state.bytes() <= 2 * 4 * (100 + SPARE + STEP), "{}", state.bytes());
+        state.clear();
+        assert_eq!((state.bytes(), state.len()), (0, 0));
     }
 
     #[test]
     fn what_was_trimmed_is_written_again() {
-        let mut cache = Cache::new([None]);
-        append(&mut cache, 300);
-        assert!(cache.trim_to(120));
-        assert_eq!(append(&mut cache, 2), expected(None, 120, 2));
-        assert!(!cache.trim_to(500));
+        let mut state = State::new([None]);
+        append(&mut state, 300);
+        assert!(state.trim(120));
+        assert_eq!(append(&mut state, 2), expected(None, 120, 2));
+        assert!(!state.trim(500));
 
-        let mut cache = Cache::new([Some(10)]);
-        append(&mut cache, 700);
-        assert!(!cache.trim_to(100), "the rows before 100 are gone");
-        assert_eq!(cache.offset(), 700);
-        assert!(cache.trim_to(700 - SPARE));
-        assert_eq!(append(&mut cache, 3), expected(Some(10), 700 - SPARE, 3));
-        assert!(cache.trim_to(0));
-        assert_eq!(append(&mut cache, 3), expected(Some(10), 0, 3));
+        let mut state = State::new([Some(10)]);
+        append(&mut state, 700);
+        assert!(!state.trim(100), "the rows before 100 are gone");
+        assert_eq!(state.len(), 700);
+        assert!(state.trim(700 - SPARE));
+        assert_eq!(append(&mut state, 3), expected(Some(10), 700 - SPARE, 3));
+        assert!(state.trim(0));
+        assert_eq!(append(&mut state, 3), expected(Some(10), 0, 3));
     }
 
     #[test]
     fn a_checkpoint_may_be_taken_a_little_later() {
-        let mut cache = Cache::new([Some(20)]);
-        append(&mut cache, 700);
-        let checkpoint = cache.checkpoint_at(700 - SPARE).unwrap();
-        assert!(cache.checkpoint_at(600).is_none());
-        append(&mut cache, 500);
-        cache.restore(&checkpoint);
-        assert_eq!(cache.offset(), 700 - SPARE);
-        assert_eq!(append(&mut cache, 3), expected(Some(20), 700 - SPARE, 3));
+        let mut state = State::new([Some(20)]);
+        append(&mut state, 700);
+        let checkpoint = state.checkpoint_at(700 - SPARE).unwrap();
+        assert!(state.checkpoint_at(600).is_none());
+        append(&mut state, 500);
+        state.restore(&checkpoint);
+        assert_eq!(state.len(), 700 - SPARE);
+        assert_eq!(append(&mut state, 3), expected(Some(20), 700 - SPARE, 3));
     }
 
     #[test]
     fn a_checkpoint_brings_windows_and_full_layers_back() {
-        let mut cache = Cache::new([Some(20), None]);
-        let append = |cache: &mut Cache, count: usize| {
-            let new = rows(cache.offset()..cache.offset() + count);
-            let shown = [0, 1].map(|layer| host(&cache.layer(layer).update(&new, &new).unwrap().0));
-            cache.advance(count);
+        let mut state = State::new([Some(20), None]);
+        let append = |state: &mut State, count: usize| {
+            let new = rows(state.len()..state.len() + count);
+            let shown = [0, 1].map(|layer| host(&state.layer(layer).append(&new, &new).unwrap().0));
+            state.advance(count, (state.len() + count) as i32);
             shown
         };
-        append(&mut cache, 30);
-        let saved = cache.checkpoint();
+        append(&mut state, 30);
+        let saved = state.checkpoint();
         for _ in 0..400 {
-            append(&mut cache, 1);
+            append(&mut state, 1);
         }
-        assert!(!cache.trim_to(30));
-        cache.restore(&saved);
-        assert_eq!(cache.offset(), 30);
-        assert_eq!(append(&mut cache, 2), [expected(Some(20), 30, 2), expected(None, 30, 2)]);
+        assert!(!state.trim(30));
+        state.restore(&saved);
+        assert_eq!(state.len(), 30);
+        assert_eq!(append(&mut state, 2), [expected(Some(20), 30, 2), expected(None, 30, 2)]);
     }
 }

@@ -1,13 +1,86 @@
-//! What a session's KV cache holds, and how much of a new prompt it already covers.
+//! What a session has evaluated, and how much of a new prompt that covers.
 
 use std::ops::Range;
 
 use crate::media::ContentHash;
+use crate::nn::state::{Checkpoint, State};
 use crate::prompt::Placed;
+
+/// A session's state, what is in it, and a place to come back to.
+pub(super) struct Past {
+    pub state: State,
+    pub held: Held,
+    /// The windows as they were where the model's turn began, if they may wrap after it.
+    checkpoint: Option<Checkpoint>,
+}
+
+/// How a prompt goes on from what is held: so many rows stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resume {
+    Trimmed(usize),
+    Checkpoint(usize),
+    Nothing,
+}
+
+impl Past {
+    pub fn new(state: State) -> Past {
+        Past { state, held: Held::default(), checkpoint: None }
+    }
+
+    /// Rows of `prompt` that need not be evaluated again. Changes nothing.
+    pub fn covers(&self, prompt: &Placed) -> usize {
+        match self.way(prompt) {
+            Resume::Trimmed(rows) | Resume::Checkpoint(rows) => rows,
+            Resume::Nothing => 0,
+        }
+    }
+
+    /// Goes back to what is shared with `prompt`; the number of rows that stay.
+    pub fn resume(&mut self, prompt: &Placed) -> usize {
+        let rows = self.covers(prompt);
+        match (self.way(prompt), &self.checkpoint) {
+            (Resume::Trimmed(rows), _) => {
+                self.state.trim(rows);
+            }
+            (Resume::Checkpoint(_), Some(checkpoint)) => self.state.restore(checkpoint),
+            _ => self.state.clear(),
+        }
+        self.held.truncate(rows);
+        self.checkpoint = self.checkpoint.take().filter(|c| c.len() <= rows);
+        rows
+    }
+
+    fn way(&self, prompt: &Placed) -> Resume {
+        let shared = self.held.common_prefix(prompt);
+        if self.state.can_trim(shared) {
+            return Resume::Trimmed(shared);
+        }
+        match &self.checkpoint {
+            Some(checkpoint) if checkpoint.len() <= shared => Resume::Checkpoint(checkpoint.len()),
+            _ => Resume::Nothing,
+        }
+    }
+
+    /// Keeps the windows as they were when `rows` rows were held, if they can still be told and are newer than what is
+    /// kept.
+    pub fn keep(&mut self, rows: usize) {
+        if self.checkpoint.as_ref().is_none_or(|kept| kept.len() < rows)
+            && let Some(checkpoint) = self.state.checkpoint_at(rows)
+        {
+            self.checkpoint = Some(checkpoint);
+        }
+    }
+
+    pub fn forget(&mut self) {
+        self.state.clear();
+        self.held.clear();
+        self.checkpoint = None;
+    }
+}
 
 /// Token ids by position, and which positions are soft tokens of which medium.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(super) struct Held {
     ids: Vec<u32>,
     media: Vec<(Range<usize>, ContentHash)>,
 }

@@ -1,0 +1,191 @@
+//! Which unit of work runs next on the MLX thread. Pure: it is told how each session stands, and touches nothing.
+
+use std::collections::VecDeque;
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No submit, or its FINISH has been handed out.
+    Idle,
+    /// A medium is to be encoded.
+    Encode,
+    /// A chunk of the prompt is to be evaluated.
+    Prefill,
+    /// A token is to be read, and mostly the next one to be issued.
+    Decode,
+}
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub stage: Stage,
+    /// Of what is loaded; only sessions of one model share a pass.
+    pub model: u64,
+    /// The host has taken the events that were made for it.
+    pub room: bool,
+    pub cancelled: bool,
+}
+
+/// What is done without looking at commands in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Ends a cancelled run.
+    Cancel(u64),
+    Encode(u64),
+    Prefill(u64),
+    /// One step of several sessions of one model, in one pass.
+    Decode(Vec<u64>),
+    /// Sessions that could join the next step have hosts that still hold their last event.
+    Gather,
+}
+
+/// Sessions in turn; prompts and answers alternate, so that neither keeps the other waiting for more than a unit.
+#[derive(Debug, Default)]
+pub(super) struct Scheduler {
+    turns: VecDeque<u64>,
+    decoded: bool,
+}
+
+impl Scheduler {
+    pub fn add(&mut self, session: u64) {
+        self.turns.push_back(session);
+    }
+
+    pub fn remove(&mut self, session: u64) {
+        self.turns.retain(|id| *id != session);
+    }
+
+    /// The next unit, if there is one. `patient`: a step that others could join may wait for them a little longer.
+    pub fn next(&mut self, standing: impl Fn(u64) -> Option<Standing>, patient: bool) -> Option<Unit> {
+        let all: Vec<(u64, Standing)> =
+            self.turns.iter().filter_map(|id| Some((*id, standing(*id)?))).collect();
+        let busy = |s: &Standing| s.stage != Stage::Idle;
+        if let Some((id, _)) = all.iter().find(|(_, s)| busy(s) && s.cancelled) {
+            return Some(Unit::Cancel(*id));
+        }
+        let alone = all.iter().find(|(_, s)| s.room && matches!(s.stage, Stage::Encode | Stage::Prefill));
+        let first = all.iter().find(|(_, s)| s.room && s.stage == Stage::Decode);
+        match (alone, first) {
+            (None, None) => None,
+            (Some((id, s)), decode) if self.decoded || decode.is_none() => {
+                self.decoded = false;
+                self.to_the_back(&[*id]);
+                Some(if s.stage == Stage::Encode { Unit::Encode(*id) } else { Unit::Prefill(*id) })
+            }
+            (_, Some((_, first))) => {
+                let others =
+                    all.iter().copied().filter(|(_, s)| s.stage == Stage::Decode && s.model == first.model);
+                let (ready, held): (Vec<_>, Vec<_>) = others.partition(|(_, s)| s.room);
+                if patient && alone.is_none() && !held.is_empty() {
+                    return Some(Unit::Gather);
+                }
+                let ready: Vec<u64> = ready.into_iter().map(|(id, _)| id).collect();
+                self.decoded = true;
+                self.to_the_back(&ready);
+                Some(Unit::Decode(ready))
+            }
+            // The guard of the second arm holds where nothing decodes.
+            (Some(_), None) => None,
+        }
+    }
+
+    fn to_the_back(&mut self, sessions: &[u64]) {
+        self.turns.retain(|id| !sessions.contains(id));
+        self.turns.extend(sessions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    struct House {
+        scheduler: Scheduler,
+        standings: HashMap<u64, Standing>,
+    }
+
+    impl House {
+        /// Sessions of model 1 from number 1 on.
+        fn of(stages: &[Stage]) -> House {
+            let mut house = House { scheduler: Scheduler::default(), standings: HashMap::new() };
+            for (i, stage) in stages.iter().enumerate() {
+                let id = i as u64 + 1;
+                house.scheduler.add(id);
+                let standing = Standing { stage: *stage, model: 1, room: true, cancelled: false };
+                house.standings.insert(id, standing);
+            }
+            house
+        }
+
+        fn change(&mut self, id: u64, change: impl FnOnce(&mut Standing)) {
+            change(self.standings.get_mut(&id).unwrap());
+        }
+
+        fn next(&mut self, patient: bool) -> Option<Unit> {
+            let standings = &self.standings;
+            self.scheduler.next(|id| standings.get(&id).copied(), patient)
+        }
+    }
+
+    #[test]
+    fn idle_sessions_and_full_ones_have_no_work() {
+        let mut house = House::of(&[Stage::Idle, Stage::Decode]);
+        house.change(2, |s| s.room = false);
+        assert_eq!(house.next(false), None);
+        house.change(2, |s| s.room = true);
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![2])));
+        house.scheduler.remove(2);
+        assert_eq!(house.next(false), None);
+    }
+
+    #[test]
+    fn answers_of_one_model_go_together_and_models_in_turn() {
+        let mut house = House::of(&[Stage::Decode; 4]);
+        house.change(2, |s| s.model = 2);
+        house.change(4, |s| s.model = 2);
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![1, 3])));
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![1, 3])));
+    }
+
+    #[test]
+    fn prompts_and_answers_alternate() {
+        let mut house = House::of(&[Stage::Prefill, Stage::Decode, Stage::Encode, Stage::Decode]);
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(false), Some(Unit::Prefill(1)));
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(false), Some(Unit::Encode(3)));
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(false), Some(Unit::Prefill(1)));
+    }
+
+    #[test]
+    fn a_step_waits_for_those_who_could_join_but_not_for_long_nor_beside_other_work() {
+        let mut house = House::of(&[Stage::Decode, Stage::Decode, Stage::Idle]);
+        house.change(2, |s| s.room = false);
+        assert_eq!(house.next(true), Some(Unit::Gather));
+        assert_eq!(house.next(false), Some(Unit::Decode(vec![1])));
+        house.change(2, |s| s.room = true);
+        assert_eq!(house.next(true), Some(Unit::Decode(vec![2, 1])));
+        house.change(2, |s| s.room = false);
+        house.change(3, |s| s.stage = Stage::Prefill);
+        assert_eq!(house.next(true), Some(Unit::Prefill(3)));
+        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+        // Nobody waits for a session of another model.
+        house.change(3, |s| s.stage = Stage::Idle);
+        house.change(2, |s| s.model = 2);
+        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+    }
+
+    #[test]
+    fn a_cancel_comes_first() {
+        let mut house = House::of(&[Stage::Decode, Stage::Prefill, Stage::Idle]);
+        house.change(2, |s| (s.cancelled, s.room) = (true, false));
+        house.change(3, |s| s.cancelled = true);
+        assert_eq!(house.next(true), Some(Unit::Cancel(2)));
+        house.change(2, |s| s.stage = Stage::Idle);
+        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+    }
+}
