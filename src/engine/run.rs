@@ -16,7 +16,7 @@ use super::plan;
 use super::queue::Queue;
 use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
-use crate::media::{Media, MediaKind};
+use crate::media::Media;
 use crate::models::{Chunk, SoftTokens};
 use crate::nn::cache::{self, Cache, Checkpoint};
 use crate::prompt::{Formatter, Placed};
@@ -223,8 +223,8 @@ impl SessionState {
             run.encoded_ms += millis(began);
             return Ok(Phase::Encode { next: i + 1 });
         }
-        let images = run.job.prompt.media.iter().filter(|m| m.media.kind() == MediaKind::Image);
-        let whole: Vec<_> = images.map(|m| m.tokens.clone()).collect();
+        let together = run.job.prompt.media.iter().filter(|m| m.together);
+        let whole: Vec<_> = together.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..run.job.prompt.ids.len();
         // A short rest after the turn's beginning is taken back from the cache later; a long one needs a cut there.
         let stop_at = self.turn_to_keep(&run.job).filter(|&at| todo.end.saturating_sub(at) > cache::SPARE);
@@ -290,7 +290,7 @@ impl SessionState {
                 features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
             let rows = span.start - medium.tokens.start..span.end - medium.tokens.start;
             let here = span.start - chunk.start..span.end - chunk.start;
-            if medium.media.kind() == MediaKind::Image {
+            if medium.together {
                 blocks.push(here.clone());
             }
             soft.push((here, features.rows(rows)?));

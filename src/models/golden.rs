@@ -10,7 +10,7 @@ use mlx_rs::transforms::eval;
 use serde_json::Value;
 
 use super::{Architecture, Chunk, LanguageModel, SoftTokens, architecture};
-use crate::media::{Audio, Image, Media, MediaKind, Video, VideoFrame};
+use crate::media::{Audio, Image, Media, Video, VideoFrame};
 use crate::nn::Device;
 use crate::nn::cache::Cache;
 use crate::nn::testing::host;
@@ -122,8 +122,8 @@ fn ids(values: &[i32]) -> Array {
 
 /// A medium, or a frame of a video, and where its soft tokens go.
 struct Part {
-    media: Arc<Media>,
     at: Range<usize>,
+    together: bool,
     soft: SoftTokens,
 }
 
@@ -139,7 +139,7 @@ fn encode(loaded: &Loaded, case: &Case) -> Vec<Part> {
         let soft = loaded.model.encode(&block.media).unwrap();
         eval(soft.arrays()).unwrap();
         assert_eq!(soft.features.dim(0) as usize, at.len());
-        Part { media: block.media, at: at.clone(), soft }
+        Part { at: at.clone(), together: block.together, soft }
     };
     blocks.into_iter().zip(&case.spans).map(part).collect()
 }
@@ -156,8 +156,7 @@ fn prefill(loaded: &Loaded, case: &Case, parts: &[Part], size: usize, cache: &mu
         let inside = || parts.iter().filter(|part| part.at.start >= start && part.at.end <= end);
         let shift = |part: &Part| part.at.start - start..part.at.end - start;
         let here: Vec<_> = inside().map(|part| (shift(part), part.soft.clone())).collect();
-        let images = inside().filter(|part| part.media.kind() == MediaKind::Image);
-        let blocks: Vec<_> = images.map(shift).collect();
+        let blocks: Vec<_> = inside().filter(|part| part.together).map(shift).collect();
         let ids = ids(&case.ids[start..end]);
         logits =
             Some(loaded.model.forward(&Chunk { ids: &ids, soft: &here, blocks: &blocks }, cache).unwrap());

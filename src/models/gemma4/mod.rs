@@ -56,6 +56,7 @@ impl Gemma4 {
         let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
         let sound = mel.as_ref().map(|_| Sound::Speech);
         let layout = Layout::new(&config.tokens, side, sound, processors)?;
+        let layout = layout.with_image_blocks(config.text.image_blocks);
         Ok(Gemma4 { config, layout, mel })
     }
 
