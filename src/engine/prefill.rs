@@ -9,7 +9,6 @@ use super::decode::Pending;
 use super::event::Event;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
-use crate::media::MediaKind;
 use crate::models::{Batch, Run as Rows, chunks};
 use crate::nn::state;
 
@@ -17,8 +16,8 @@ impl SessionState {
     /// How what is left of the prompt is cut.
     pub(super) fn chunks(&self, run: &Run) -> Phase {
         let prompt = &run.job.prompt;
-        let images = prompt.media.iter().filter(|m| m.media.kind() != MediaKind::Audio);
-        let whole: Vec<Range<usize>> = images.map(|m| m.tokens.clone()).collect();
+        let blocks = prompt.media.iter().filter(|m| m.together);
+        let whole: Vec<Range<usize>> = blocks.map(|m| m.tokens.clone()).collect();
         let todo = run.reused..prompt.ids.len();
         // A short rest after the turn's beginning is taken back from the state later; a long one needs a cut there.
         let stop_at = self.turn_to_keep(&run.job).filter(|&at| todo.end.saturating_sub(at) > state::SPARE);

@@ -149,9 +149,13 @@ mod tests {
     }
 
     fn placed(ids: &[u32], media: &[(&Arc<Media>, Range<usize>)]) -> Placed {
-        let media =
-            media.iter().map(|(m, r)| PlacedMedia { media: Arc::clone(m), tokens: r.clone() }).collect();
-        Placed { ids: ids.to_vec(), media }
+        let medium = |(media, tokens): &(&Arc<Media>, Range<usize>)| PlacedMedia {
+            media: Arc::clone(media),
+            tokens: tokens.clone(),
+            grid: None,
+            together: false,
+        };
+        Placed { ids: ids.to_vec(), media: media.iter().map(medium).collect(), ..Placed::default() }
     }
 
     fn holding(prompt: &Placed) -> Held {

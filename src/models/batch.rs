@@ -145,7 +145,7 @@ impl Run {
                 features.as_ref().ok_or_else(|| Error::new(Code::Backend, "a medium was not encoded"))?;
             let rows = inside.start - medium.tokens.start..inside.end - medium.tokens.start;
             let here = inside.start - range.start..inside.end - range.start;
-            if medium.media.kind() == crate::media::MediaKind::Image {
+            if medium.together {
                 run.blocks.push(here.clone());
             }
             run.soft.push((here, features.rows(rows)?));

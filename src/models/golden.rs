@@ -133,7 +133,7 @@ fn encode(loaded: &Loaded, case: &Case) -> Encoded {
     let blocks: Vec<_> = case.media.iter().flat_map(|media| model.blocks(media).unwrap()).collect();
     assert_eq!(blocks.len(), case.spans.len(), "{}", case.name);
     let ids = case.ids.iter().map(|id| *id as u32).collect();
-    let mut prompt = Placed { ids, media: Vec::new() };
+    let mut prompt = Placed { ids, ..Placed::default() };
     let mut soft = Vec::new();
     for (block, at) in blocks.into_iter().zip(&case.spans) {
         assert_eq!(block.count, at.len(), "{}", case.name);
@@ -146,15 +146,17 @@ fn encode(loaded: &Loaded, case: &Case) -> Encoded {
         eval(tokens.arrays()).unwrap();
         assert_eq!(tokens.features.dim(0) as usize, at.len());
         soft.push(Some(tokens));
-        prompt.media.push(PlacedMedia { media: block.media, tokens: at.clone() });
+        let (grid, together) = (block.grid, block.together);
+        prompt.media.push(PlacedMedia { media: block.media, tokens: at.clone(), grid, together });
     }
     let positions = model.positions(&prompt);
     Encoded { prompt, positions, soft }
 }
 
-/// Prefills the prompt in chunks of `size` that split no medium, and gives the last row's logits.
+/// Prefills the prompt in chunks of `size` that split no block, and gives the last row's logits.
 fn prefill(loaded: &Loaded, encoded: &Encoded, size: usize, state: &mut State) -> Vec<f32> {
-    let whole: Vec<_> = encoded.prompt.media.iter().map(|medium| medium.tokens.clone()).collect();
+    let blocks = encoded.prompt.media.iter().filter(|medium| medium.together);
+    let whole: Vec<_> = blocks.map(|medium| medium.tokens.clone()).collect();
     let mut logits = None;
     for chunk in chunks(0..encoded.prompt.ids.len(), size, &whole, None) {
         let run = Run::of_prompt(&encoded.prompt, &encoded.positions, &encoded.soft, chunk).unwrap();

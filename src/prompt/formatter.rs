@@ -82,7 +82,7 @@ impl Formatter {
             return Ok(self.place_without_turns(&ids, &media, &order));
         }
         if media.is_empty() {
-            return Ok(Placed { ids: self.encode_marked(&text, rendering.mark())?, media: Vec::new() });
+            return Ok(Placed { ids: self.encode_marked(&text, rendering.mark())?, ..Placed::default() });
         }
         let planner = Planner {
             tokenizer: &self.tokenizer,
@@ -132,7 +132,7 @@ impl Formatter {
     fn medium(&self, attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
         let Attached { media, message } = attached;
         let kind = media.kind();
-        let Some(placeholder) = layout.placeholder(kind) else {
+        let Some(&[placeholder]) = layout.placeholder(kind) else {
             let article = if kind == MediaKind::Video { "a" } else { "an" };
             let text =
                 format!("message {message} has {article} {} part, and the model takes no {0}", kind.name());

@@ -33,4 +33,4 @@ mod testing;
 pub use decoder::TextDecoder;
 pub use formatter::Formatter;
 pub use message::{Message, Part, Prompt};
-pub use placement::{MediaLayout, Placed, PlacedMedia, SoftBlock};
+pub use placement::{Grid, Lost, LostKind, MediaLayout, Placed, PlacedMedia, SoftBlock};

@@ -7,42 +7,76 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::media::{Media, MediaKind};
 
-/// One run of soft tokens and what stands around it: `lead ++ before ++ [soft; count] ++ after`.
+/// One run of soft tokens and what stands around it: `lead ++ before ++ [soft; count] ++ after ++ tail`.
 #[derive(Clone, Debug)]
 pub struct SoftBlock {
-    /// What the soft tokens are the encoding of: the medium itself, or a part of it (a frame of a video, a clip of a
-    /// sound).
+    /// What the soft tokens are the encoding of: the medium itself, or a part of it (a frame, a clip, a crop).
     pub media: Arc<Media>,
-    /// Plain text (a frame's time). The first block's joins the text before it, as it does for transformers.
+    /// Plain text before the block (a frame's time), tokenized together with the text around it.
     pub lead: String,
     pub before: Vec<u32>,
     pub soft: u32,
     pub count: usize,
     pub after: Vec<u32>,
+    /// Plain text after the block, tokenized together with the text around it.
+    pub tail: String,
+    /// How the soft tokens lie, for models whose positions follow that.
+    pub grid: Option<Grid>,
+    /// Whether the soft tokens see each other both ways. Such a run is never split.
+    pub together: bool,
+}
+
+/// Soft tokens in rows and columns, frame after frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    pub frames: usize,
+    pub rows: usize,
+    pub columns: usize,
 }
 
 /// How an architecture lays out media. Pure host code.
 pub trait MediaLayout: Send + Sync {
-    /// The id that the template's placeholder tokenizes to; `None` if the model lacks the modality.
-    fn placeholder(&self, kind: MediaKind) -> Option<u32>;
-    /// What stands for this medium, one block after the other; at least one.
+    /// The ids that the template writes for a medium of this kind (Gemma 4: one soft id; Qwen3-VL: a start, a pad, an
+    /// end); `None` if the model lacks the modality.
+    fn placeholder(&self, kind: MediaKind) -> Option<&[u32]>;
+    /// What stands for this medium instead of the placeholder, one block after the other; at least one.
     fn blocks(&self, media: &Arc<Media>) -> Result<Vec<SoftBlock>>;
 }
 
 /// Ids after placement, and where the media are in them.
-#[derive(Clone)]
+#[derive(Clone, Debug, Default)]
 pub struct Placed {
     pub ids: Vec<u32>,
     /// In order of position.
     pub media: Vec<PlacedMedia>,
+    /// What the template left out, for good reasons or not.
+    pub lost: Vec<Lost>,
+}
+
+/// A part of a message that is nowhere in the ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub message: usize,
+    pub part: usize,
+    pub kind: LostKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostKind {
+    Text,
+    /// The text of a message whose role is `tool`.
+    ToolResult,
 }
 
 /// What is to be encoded (a medium, or a part of one) and the positions of its soft tokens (not of what stands around
 /// them).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PlacedMedia {
     pub media: Arc<Media>,
     pub tokens: Range<usize>,
+    pub grid: Option<Grid>,
+    /// Whether the soft tokens see each other both ways. Such a run is never split.
+    pub together: bool,
 }
 
 /// A medium on its way into the ids.
@@ -102,7 +136,7 @@ pub(super) fn insert_without_turns(
 
 /// Writes every medium's block out and notes where its soft tokens are.
 pub(super) fn expand(pieces: &[Piece], media: &[Medium]) -> Placed {
-    let mut placed = Placed { ids: Vec::with_capacity(pieces.len()), media: Vec::new() };
+    let mut placed = Placed { ids: Vec::with_capacity(pieces.len()), ..Placed::default() };
     for piece in pieces {
         match *piece {
             Piece::Id(id) => placed.ids.push(id),
@@ -111,8 +145,12 @@ pub(super) fn expand(pieces: &[Piece], media: &[Medium]) -> Placed {
                     placed.ids.extend_from_slice(&block.before);
                     let start = placed.ids.len();
                     placed.ids.resize(start + block.count, block.soft);
-                    let tokens = start..placed.ids.len();
-                    placed.media.push(PlacedMedia { media: Arc::clone(&block.media), tokens });
+                    placed.media.push(PlacedMedia {
+                        media: Arc::clone(&block.media),
+                        tokens: start..placed.ids.len(),
+                        grid: block.grid,
+                        together: block.together,
+                    });
                     placed.ids.extend_from_slice(&block.after);
                 }
             }

@@ -259,18 +259,23 @@ impl Layout {
 }
 
 impl MediaLayout for Layout {
-    fn placeholder(&self, kind: MediaKind) -> Option<u32> {
-        match kind {
-            MediaKind::Image => self.image_placeholder.or(self.image.as_ref().map(|(_, soft, _)| *soft)),
-            MediaKind::Audio => self.audio.as_ref().map(|(_, soft, _)| *soft),
-            MediaKind::Video => self.video,
-        }
+    fn placeholder(&self, kind: MediaKind) -> Option<&[u32]> {
+        let id = match kind {
+            MediaKind::Image => {
+                self.image_placeholder.as_ref().or(self.image.as_ref().map(|(_, soft, _)| soft))
+            }
+            MediaKind::Audio => self.audio.as_ref().map(|(_, soft, _)| soft),
+            MediaKind::Video => self.video.as_ref(),
+        };
+        id.map(std::slice::from_ref)
     }
 
     fn blocks(&self, media: &Arc<Media>) -> Result<Vec<SoftBlock>> {
         let one = |media: &Arc<Media>, block: &Option<(Vec<u32>, u32, Vec<u32>)>, count| {
             let (before, soft, after) = block.clone().unwrap();
-            SoftBlock { media: Arc::clone(media), lead: String::new(), before, soft, count, after }
+            let (lead, tail) = (String::new(), String::new());
+            let media = Arc::clone(media);
+            SoftBlock { media, lead, before, soft, count, after, tail, grid: None, together: false }
         };
         Ok(match media.as_ref() {
             Media::Image(image) => vec![one(media, &self.image, image.width() as usize)],

@@ -22,6 +22,8 @@ pub struct Layout {
     pub audio: Option<(Markers, Sound)>,
     /// The encoder takes the patches of a tower, not whole squares of a soft token.
     pub tower: bool,
+    /// Whether the soft tokens of a picture see each other both ways.
+    pub image_blocks: bool,
 }
 
 /// Begin token, soft tokens, end token.
@@ -52,7 +54,8 @@ impl Layout {
         processor_config: Option<&Value>,
     ) -> Result<Layout> {
         let markers = |ids, names| Markers::new(ids, names);
-        let mut layout = Layout { image: None, video: None, audio: None, tower: false };
+        let mut layout =
+            Layout { image: None, video: None, audio: None, tower: false, image_blocks: false };
         if let Some(side) = side {
             let names = ["boi_token_id", "image_token_id", "eoi_token_id"];
             let images = markers([tokens.begin_image, tokens.image, tokens.end_image], names)?;
@@ -71,6 +74,11 @@ impl Layout {
             layout.audio = Some((sounds, sound));
         }
         Ok(layout)
+    }
+
+    /// As the model's masks are.
+    pub fn with_image_blocks(self, image_blocks: bool) -> Layout {
+        Layout { image_blocks, ..self }
     }
 }
 
@@ -96,29 +104,43 @@ impl Markers {
     }
 
     fn around(self, media: Arc<Media>, count: usize, lead: String) -> SoftBlock {
-        SoftBlock { media, lead, before: vec![self.begin], soft: self.soft, count, after: vec![self.end] }
+        SoftBlock {
+            media,
+            lead,
+            before: vec![self.begin],
+            soft: self.soft,
+            count,
+            after: vec![self.end],
+            tail: String::new(),
+            grid: None,
+            together: false,
+        }
     }
 }
 
 impl MediaLayout for Layout {
-    fn placeholder(&self, kind: MediaKind) -> Option<u32> {
-        match kind {
-            MediaKind::Image => self.image.as_ref().map(|(markers, _)| markers.soft),
-            MediaKind::Audio => self.audio.as_ref().map(|(markers, _)| markers.soft),
-            MediaKind::Video => self.video.as_ref().map(|(markers, _)| markers.soft),
-        }
+    fn placeholder(&self, kind: MediaKind) -> Option<&[u32]> {
+        let soft = match kind {
+            MediaKind::Image => self.image.as_ref().map(|(markers, _)| &markers.soft),
+            MediaKind::Audio => self.audio.as_ref().map(|(markers, _)| &markers.soft),
+            MediaKind::Video => self.video.as_ref().map(|(markers, _)| &markers.soft),
+        };
+        soft.map(std::slice::from_ref)
     }
 
     fn blocks(&self, media: &Arc<Media>) -> Result<Vec<SoftBlock>> {
-        match (media.as_ref(), &self.image, &self.audio, &self.video) {
+        let mut blocks = match (media.as_ref(), &self.image, &self.audio, &self.video) {
             (Media::Image(image), Some((markers, processor)), _, _) => {
                 let count = processor.soft_tokens(image)?;
-                Ok(vec![markers.around(Arc::clone(media), count, String::new())])
+                vec![markers.around(Arc::clone(media), count, String::new())]
             }
-            (Media::Audio(audio), _, Some((markers, sound)), _) => sound.blocks(*markers, media, audio),
-            (Media::Video(video), _, _, Some((markers, processor))) => frames(*markers, processor, video),
-            _ => Err(lacks(media.kind())),
-        }
+            (Media::Audio(audio), _, Some((markers, sound)), _) => sound.blocks(*markers, media, audio)?,
+            (Media::Video(video), _, _, Some((markers, processor))) => frames(*markers, processor, video)?,
+            _ => return Err(lacks(media.kind())),
+        };
+        let is_picture = media.kind() != MediaKind::Audio;
+        blocks.iter_mut().for_each(|block| block.together = is_picture && self.image_blocks);
+        Ok(blocks)
     }
 }
 

@@ -54,7 +54,8 @@ impl Gemma4 {
         let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
         let bands = mel.as_ref().map(MelFrontEnd::bands);
         let layout = Layout::new(&config.tokens, side, mel.map(Sound::Speech), processors)?;
-        Ok(Gemma4 { config, layout: Layout { tower: true, ..layout }, bands })
+        let layout = Layout { tower: true, image_blocks: config.text.image_blocks, ..layout };
+        Ok(Gemma4 { config, layout, bands })
     }
 
     /// Whether the file may hold a tensor that no part takes: some conversions write ranges for layers that are not
