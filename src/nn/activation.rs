@@ -1,9 +1,10 @@
 //! Activation functions, from plain operations: MLX's compiled ones call a C++ compiler at run time on the CPU.
 
-use mlx_rs::ops::sigmoid;
+use mlx_rs::ops::{erf, sigmoid};
 use mlx_rs::{Array, Dtype};
 
 use super::mlx;
+use super::norm::cast;
 use crate::error::Result;
 
 /// `gelu_tanh(gate) · up`.
@@ -28,6 +29,28 @@ impl GeluGlu {
         Ok(gate.multiply(sigmoid(inner)?)?.multiply(up)?)
     }
 
+    /// `gelu_tanh(x)`.
+    pub fn plain(&self, x: &Array) -> Result<Array> {
+        let inner = x.square()?.multiply(&self.cubic)?.add(&self.linear)?.multiply(x)?;
+        Ok(x.multiply(sigmoid(inner)?)?)
+    }
+}
+
+/// `act(gate) · up` for the activations that language models have.
+#[derive(Clone)]
+pub enum Glu {
+    GeluTanh(GeluGlu),
+    Silu,
+}
+
+impl Glu {
+    pub fn forward(&self, gate: &Array, up: &Array) -> Result<Array> {
+        match self {
+            Glu::GeluTanh(gelu) => gelu.forward(gate, up),
+            Glu::Silu => Ok(gate.multiply(sigmoid(gate)?)?.multiply(up)?),
+        }
+    }
+
     /// Of the gate and up halves of the last axis: `[.., 2n]` → `[.., n]`.
     pub fn halves(&self, both: &Array) -> Result<Array> {
         let width = both.dim(-1);
@@ -40,6 +63,14 @@ impl GeluGlu {
         };
         self.forward(&part(0, width / 2)?, &part(width / 2, width)?)
     }
+}
+
+/// `x · Φ(x)` with the error function, not its approximation; computed in `f32`.
+pub fn gelu_erf(x: &Array) -> Result<Array> {
+    let wide = cast(x, Dtype::Float32)?;
+    let scaled = wide.multiply(Array::from_f32(std::f32::consts::FRAC_1_SQRT_2))?;
+    let half = wide.multiply(Array::from_f32(0.5))?;
+    cast(&half.multiply(erf(scaled)?.add(Array::from_f32(1.0))?)?, x.dtype())
 }
 
 #[cfg(test)]
@@ -65,6 +96,22 @@ mod tests {
         close(&host(&glu.forward(&x, &up).unwrap()), &expected, 2e-6);
         let both =
             concatenate(&[x.reshape(&[5, 1, 40]).unwrap(), up.reshape(&[5, 1, 40]).unwrap()], -1).unwrap();
-        close(&host(&glu.halves(&both).unwrap()), &expected, 2e-6);
+        close(&host(&Glu::GeluTanh(glu.clone()).halves(&both).unwrap()), &expected, 2e-6);
+        let ones = Array::from_slice(&[1.0f32; 200], &[200]);
+        close(&host(&glu.plain(&x).unwrap()), &host(&glu.forward(&x, &ones).unwrap()), 0.0);
+    }
+
+    #[test]
+    fn gelu_with_the_error_function_is_not_its_approximation() {
+        let x = Array::from_slice(&[-3.0f32, -1.0, 0.0, 0.5, 2.0], &[5]);
+        // x · Φ(x) to eight digits.
+        let expected = [-0.004_049_694, -0.158_655_25, 0.0, 0.345_731_23, 1.954_499_7];
+        close(&host(&gelu_erf(&x).unwrap()), &expected, 3e-7);
+    }
+
+    #[test]
+    fn silu_gates() {
+        let (gate, up) = (Array::from_slice(&[1.0f32, -2.0], &[2]), Array::from_slice(&[2.0f32, 3.0], &[2]));
+        close(&host(&Glu::Silu.forward(&gate, &up).unwrap()), &[1.462_117_2, -0.715_217_5], 1e-6);
     }
 }

@@ -8,7 +8,7 @@ use mlx_rs::transforms::eval;
 use mlx_rs::{Array, Dtype};
 
 use super::Device;
-use super::activation::GeluGlu;
+use super::activation::Glu;
 use super::linear::{Embedding, Linear};
 use super::matrix::{Matrix, Packed};
 use super::moe::Experts;
@@ -59,15 +59,20 @@ impl<'a> Loader<'a> {
         self.stored(path, &shape, self.dtype)
     }
 
-    /// The same as a tensor that has no module around it, and is never packed.
-    pub fn expert_tensor(&mut self, name: &str, shape: [usize; 3]) -> Result<Matrix> {
+    /// The same as a tensor that has no module around it, and is never packed; `turned` if the file has `[E, in, out]`.
+    pub fn expert_tensor(&mut self, name: &str, shape: [usize; 3], turned: bool) -> Result<Matrix> {
+        if turned {
+            let [count, out, input] = shape;
+            let array = self.part(name, &[count, input, out], self.dtype)?;
+            return Ok(Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?));
+        }
         Ok(Matrix::Dense(self.part(name, &shape, self.dtype)?))
     }
 
     /// `gate_up` is one matrix, or two.
-    pub fn experts(&mut self, gate_up: Vec<Matrix>, down: Matrix) -> Result<Experts> {
+    pub fn experts(&mut self, gate_up: Vec<Matrix>, down: Matrix, glu: Glu) -> Result<Experts> {
         let gate_up = self.stack(gate_up)?;
-        Ok(Experts::new(gate_up, self.keep_matrix(down), GeluGlu::new(self.dtype)?, self.device))
+        Ok(Experts::new(gate_up, self.keep_matrix(down), glu, self.device))
     }
 
     /// Dense or packed, for activations of `dtype`.
@@ -89,6 +94,11 @@ impl<'a> Loader<'a> {
     /// Whether the snapshot has a tensor.
     pub fn has(&self, name: &str) -> bool {
         self.snapshot.tensor(name).is_some()
+    }
+
+    /// Whether it has one of this shape.
+    pub fn has_shape(&self, name: &str, shape: &[usize]) -> bool {
+        self.snapshot.tensor(name).is_some_and(|tensor| tensor.shape == shape)
     }
 
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.
@@ -129,6 +139,18 @@ impl<'a> Loader<'a> {
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
         let weight = self.float(&format!("{path}.weight"), &[n])?;
         Ok(RmsNorm::new(Some(weight), n, eps, self.device))
+    }
+
+    /// A norm whose weight the file holds less one.
+    pub fn rms_norm_plus_one(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
+        let weight = self.plus_one(&format!("{path}.weight"), n)?;
+        Ok(RmsNorm::new(Some(self.keep(weight)), n, eps, self.device))
+    }
+
+    /// `1 + w`, in the activations' dtype, to make something else of.
+    pub fn plus_one(&mut self, name: &str, n: usize) -> Result<Array> {
+        let weight = self.part(name, &[n], Dtype::Float32)?;
+        cast(&weight.add(Array::from_f32(1.0))?, self.dtype)
     }
 
     /// Parameters in `f32`, in which the norm is computed.

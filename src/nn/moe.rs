@@ -4,7 +4,7 @@ use mlx_rs::ops::indexing::take_along_axis;
 use mlx_rs::ops::{argpartition_axis, argsort, concatenate, softmax_axis};
 use mlx_rs::{Array, Dtype};
 
-use super::activation::GeluGlu;
+use super::activation::Glu;
 use super::matrix::Matrix;
 use super::norm::cast;
 use super::{Device, mlx};
@@ -31,19 +31,19 @@ pub fn route(scores: &Array, top_k: usize) -> Result<Routing> {
     Ok(Routing { experts, weights: softmax_axis(chosen, -1, true)? })
 }
 
-/// `down(gelu(gate x) · up x)` for each expert.
+/// `down(act(gate x) · up x)` for each expert.
 pub struct Experts {
     /// Gate and up, `[E, 2I, H]` or, where they are stored differently, `[E, I, H]` each.
     gate_up: Vec<Matrix>,
     /// `[E, H, I]`.
     down: Matrix,
-    glu: GeluGlu,
+    glu: Glu,
     device: Device,
 }
 
 impl Experts {
     /// `gate_up` is one matrix, or two.
-    pub fn new(gate_up: Vec<Matrix>, down: Matrix, glu: GeluGlu, device: Device) -> Experts {
+    pub fn new(gate_up: Vec<Matrix>, down: Matrix, glu: Glu, device: Device) -> Experts {
         Experts { gate_up, down, glu, device }
     }
 
@@ -139,6 +139,7 @@ fn to_host(experts: &Array) -> Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::activation::GeluGlu;
     use crate::nn::matrix::Packed;
     use crate::nn::testing::{close, host, random};
     use crate::snapshot::quantization::{Mode, Quantization};
@@ -215,7 +216,7 @@ mod tests {
                 let (up, up_values) = matrix(INNER, HIDDEN, 2, storage, device);
                 let (down, down_values) = matrix(HIDDEN, INNER, 3, storage, device);
                 let values = concatenate(&[gate_values, up_values], 1).unwrap();
-                let glu = GeluGlu::new(Dtype::Float32).unwrap();
+                let glu = Glu::GeluTanh(GeluGlu::new(Dtype::Float32).unwrap());
                 let Ok(both) = Matrix::stacked(vec![gate, up]).unwrap() else { panic!() };
                 let experts = Experts::new(vec![both], down, glu, device);
                 // One row, few rows and, for the GPU, enough to be sorted.
@@ -236,7 +237,7 @@ mod tests {
         let (gate, gate_values) = matrix(INNER, HIDDEN, 1, storages[0], Device::Cpu);
         let (up, up_values) = matrix(INNER, HIDDEN, 2, storages[1], Device::Cpu);
         let (down, down_values) = matrix(HIDDEN, INNER, 3, None, Device::Cpu);
-        let glu = GeluGlu::new(Dtype::Float32).unwrap();
+        let glu = Glu::GeluTanh(GeluGlu::new(Dtype::Float32).unwrap());
         let Err(both) = Matrix::stacked(vec![gate, up]).unwrap() else { panic!() };
         let experts = Experts::new(both, down, glu, Device::Cpu);
         let x = random(&[6, HIDDEN], 7);

@@ -1,4 +1,8 @@
-//! What the language models of several architectures do alike.
+//! What the models of several architectures do alike.
 
+pub mod attention;
+pub mod encoder;
+pub mod experts;
+pub mod mlp;
 pub mod rows;
 pub mod setting;

@@ -4,7 +4,9 @@ use mlx_rs::{Array, Dtype};
 
 use super::config::{MoeConfig, TextConfig};
 use crate::error::Result;
-use crate::nn::activation::GeluGlu;
+use crate::models::shared::experts;
+use crate::models::shared::mlp::Mlp;
+use crate::nn::activation::{GeluGlu, Glu};
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, Routing, route};
@@ -15,14 +17,6 @@ pub struct FeedForward {
     pre_norm: RmsNorm,
     mlp: Mlp,
     sparse: Option<Sparse>,
-}
-
-/// `down(gelu(gate x) · up x)`.
-struct Mlp {
-    /// Gate and up.
-    gate_up: Linear,
-    down: Linear,
-    glu: GeluGlu,
 }
 
 /// Experts beside the dense part (`Gemma4TextExperts` of transformers), each behind norms of its own.
@@ -50,7 +44,13 @@ impl FeedForward {
         let norm = format!("{path}.pre_feedforward_layernorm");
         Ok(FeedForward {
             pre_norm: loader.rms_norm(&norm, config.hidden_size, eps)?,
-            mlp: Mlp::load(loader, config.hidden_size, config.mlp_size(index), &format!("{path}.mlp"))?,
+            mlp: Mlp::load(
+                loader,
+                &format!("{path}.mlp"),
+                config.hidden_size,
+                config.mlp_size(index),
+                glu(loader)?,
+            )?,
             sparse: config.moe.as_ref().map(|moe| Sparse::load(loader, config, moe, path)).transpose()?,
         })
     }
@@ -62,20 +62,6 @@ impl FeedForward {
             None => Ok(dense),
             Some(sparse) => sparse.forward(hidden, &dense),
         }
-    }
-}
-
-impl Mlp {
-    fn load(loader: &mut Loader, hidden: usize, inner: usize, path: &str) -> Result<Mlp> {
-        Ok(Mlp {
-            gate_up: loader.linear(path, &[("gate_proj", inner), ("up_proj", inner)], hidden)?,
-            down: loader.linear(path, &[("down_proj", hidden)], inner)?,
-            glu: GeluGlu::new(loader.dtype)?,
-        })
-    }
-
-    fn forward(&self, x: &Array) -> Result<Array> {
-        self.down.forward(&self.glu.halves(&self.gate_up.forward(x)?)?)
     }
 }
 
@@ -101,21 +87,17 @@ impl Sparse {
     }
 }
 
-/// One tensor for gate and up as transformers writes it, or one each as mlx_vlm.convert does.
 fn load_experts(loader: &mut Loader, hidden: usize, moe: &MoeConfig, path: &str) -> Result<Experts> {
-    let (count, inner) = (moe.experts, moe.intermediate_size);
-    let fused = format!("{path}.gate_up_proj");
-    let (gate_up, down) = if loader.has(&fused) {
-        let gate_up = loader.expert_tensor(&fused, [count, 2 * inner, hidden])?;
-        (vec![gate_up], loader.expert_tensor(&format!("{path}.down_proj"), [count, hidden, inner])?)
-    } else {
-        let mut stacked = |name: &str, out: usize, input: usize| {
-            loader.expert_matrix(&format!("{path}.switch_glu.{name}"), [count, out, input])
-        };
-        let gate_up = vec![stacked("gate_proj", inner, hidden)?, stacked("up_proj", inner, hidden)?];
-        (gate_up, stacked("down_proj", hidden, inner)?)
+    let sizes = experts::Sizes {
+        experts: moe.experts,
+        hidden_size: hidden,
+        intermediate_size: moe.intermediate_size,
     };
-    loader.experts(gate_up, down)
+    experts::load(loader, path, &format!("{path}.switch_glu"), sizes, glu(loader)?)
+}
+
+fn glu(loader: &Loader) -> Result<Glu> {
+    Ok(Glu::GeluTanh(GeluGlu::new(loader.dtype)?))
 }
 
 impl Router {

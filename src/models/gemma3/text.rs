@@ -1,0 +1,175 @@
+//! The language model of Gemma 3 (`Gemma3TextModel` of transformers).
+
+use std::ops::Range;
+
+use mlx_rs::ops::tanh;
+use mlx_rs::{Array, Dtype};
+
+use super::config::TextConfig;
+use crate::error::Result;
+use crate::models::shared::attention::{Attention, Heads};
+use crate::models::shared::mlp::Mlp;
+use crate::models::shared::rows::insert;
+use crate::models::shared::setting::{Setting, advance};
+use crate::models::{Batch, Hidden, LoadContext};
+use crate::nn::Device;
+use crate::nn::activation::{GeluGlu, Glu};
+use crate::nn::linear::Embedding;
+use crate::nn::loader::Loader;
+use crate::nn::norm::{RmsNorm, cast};
+use crate::nn::rope::Rope;
+use crate::nn::state::State;
+
+const PATH: &str = "language_model.model";
+const HEAD: &str = "language_model.lm_head";
+
+/// The norm that every file has, and whose dtype is the snapshot's.
+pub const REFERENCE_TENSOR: &str = "language_model.model.norm.weight";
+
+pub struct TextModel {
+    config: TextConfig,
+    device: Device,
+    dtype: Dtype,
+    embed_tokens: Embedding,
+    /// `√H` in the activations' dtype.
+    embed_scale: Array,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    /// Of its own, where the file has one.
+    head: Option<Embedding>,
+    full_rope: Rope,
+    local_rope: Rope,
+    /// `c` and `1 / c` of the softcap.
+    softcap: Option<(Array, Array)>,
+}
+
+struct Layer {
+    is_full: bool,
+    input_norm: RmsNorm,
+    attention: Attention,
+    post_attention_norm: RmsNorm,
+    pre_feed_forward_norm: RmsNorm,
+    mlp: Mlp,
+    post_feed_forward_norm: RmsNorm,
+}
+
+impl TextModel {
+    pub fn load(loader: &mut Loader, config: &TextConfig, context: &mut LoadContext) -> Result<TextModel> {
+        let (hidden, device, dtype) = (config.hidden_size, loader.device, loader.dtype);
+        let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
+        let steps = config.full_layers.len() as f32 + 1.0;
+        let mut layers = Vec::new();
+        for index in 0..config.full_layers.len() {
+            loader.read()?;
+            (context.progress)((index as f32 + 1.0) / steps)?;
+            layers.push(Layer::load(loader, config, index)?);
+        }
+        let head = loader.has(&format!("{HEAD}.weight")) || !config.tied;
+        let head = head.then(|| loader.embedding(HEAD, config.vocab_size, hidden)).transpose()?;
+        let (dim, global) = (config.head_dim, config.rope_theta);
+        Ok(TextModel {
+            embed_scale: Array::from_f32((hidden as f32).sqrt()).as_dtype(dtype)?,
+            full_rope: Rope::linear(dim, global, config.rope_factor, device),
+            local_rope: Rope::plain(dim, config.local_rope_theta, device),
+            norm: loader.rms_norm_plus_one(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?,
+            softcap: config.softcap.map(|c| (Array::from_f32(c), Array::from_f32(1.0 / c))),
+            config: config.clone(),
+            device,
+            dtype,
+            embed_tokens,
+            layers,
+            head,
+        })
+    }
+
+    pub fn new_state(&self) -> State {
+        State::new(self.layers.iter().map(|layer| self.window(layer)))
+    }
+
+    fn window(&self, layer: &Layer) -> Option<usize> {
+        (!layer.is_full).then_some(self.config.sliding_window)
+    }
+
+    /// Image tokens see each other on all layers, on sliding ones inside the window.
+    pub fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+        let mut hidden = self.embed(batch)?;
+        let kind = (self.dtype, self.device);
+        let full = Setting::new(&self.full_rope, batch, states, None, true, kind)?;
+        let window = Some(self.config.sliding_window);
+        let local = Setting::new(&self.local_rope, batch, states, window, true, kind)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let setting = if layer.is_full { &full } else { &local };
+            let wanted = (index + 1 == self.layers.len()).then_some(batch);
+            hidden = layer.forward(&hidden, setting, states, index, wanted)?;
+        }
+        advance(batch, states);
+        Ok(Hidden { rows: hidden })
+    }
+
+    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
+    fn embed(&self, batch: &Batch) -> Result<Array> {
+        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
+        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
+    }
+
+    /// `f32` `[rows, vocab]` of some rows of `hidden`.
+    pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+        let normed = self.norm.forward(&hidden.rows(rows)?)?;
+        let logits = cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)?;
+        match &self.softcap {
+            None => Ok(logits),
+            Some((cap, inverse)) => Ok(tanh(logits.multiply(inverse)?)?.multiply(cap)?),
+        }
+    }
+}
+
+impl Layer {
+    fn load(loader: &mut Loader, config: &TextConfig, index: usize) -> Result<Layer> {
+        let path = format!("{PATH}.layers.{index}");
+        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let heads = Heads {
+            hidden_size: hidden,
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+            scale: config.query_pre_attn_scalar.powf(-0.5),
+            rms_norm_eps: eps,
+            norms_plus_one: true,
+        };
+        let glu = Glu::GeluTanh(GeluGlu::new(loader.dtype)?);
+        let mut norm = |name: &str| loader.rms_norm_plus_one(&format!("{path}.{name}"), hidden, eps);
+        Ok(Layer {
+            is_full: config.full_layers[index],
+            input_norm: norm("input_layernorm")?,
+            post_attention_norm: norm("post_attention_layernorm")?,
+            pre_feed_forward_norm: norm("pre_feedforward_layernorm")?,
+            post_feed_forward_norm: norm("post_feedforward_layernorm")?,
+            attention: Attention::load(loader, &format!("{path}.self_attn"), heads)?,
+            mlp: Mlp::load(loader, &format!("{path}.mlp"), hidden, config.intermediate_size, glu)?,
+        })
+    }
+
+    /// `[ΣT, H]` → `[ΣT, H]`, or the wanted rows where nobody needs the others.
+    fn forward(
+        &self,
+        hidden: &Array,
+        setting: &Setting,
+        states: &mut [&mut State],
+        index: usize,
+        wanted: Option<&Batch>,
+    ) -> Result<Array> {
+        let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
+        let attended =
+            self.attention.forward(&self.input_norm.forward(hidden)?, setting, states, index)?;
+        let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
+        let attended = self.attention.output(&attended)?;
+        let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;
+        let fed = self.mlp.forward(&self.pre_feed_forward_norm.forward(&hidden)?)?;
+        Ok(hidden.add(self.post_feed_forward_norm.forward(&fed)?)?)
+    }
+}
+
+/// Tensors that some files hold and the model computes.
+pub fn is_surplus(name: &str) -> bool {
+    name.ends_with(".inv_freq") || name.ends_with(".position_ids")
+}
