@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::tokens::Tokens;
+use crate::audio::gemma4::{raw_frame_count, speech_clips, speech_tokens};
+use crate::audio::mel;
 use crate::error::{Error, Result};
-use crate::media::gemma4::{ImageProcessor, raw_frame_count, speech_clips, speech_tokens};
-use crate::media::{Audio, Media, MediaKind, Video, VideoFrame, mel};
+use crate::media::{Audio, Media, MediaKind, Video, VideoFrame};
 use crate::prompt::{MediaLayout, SoftBlock};
+use crate::snapshot::processors::ProcessorFiles;
+use crate::vision::gemma4::ImageProcessor;
 
 /// The kinds that the model has an encoder for.
 pub struct Layout {
@@ -43,18 +44,18 @@ impl Layout {
         tokens: &Tokens,
         side: Option<usize>,
         sound: Option<Sound>,
-        processor_config: Option<&Value>,
+        processors: &ProcessorFiles,
     ) -> Result<Layout> {
         let markers = |ids, names| Markers::new(ids, names);
         let mut layout = Layout { image: None, video: None, audio: None };
         if let Some(side) = side {
             let names = ["boi_token_id", "image_token_id", "eoi_token_id"];
             let images = markers([tokens.begin_image, tokens.image, tokens.end_image], names)?;
-            let processor = ImageProcessor::from_config(processor_config)?;
+            let processor = ImageProcessor::read(&processors.image()?)?;
             check_side(&processor, "image", side)?;
             layout.image = Some((images, processor));
             if let Some(soft) = tokens.video {
-                let processor = processor.for_video(processor_config)?;
+                let processor = processor.for_video(&processors.video()?)?;
                 check_side(&processor, "video", side)?;
                 layout.video = Some((Markers { soft, ..images }, processor));
             }
@@ -147,7 +148,7 @@ fn clips(markers: Markers, media: &Arc<Media>, audio: &Audio) -> Result<Vec<Soft
 /// `mm:ss ` and the frame, frame after frame with a space between (transformers' `replace_video_token`).
 fn frames(markers: Markers, processor: &ImageProcessor, video: &Video) -> Result<Vec<SoftBlock>> {
     let block = |(i, frame): (usize, &VideoFrame)| {
-        let budget = frame.image.soft_token_budget().unwrap_or(processor.max_soft_tokens);
+        let budget = frame.image.wishes().soft_token_budget.unwrap_or(processor.max_soft_tokens);
         let image = frame.image.clone().with_soft_token_budget(Some(budget))?;
         let count = processor.soft_tokens(&image)?;
         let (space, time) = (if i == 0 { "" } else { " " }, timestamp(frame.seconds));
@@ -184,7 +185,7 @@ mod tests {
 
     fn towers() -> Layout {
         let processors = json!({ "video_processor": { "max_soft_tokens": 140 } });
-        Layout::new(&tokens(), Some(48), Some(Sound::Speech), Some(&processors)).unwrap()
+        Layout::new(&tokens(), Some(48), Some(Sound::Speech), &ProcessorFiles::of(processors)).unwrap()
     }
 
     fn image(width: u32, height: u32) -> Image {
@@ -235,29 +236,33 @@ mod tests {
         let cut = blocks(&layout, Media::Audio(sound(496_060).with_split(true))).unwrap();
         assert_eq!(cut.iter().map(|b| b.count).collect::<Vec<_>>(), [750, 25]);
         assert_eq!(cut[1].media.hash(), sound(16_060).hash());
-        let unified = Layout::new(&tokens(), None, Some(Sound::Samples(640)), None).unwrap();
+        let unified =
+            Layout::new(&tokens(), None, Some(Sound::Samples(640)), &ProcessorFiles::default()).unwrap();
         assert_eq!(blocks(&unified, Media::Audio(sound(496_060).with_split(true))).unwrap()[0].count, 776);
     }
 
     #[test]
     fn a_model_without_an_encoder_says_so() {
-        let deaf = Layout::new(&tokens(), Some(48), None, None).unwrap();
+        let deaf = Layout::new(&tokens(), Some(48), None, &ProcessorFiles::default()).unwrap();
         assert_eq!(deaf.modalities(), [MediaKind::Image, MediaKind::Video]);
         let error = blocks(&deaf, Media::Audio(sound(1_000))).unwrap_err();
         assert_eq!((error.code(), &error.details()["modality"]), (Code::Unsupported, &json!("audio")));
         let without = Tokens { video: None, ..tokens() };
-        assert_eq!(Layout::new(&without, Some(48), None, None).unwrap().modalities(), [MediaKind::Image]);
+        assert_eq!(
+            Layout::new(&without, Some(48), None, &ProcessorFiles::default()).unwrap().modalities(),
+            [MediaKind::Image]
+        );
     }
 
     #[test]
     fn what_does_not_fit_together_is_named() {
         let missing = Tokens { end_image: None, ..tokens() };
-        let error = Layout::new(&missing, Some(48), None, None).err().unwrap();
+        let error = Layout::new(&missing, Some(48), None, &ProcessorFiles::default()).err().unwrap();
         assert!(error.message().contains("eoi_token_id is missing"), "{error}");
-        let error = Layout::new(&tokens(), Some(32), None, None).err().unwrap();
+        let error = Layout::new(&tokens(), Some(32), None, &ProcessorFiles::default()).err().unwrap();
         assert!(error.message().contains("squares of 48 pixels"), "{error}");
         let processors = json!({ "video_processor": { "patch_size": 8 } });
-        let error = Layout::new(&tokens(), Some(48), None, Some(&processors)).err().unwrap();
+        let error = Layout::new(&tokens(), Some(48), None, &ProcessorFiles::of(processors)).err().unwrap();
         assert!(error.message().contains("video processor makes squares of 24"), "{error}");
     }
 }

@@ -20,15 +20,15 @@ use self::layout::{Layout, Sound, lacks};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use self::vision::VisionTower;
 use super::{Architecture, Chunk, LanguageModel, SoftTokens};
+use crate::audio::mel::MelFrontEnd;
 use crate::error::Result;
-use crate::media::gemma4::{ImageProcessor, model_patches};
-use crate::media::mel::MelFrontEnd;
-use crate::media::{Media, MediaKind};
+use crate::media::{Media, MediaKind, go_on};
 use crate::nn::Device;
 use crate::nn::cache::Cache;
 use crate::nn::loader::Loader;
 use crate::prompt::MediaLayout;
 use crate::snapshot::Snapshot;
+use crate::vision::gemma4::ImageProcessor;
 
 pub const MODEL_TYPE: &str = "gemma4";
 
@@ -51,9 +51,9 @@ struct Model {
 impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
         let config = Config::from_json(&snapshot.config)?;
-        let processors = snapshot.processor_config.as_ref();
+        let processors = &snapshot.processors;
         let side = config.vision.as_ref().map(|v| v.patch_size * v.pooling);
-        let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
+        let mel = config.audio.as_ref().map(|_| MelFrontEnd::read(&processors.sound()?)).transpose()?;
         let sound = mel.as_ref().map(|_| Sound::Speech);
         let layout = Layout::new(&config.tokens, side, sound, processors)?;
         Ok(Gemma4 { config, layout, mel })
@@ -129,13 +129,13 @@ impl LanguageModel for Model {
     fn encode(&self, media: &Media) -> Result<SoftTokens> {
         match (media, &self.vision, &self.audio) {
             (Media::Image(image), Some((tower, processor)), _) => {
-                let patches = model_patches(&processor.resized(image)?, processor.patch_size);
+                let patches = processor.patches(image, processor.patch_size, &go_on)?;
                 let k = processor.pooling_kernel_size as usize;
                 let grid = Some((patches.rows / k, patches.columns / k));
                 Ok(SoftTokens { features: tower.forward(&patches)?, extra: Vec::new(), grid })
             }
             (Media::Audio(sound), _, Some((tower, mel))) => {
-                let features = tower.forward(&mel.frames(sound.samples())?)?;
+                let features = tower.forward(&mel.frames(sound.samples(), &go_on)?)?;
                 Ok(SoftTokens { features, extra: Vec::new(), grid: None })
             }
             _ => Err(lacks(media.kind())),

@@ -12,14 +12,15 @@ use self::vision::VisionEmbedder;
 use super::gemma4::layout::{Layout, Sound, lacks};
 use super::gemma4::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use super::{Architecture, Chunk, LanguageModel, SoftTokens};
+use crate::audio::gemma4::raw_frames;
 use crate::error::Result;
-use crate::media::gemma4::{ImageProcessor, model_patches, raw_frames};
-use crate::media::{Media, MediaKind};
+use crate::media::{Media, MediaKind, go_on};
 use crate::nn::Device;
 use crate::nn::cache::Cache;
 use crate::nn::loader::Loader;
 use crate::prompt::MediaLayout;
 use crate::snapshot::Snapshot;
+use crate::vision::gemma4::ImageProcessor;
 
 pub const MODEL_TYPE: &str = "gemma4_unified";
 
@@ -43,7 +44,7 @@ impl Gemma4Unified {
         let config = Config::from_json(&snapshot.config)?;
         let side = config.vision.as_ref().map(|v| v.model_patch_size);
         let sound = config.audio.as_ref().map(|a| Sound::Samples(a.samples_per_token));
-        let layout = Layout::new(&config.tokens, side, sound, snapshot.processor_config.as_ref())?;
+        let layout = Layout::new(&config.tokens, side, sound, &snapshot.processors)?;
         Ok(Gemma4Unified { config, layout })
     }
 }
@@ -106,12 +107,12 @@ impl LanguageModel for Model {
     fn encode(&self, media: &Media) -> Result<SoftTokens> {
         match (media, &self.vision, &self.audio) {
             (Media::Image(image), Some((vision, processor)), _) => {
-                let patches = model_patches(&processor.resized(image)?, processor.side());
+                let patches = processor.patches(image, processor.side(), &go_on)?;
                 let features = vision.forward(&patches, self.dtype)?;
                 Ok(SoftTokens { features, extra: Vec::new(), grid: Some((patches.rows, patches.columns)) })
             }
             (Media::Audio(sound), _, Some(audio)) => {
-                let features = audio.forward(&raw_frames(sound, audio.samples_per_token), self.dtype)?;
+                let features = audio.forward(&raw_frames(sound, audio.samples_per_token)?, self.dtype)?;
                 Ok(SoftTokens { features, extra: Vec::new(), grid: None })
             }
             _ => Err(lacks(media.kind())),
