@@ -6,7 +6,9 @@
 //! ffi       the C ABI: checks arguments, catches panics, hands out objects
 //!  └ engine     a Session turns a Prompt into Events; one thread owns all of MLX
 //!     ├ prompt      renders the chat template, tokenizes, puts soft tokens in their places
-//!     ├ media       decodes and resizes pictures, decodes and resamples sound
+//!     ├ vision      resizes pictures and cuts them into patches, as each family's processor does
+//!     ├ audio       sound to frames
+//!     │  └ media        decodes, bounds and names pictures and sounds
 //!     ├ models      embeds, prefills, steps: one folder per architecture, over `nn`
 //!     │  └ snapshot     config.json, safetensors shards, quantization
 //!     └ sampling    logits to a token, and stop strings
@@ -35,6 +37,7 @@
 //! ```
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod audio;
 pub mod engine;
 pub mod error;
 pub mod ffi;
@@ -48,11 +51,12 @@ pub mod probe;
 pub mod prompt;
 mod sampling;
 mod snapshot;
+pub mod vision;
 
 pub use engine::{
     CancelToken, DeviceChoice, Event, EventKind, FinishReason, GenerationOptions, LoadOptions, Model,
     Session, SessionOptions, Stats, TokenLogprob,
 };
 pub use error::{Code, Error, Result};
-pub use media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
+pub use media::{Audio, Image, ImageWishes, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
 pub use prompt::{Message, Part, Prompt};

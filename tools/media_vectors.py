@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Makes src/media/testdata: what the reference implementations give for small generated inputs.
 
-    pip install pillow==13.0.0 numpy soundfile lameenc transformers
+    pip install pillow==13.0.0 numpy soundfile lameenc
     python tools/media_vectors.py
 
-- resize.txt: `width height to_width to_height seed hash`: FNV-1a 64 of Pillow's bicubic resize of noise(seed).
-- gemma4_sizes.txt: `width height soft_tokens to_width to_height` (0 0: refused), by transformers.
-- images.txt and the image files in it: `file width height hash` of Pillow's RGB pixels.
+- images.txt and the image files in it: `file width height hash` (FNV-1a 64) of Pillow's RGB pixels.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
 
 The tests need none of these packages: the files are committed.
@@ -14,68 +12,14 @@ The tests need none of these packages: the files are committed.
 
 import math
 import pathlib
-import random
 
 import lameenc
 import numpy as np
 import soundfile
 from PIL import Image
-from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
+from vectors import fnv, noise, noise_image
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "src/media/testdata"
-MASK = (1 << 64) - 1
-
-
-def noise(length, seed):
-    """Bytes of a linear congruential generator; odd seeds give only 0 and 255, which overshoot the most."""
-    state, out = seed, bytearray()
-    for _ in range(length):
-        state = (state * 6364136223846793005 + 1442695040888963407) & MASK
-        byte = state >> 56
-        out.append(byte if seed % 2 == 0 else 255 * (byte >> 7))
-    return bytes(out)
-
-
-def fnv(data):
-    value = 0xCBF29CE484222325
-    for byte in data:
-        value = ((value ^ byte) * 0x100000001B3) & MASK
-    return f"{value:016x}"
-
-
-def noise_image(width, height, seed):
-    return Image.frombytes("RGB", (width, height), noise(width * height * 3, seed))
-
-
-def resize_lines():
-    rng = random.Random(7)
-    sizes = [
-        (1, 1, 1, 1), (1, 1, 48, 48), (5, 3, 1, 1), (1, 400, 3, 96), (400, 1, 96, 3), (300, 2, 1, 7), (2, 300, 7, 1),
-        (64, 64, 144, 144), (64, 48, 64, 96), (64, 48, 96, 48), (50, 40, 50, 40), (97, 101, 48, 48), (96, 214, 48, 96),
-        (96, 96, 48, 48), (211, 1, 211, 2), (1, 211, 2, 211), (90, 200, 80, 100), (90, 120, 80, 100), (90, 121, 80, 100),
-    ]  # fmt: skip
-    while len(sizes) < 80:
-        sizes.append(tuple(int(2 ** rng.uniform(0, 7.5)) for _ in range(4)))
-    for seed, (width, height, to_width, to_height) in enumerate(sizes):
-        resized = noise_image(width, height, seed).resize((to_width, to_height), Image.Resampling.BICUBIC)
-        yield f"{width} {height} {to_width} {to_height} {seed} {fnv(resized.tobytes())}"
-
-
-def size_lines():
-    rng = random.Random(11)
-    sizes = [
-        (64, 64), (1, 1), (1, 65535), (65535, 1), (3, 3000), (3000, 3), (4032, 3024), (3024, 4032), (1920, 1080), (1080, 2400),
-        (768, 768), (48, 48), (47, 49), (500, 10), (281, 1), (1, 280), (2, 561), (13440, 48), (48, 13440), (13441, 47),
-    ]  # fmt: skip
-    while len(sizes) < 120:
-        sizes.append(tuple(int(2 ** rng.uniform(0, 13)) for _ in range(2)))
-    for width, height in sizes:
-        for budget in (70, 140, 280, 560, 1120):
-            try:
-                to_height, to_width = get_aspect_ratio_preserving_size(height, width, 16, budget * 9, 3)
-            except ValueError:
-                to_height = to_width = 0
-            yield f"{width} {height} {budget} {to_width} {to_height}"
 
 
 def gradient(width, height):
@@ -130,8 +74,7 @@ def write_tones():
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("resize", resize_lines()), ("gemma4_sizes", size_lines()), ("images", image_lines())):
-        (OUT / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
+    (OUT / "images.txt").write_text("".join(line + "\n" for line in image_lines()))
     write_tones()
 
 

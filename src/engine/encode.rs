@@ -6,6 +6,7 @@ use mlx_rs::transforms::eval;
 
 use super::run::{Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
+use crate::media::go_on;
 use crate::models::SoftTokens;
 
 impl SessionState {
@@ -43,7 +44,7 @@ impl SessionState {
         let prepared = match run.job.prepared[index].take() {
             Some(prepared) => prepared,
             // It was at hand when the host submitted, and has been given up since.
-            None => self.loaded.architecture.media().prepare(media, &|| Ok(()))?,
+            None => self.loaded.architecture.media().prepare(media, &go_on)?,
         };
         let soft = self.loaded.model.encode(&prepared)?;
         eval(soft.arrays())?;

@@ -6,20 +6,42 @@ use super::limits::{check_dimensions, reserve};
 use super::{ContentHash, contain, image_decode};
 use crate::error::{Error, Result};
 
-/// The numbers of soft tokens that an image may be given at most (Gemma 4's `max_soft_tokens`).
-pub const SOFT_TOKEN_BUDGETS: [u32; 5] = [70, 140, 280, 560, 1120];
-
-/// A decoded picture, upright, its alpha dropped. Clones share the pixels.
+/// A decoded picture, upright, its alpha dropped. Clones and crops share the pixels.
 #[derive(Clone)]
 pub struct Image {
+    /// Rows of R, G, B of the picture that this is, or is a part of.
+    rgb: Arc<Vec<u8>>,
+    /// Bytes of one of its rows.
+    row_bytes: usize,
+    /// Where this picture's first pixel is in it, in bytes.
+    start: usize,
     width: u32,
     height: u32,
-    /// `height` rows of `width` times R, G, B, without padding.
-    rgb: Arc<Vec<u8>>,
-    soft_token_budget: Option<u32>,
-    /// Over the pixels alone; `hash` adds the budget.
+    wishes: ImageWishes,
+    /// Over the pixels alone; `hash` adds the wishes.
     pixels_hash: ContentHash,
     hash: ContentHash,
+}
+
+/// How the host would like a picture to be shown. Which of it a model can do is for its processor to say; what it
+/// cannot do is an error, not ignored. All of it is part of the picture's hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageWishes {
+    /// Most soft tokens that the picture may take, at least 1.
+    pub soft_token_budget: Option<u32>,
+    /// Whether crops of a long picture are shown besides the whole of it.
+    pub pan_and_scan: Option<bool>,
+    /// Fewest and most pixels that the picture may be brought to.
+    pub pixel_range: Option<(u32, u32)>,
+}
+
+/// The pixels of a picture, to read.
+#[derive(Clone, Copy)]
+pub struct Pixels<'a> {
+    rgb: &'a [u8],
+    row_bytes: usize,
+    width: u32,
+    height: u32,
 }
 
 /// How raw pixels lie in memory.
@@ -106,20 +128,79 @@ impl Image {
         Ok(Self::new(desc.width, desc.height, rgb))
     }
 
-    /// Gives this image its own limit of soft tokens instead of the snapshot's: one of
-    /// [`SOFT_TOKEN_BUDGETS`], or `None` for the snapshot's. The budget is part of the hash.
-    pub fn with_soft_token_budget(mut self, budget: Option<u32>) -> Result<Image> {
-        if let Some(n) = budget
-            && !SOFT_TOKEN_BUDGETS.contains(&n)
-        {
-            return Err(Error::invalid_argument(format!(
-                "an image's soft-token budget is {n}: it must be one of {SOFT_TOKEN_BUDGETS:?}"
-            ))
-            .with("soft_token_budget", n));
+    /// Gives this image its own limit of soft tokens instead of the model's; `None` takes it back.
+    ///
+    /// Errors: `InvalidArgument` for 0. What else a model cannot do is an error when the image is placed.
+    pub fn with_soft_token_budget(self, budget: Option<u32>) -> Result<Image> {
+        if budget == Some(0) {
+            let message = "an image's soft-token budget is 0: it must be at least 1";
+            return Err(Error::invalid_argument(message).with("soft_token_budget", 0));
         }
-        self.soft_token_budget = budget;
-        self.hash = full_hash(&self.pixels_hash, budget);
-        Ok(self)
+        let wishes = ImageWishes { soft_token_budget: budget, ..self.wishes };
+        Ok(self.with_wishes(wishes))
+    }
+
+    /// Says whether crops of a long picture are to be shown besides the whole of it; `None` leaves it to the model.
+    pub fn with_pan_and_scan(self, pan_and_scan: Option<bool>) -> Image {
+        let wishes = ImageWishes { pan_and_scan, ..self.wishes };
+        self.with_wishes(wishes)
+    }
+
+    /// Gives this image its own fewest and most pixels that it may be brought to; `None` leaves them to the model.
+    ///
+    /// Errors: `InvalidArgument` where the fewest are more than the most, or the most are 0.
+    pub fn with_pixel_range(self, range: Option<(u32, u32)>) -> Result<Image> {
+        if let Some((least, most)) = range
+            && (most == 0 || least > most)
+        {
+            let message = format!(
+                "an image's pixel range is {least} to {most}: it must ascend, and end at 1 pixel or more"
+            );
+            return Err(Error::invalid_argument(message).with("min_pixels", least).with("max_pixels", most));
+        }
+        let wishes = ImageWishes { pixel_range: range, ..self.wishes };
+        Ok(self.with_wishes(wishes))
+    }
+
+    pub fn wishes(&self) -> &ImageWishes {
+        &self.wishes
+    }
+
+    /// The image as it is shown once its wishes are answered.
+    pub(crate) fn without_wishes(self) -> Image {
+        self.with_wishes(ImageWishes::default())
+    }
+
+    fn with_wishes(mut self, wishes: ImageWishes) -> Image {
+        self.wishes = wishes;
+        self.hash = full_hash(&self.pixels_hash, &wishes);
+        self
+    }
+
+    /// The part of this image that begins at (`left`, `top`), without wishes of its own. What lies outside of this
+    /// image is left out.
+    ///
+    /// Errors: `InvalidArgument` where nothing is left.
+    pub(crate) fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Result<Image> {
+        let width = width.min(self.width.saturating_sub(left));
+        let height = height.min(self.height.saturating_sub(top));
+        if width == 0 || height == 0 {
+            return Err(Error::invalid_argument(format!(
+                "a crop of {width} x {height} pixels at ({left}, {top}) lies outside of a picture of {} x {}",
+                self.width, self.height
+            )));
+        }
+        // Not over the pixels again: the picture and the rectangle say what they are.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"rmlx image crop");
+        hasher.update(&self.pixels_hash);
+        [left, top, width, height].iter().for_each(|n| {
+            hasher.update(&n.to_le_bytes());
+        });
+        let start = self.start + top as usize * self.row_bytes + left as usize * 3;
+        let pixels_hash = *hasher.finalize().as_bytes();
+        let crop = Image { start, width, height, pixels_hash, ..self.clone() };
+        Ok(crop.without_wishes())
     }
 
     /// In pixels, at least 1.
@@ -132,13 +213,9 @@ impl Image {
         self.height
     }
 
-    /// `height` rows of `width` times R, G, B, without padding.
-    pub fn rgb(&self) -> &[u8] {
-        &self.rgb
-    }
-
-    pub fn soft_token_budget(&self) -> Option<u32> {
-        self.soft_token_budget
+    pub fn pixels(&self) -> Pixels<'_> {
+        let rgb = &self.rgb[self.start..];
+        Pixels { rgb, row_bytes: self.row_bytes, width: self.width, height: self.height }
     }
 
     pub fn hash(&self) -> &ContentHash {
@@ -154,14 +231,56 @@ impl Image {
         hasher.update(&height.to_le_bytes());
         hasher.update(&rgb);
         let pixels_hash = *hasher.finalize().as_bytes();
-        let hash = full_hash(&pixels_hash, None);
-        Image { width, height, rgb: Arc::new(rgb), soft_token_budget: None, pixels_hash, hash }
+        let wishes = ImageWishes::default();
+        let hash = full_hash(&pixels_hash, &wishes);
+        let (rgb, row_bytes) = (Arc::new(rgb), width as usize * 3);
+        Image { rgb, row_bytes, start: 0, width, height, wishes, pixels_hash, hash }
     }
 }
 
 impl std::fmt::Debug for Image {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Image({} x {}, soft_token_budget: {:?})", self.width, self.height, self.soft_token_budget)
+        write!(f, "Image({} x {}, {:?})", self.width, self.height, self.wishes)
+    }
+}
+
+impl<'a> Pixels<'a> {
+    /// `rgb` is `height` rows of `width` times R, G, B.
+    ///
+    /// Errors: `InvalidArgument` when it has another length, `InvalidMedia` when a side is zero or beyond
+    /// [`super::limits`].
+    pub fn new(rgb: &'a [u8], width: u32, height: u32) -> Result<Pixels<'a>> {
+        check_dimensions(width, height)?;
+        let row_bytes = width as usize * 3;
+        let expected = row_bytes * height as usize;
+        if rgb.len() != expected {
+            return Err(Error::invalid_argument(format!(
+                "{width} x {height} RGB pixels take {expected} bytes, but {} were given",
+                rgb.len()
+            )));
+        }
+        Ok(Pixels { rgb, row_bytes, width, height })
+    }
+
+    /// In pixels, at least 1.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// In pixels, at least 1.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// `width` times R, G, B of a row above [`Pixels::height`].
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        let start = y * self.row_bytes;
+        &self.rgb[start..start + self.width as usize * 3]
+    }
+
+    /// From top to bottom.
+    pub fn rows(self) -> impl Iterator<Item = &'a [u8]> {
+        (0..self.height as usize).map(move |y| self.row(y))
     }
 }
 
@@ -175,12 +294,21 @@ fn append_rgb(rgb: &mut Vec<u8>, row: &[u8], format: PixelFormat) {
     }
 }
 
-/// The hash of an image whose pixels have `pixels_hash`, processed with `budget`.
-fn full_hash(pixels_hash: &ContentHash, budget: Option<u32>) -> ContentHash {
+/// The hash of an image whose pixels have `pixels_hash`, shown as `wishes` say. A wish that is not there adds nothing.
+fn full_hash(pixels_hash: &ContentHash, wishes: &ImageWishes) -> ContentHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"rmlx image");
     hasher.update(pixels_hash);
-    hasher.update(&budget.unwrap_or(0).to_le_bytes());
+    hasher.update(&wishes.soft_token_budget.unwrap_or(0).to_le_bytes());
+    if let Some(pan_and_scan) = wishes.pan_and_scan {
+        hasher.update(b"pan and scan");
+        hasher.update(&[u8::from(pan_and_scan)]);
+    }
+    if let Some((least, most)) = wishes.pixel_range {
+        hasher.update(b"pixel range");
+        hasher.update(&least.to_le_bytes());
+        hasher.update(&most.to_le_bytes());
+    }
     *hasher.finalize().as_bytes()
 }
 
@@ -194,6 +322,10 @@ mod tests {
         PixelDesc { width, height, row_stride, format }
     }
 
+    fn bytes_of(image: &Image) -> Vec<u8> {
+        image.pixels().rows().flatten().copied().collect()
+    }
+
     #[test]
     fn every_pixel_format_becomes_rgb() {
         for (format, bytes, want) in [
@@ -203,7 +335,11 @@ mod tests {
             (PixelFormat::Gray8, &[7, 9], [7, 7, 7, 9, 9, 9]),
         ] {
             let image = Image::from_pixels(&desc(2, 1, 0, format), bytes).unwrap();
-            assert_eq!((image.width(), image.height(), image.rgb()), (2, 1, &want[..]), "{format:?}");
+            assert_eq!(
+                (image.width(), image.height(), bytes_of(&image)),
+                (2, 1, want.to_vec()),
+                "{format:?}"
+            );
         }
     }
 
@@ -211,7 +347,7 @@ mod tests {
     fn padding_between_rows_is_skipped() {
         let padded = [1, 2, 3, 99, 99, 4, 5, 6, 99, 99, 7, 8, 9];
         let image = Image::from_pixels(&desc(1, 3, 5, PixelFormat::Rgb8), &padded).unwrap();
-        assert_eq!(image.rgb(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(bytes_of(&image), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let tight =
             Image::from_pixels(&desc(1, 3, 0, PixelFormat::Rgb8), &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
         assert_eq!(image.hash(), tight.hash());
@@ -236,29 +372,81 @@ mod tests {
     }
 
     #[test]
-    fn hashes_tell_content_size_and_budget_apart() {
+    fn hashes_tell_content_and_size_apart() {
         let of = |w, h, bytes: &[u8]| Image::from_pixels(&desc(w, h, 0, PixelFormat::Gray8), bytes).unwrap();
         let image = of(2, 3, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(image.hash(), of(2, 3, &[1, 2, 3, 4, 5, 6]).hash());
         assert_ne!(image.hash(), of(3, 2, &[1, 2, 3, 4, 5, 6]).hash());
         assert_ne!(image.hash(), of(2, 3, &[1, 2, 3, 4, 5, 7]).hash());
-        let frugal = image.clone().with_soft_token_budget(Some(70)).unwrap();
-        assert_eq!(frugal.soft_token_budget(), Some(70));
-        assert_ne!(image.hash(), frugal.hash());
-        assert_ne!(frugal.hash(), frugal.clone().with_soft_token_budget(Some(140)).unwrap().hash());
-        let back = frugal.with_soft_token_budget(None).unwrap();
-        assert_eq!(image.hash(), back.hash());
-        let media = Media::Image(back);
+        let media = Media::Image(image.clone());
         assert_eq!((media.kind(), media.hash()), (MediaKind::Image, image.hash()));
     }
 
     #[test]
-    fn only_the_models_budgets_are_taken() {
-        let image = Image::from_pixels(&desc(1, 1, 0, PixelFormat::Gray8), &[0]).unwrap();
-        for budget in SOFT_TOKEN_BUDGETS {
-            assert!(image.clone().with_soft_token_budget(Some(budget)).is_ok());
+    fn every_wish_is_part_of_the_hash() {
+        let plain = gray(2, 3);
+        let budget = |n| plain.clone().with_soft_token_budget(Some(n)).unwrap();
+        let pan = |on| plain.clone().with_pan_and_scan(Some(on));
+        let range = |least, most| plain.clone().with_pixel_range(Some((least, most))).unwrap();
+        let all = [plain.clone(), budget(70), budget(71), pan(false), pan(true), range(0, 9), range(9, 9)];
+        for (i, one) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|other| other.hash() != one.hash()), "{i}");
         }
-        let error = image.with_soft_token_budget(Some(100)).unwrap_err();
-        assert!(error.message().contains("[70, 140, 280, 560, 1120]"), "{error}");
+        assert_eq!(all[1].wishes().soft_token_budget, Some(70));
+        let both = budget(70).with_pan_and_scan(Some(true));
+        assert_eq!(both.wishes().soft_token_budget, Some(70));
+        assert!(both.hash() != all[1].hash() && both.hash() != all[4].hash());
+        let back = range(0, 9).with_pixel_range(None).unwrap().with_pan_and_scan(None);
+        assert_eq!(back.with_soft_token_budget(None).unwrap().hash(), plain.hash());
+    }
+
+    /// A host may keep caches under these names: what is hashed does not change lightly.
+    #[test]
+    fn hashes_without_wishes_stay_as_they_are() {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"rmlx image rgb8");
+        hasher.update(&1u32.to_le_bytes());
+        hasher.update(&1u32.to_le_bytes());
+        hasher.update(&[0, 0, 0]);
+        let pixels = hasher.finalize();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"rmlx image");
+        hasher.update(pixels.as_bytes());
+        hasher.update(&0u32.to_le_bytes());
+        assert_eq!(gray(1, 1).hash(), hasher.finalize().as_bytes());
+    }
+
+    #[test]
+    fn impossible_wishes_are_errors() {
+        let error = gray(1, 1).with_soft_token_budget(Some(0)).unwrap_err();
+        assert!(error.message().contains("budget is 0: it must be at least 1"), "{error}");
+        for range in [(0, 0), (5, 4)] {
+            let error = gray(1, 1).with_pixel_range(Some(range)).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument);
+            assert!(error.message().contains(&format!("range is {} to {}", range.0, range.1)), "{error}");
+        }
+        assert!(gray(1, 1).with_soft_token_budget(Some(71)).is_ok());
+    }
+
+    #[test]
+    fn a_crop_is_a_picture_without_a_copy() {
+        let whole = gray(4, 3); // levels 0 to 11
+        let levels = |image: &Image| bytes_of(image).into_iter().step_by(3).collect::<Vec<u8>>();
+        let crop = whole.clone().with_pan_and_scan(Some(true)).crop(1, 1, 2, 2).unwrap();
+        assert_eq!((crop.width(), crop.height(), levels(&crop)), (2, 2, vec![5, 6, 9, 10]));
+        assert_eq!(*crop.wishes(), ImageWishes::default());
+        assert_eq!(levels(&crop.crop(1, 0, 1, 2).unwrap()), [6, 10]);
+        let rest = whole.crop(3, 2, 9, 9).unwrap();
+        assert_eq!((rest.width(), rest.height(), levels(&rest)), (1, 1, vec![11]));
+        assert!(whole.crop(4, 0, 1, 1).is_err() && whole.crop(0, 0, 0, 1).is_err());
+        assert_eq!(crop.hash(), whole.crop(1, 1, 2, 2).unwrap().hash());
+        assert_ne!(crop.hash(), whole.crop(1, 1, 2, 1).unwrap().hash());
+        assert_ne!(whole.crop(0, 0, 4, 3).unwrap().hash(), whole.hash());
+    }
+
+    /// Levels count up from 0.
+    fn gray(width: u32, height: u32) -> Image {
+        let levels: Vec<u8> = (0..(width * height) as u8).collect();
+        Image::from_pixels(&desc(width, height, 0, PixelFormat::Gray8), &levels).unwrap()
     }
 }

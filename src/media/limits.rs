@@ -18,7 +18,7 @@ pub const MAX_SECONDS: u64 = 3_600;
 pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
 /// Refuses an image that is empty, too wide, too high or too large.
-pub(super) fn check_dimensions(width: u32, height: u32) -> Result<()> {
+pub(crate) fn check_dimensions(width: u32, height: u32) -> Result<()> {
     let fault = if width == 0 || height == 0 {
         "both sides must be at least 1 pixel".to_owned()
     } else if width.max(height) > MAX_SIDE {
@@ -54,7 +54,7 @@ pub(super) fn check_duration(frames: u64, rate: u32) -> Result<()> {
 }
 
 /// A zeroed buffer, or an error where the machine cannot give it (an allocation failure would abort the host).
-pub(super) fn zeroed<T: Copy + Default>(len: usize) -> Result<Vec<T>> {
+pub(crate) fn zeroed<T: Copy + Default>(len: usize) -> Result<Vec<T>> {
     let mut buffer = Vec::new();
     reserve(&mut buffer, len)?;
     buffer.resize(len, T::default());
@@ -62,7 +62,7 @@ pub(super) fn zeroed<T: Copy + Default>(len: usize) -> Result<Vec<T>> {
 }
 
 /// Makes room for `more` items, or says that memory ran out.
-pub(super) fn reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<()> {
+pub(crate) fn reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<()> {
     buffer.try_reserve(more).map_err(|_| {
         let bytes = more.saturating_mul(size_of::<T>());
         Error::new(Code::OutOfMemory, format!("no memory for {bytes} bytes of media")).with("bytes", bytes)

@@ -1,9 +1,9 @@
-//! Images, sounds and videos as the models want them: decoded, bounded, and named by their content.
+//! Images, sounds and videos, from files or the host's memory: decoded, bounded, and named by their content.
 //!
 //! An [`Image`] is 8-bit RGB, an [`Audio`] is 16 kHz mono `f32`, whatever they were made from; a [`Video`] is images
 //! with their times. Each carries a [`ContentHash`], so that a session can tell that it has already seen a medium.
-//! What one model does with them (how large a picture becomes, how many tokens it takes) is in that model's file,
-//! [`gemma4`]; [`mel`] is the front end of speech encoders.
+//! What a model makes of them (how large a picture becomes, how many tokens it takes) is in `vision` and `audio`;
+//! nothing here knows a model's numbers.
 //!
 //! Everything here reads hostile bytes: sizes are checked before memory is taken ([`limits`]), and a decoder
 //! that panics is an error like any other.
@@ -12,28 +12,33 @@ use crate::error::{Error, Result};
 
 mod audio;
 mod audio_decode;
-pub mod gemma4;
 mod image;
 mod image_check;
 mod image_decode;
 pub mod limits;
-pub mod mel;
 mod resample;
-pub mod resize;
 mod video;
 
 #[cfg(test)]
 mod mutation_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use self::audio::Audio;
-pub use self::image::{Image, PixelDesc, PixelFormat, SOFT_TOKEN_BUDGETS};
+pub use self::image::{Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
 pub use self::video::{Video, VideoFrame};
 
 /// BLAKE3 over the kind of medium, its dimensions, its decoded content and what overrides its processing. Two
 /// media with the same hash are the same to every model, however they were encoded.
 pub type ContentHash = [u8; 32];
+
+/// Asked between the steps of a long operation; its error (a cancel) ends the operation.
+pub type Check<'a> = &'a dyn Fn() -> Result<()>;
+
+/// The [`Check`] of an operation that nothing ends.
+pub fn go_on() -> Result<()> {
+    Ok(())
+}
 
 /// One medium of a prompt.
 #[derive(Clone, Debug)]

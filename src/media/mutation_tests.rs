@@ -48,7 +48,7 @@ fn damaged(file: &[u8], round: u64) -> Vec<u8> {
 #[test]
 fn damaged_images_do_not_panic() {
     for name in IMAGES {
-        let file = testdata(name).0;
+        let file = testdata(name);
         for round in 0..ROUNDS {
             if let Ok((width, height, rgb)) = image_decode::decode(&damaged(&file, round)) {
                 assert_eq!(rgb.len(), width as usize * height as usize * 3, "{name}, round {round}");
@@ -59,7 +59,7 @@ fn damaged_images_do_not_panic() {
 
 #[test]
 fn damaged_sounds_do_not_panic() {
-    let mut files: Vec<(&str, Vec<u8>)> = SOUNDS.map(|name| (name, testdata(name).0)).into();
+    let mut files: Vec<(&str, Vec<u8>)> = SOUNDS.map(|name| (name, testdata(name))).into();
     files.push(("pcm.wav", wav(1, 2, 44_100, 16, &noise(4000, 2))));
     files.push(("float.wav", wav(3, 1, 16_000, 32, &noise(4000, 4))));
     for (name, file) in files {

@@ -1,9 +1,9 @@
-//! Inputs and measures that the tests of this folder share.
+//! Inputs and measures that the tests of this folder, of `vision` and of `audio` share.
 
 use std::path::Path;
 
-/// Bytes of a linear congruential generator; odd seeds give only 0 and 255. tools/media_vectors.py has the same.
-pub(super) fn noise(len: usize, seed: u64) -> Vec<u8> {
+/// Bytes of a linear congruential generator; odd seeds give only 0 and 255. tools/vectors.py has the same.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = |_| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -14,25 +14,26 @@ pub(super) fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 /// FNV-1a, 64 bits, in hexadecimal.
-pub(super) fn fnv(data: &[u8]) -> String {
+pub(crate) fn fnv(data: &[u8]) -> String {
     let hash =
         data.iter().fold(0xcbf29ce484222325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100000001b3));
     format!("{hash:016x}")
 }
 
-/// A file of testdata.
-pub(super) struct TestData(pub Vec<u8>);
-
-impl TestData {
-    pub(super) fn unwrap_text(self) -> String {
-        String::from_utf8(self.0).unwrap()
-    }
+/// A file of this folder's testdata.
+pub(super) fn testdata(name: &str) -> Vec<u8> {
+    file_beside(file!(), name)
 }
 
-pub(super) fn testdata(name: &str) -> TestData {
-    let file = Path::new(file!()).with_file_name("testdata").join(name);
+/// A text of the testdata beside a source file (`file!()`).
+pub(crate) fn text_beside(source: &str, name: &str) -> String {
+    String::from_utf8(file_beside(source, name)).unwrap()
+}
+
+fn file_beside(source: &str, name: &str) -> Vec<u8> {
+    let file = Path::new(source).with_file_name("testdata").join(name);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    TestData(std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display())))
+    std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
 }
 
 /// A WAV file with one format chunk of 16 bytes and one data chunk.
@@ -76,7 +77,7 @@ fn crc32(data: &[u8]) -> u32 {
 }
 
 /// A sine of `hertz` at `rate`, amplitude 0.5, `frames` long.
-pub(super) fn tone(hertz: f64, rate: u32, frames: usize) -> Vec<f32> {
+pub(crate) fn tone(hertz: f64, rate: u32, frames: usize) -> Vec<f32> {
     let step = std::f64::consts::TAU * hertz / f64::from(rate);
     (0..frames).map(|i| (0.5 * (step * i as f64).sin()) as f32).collect()
 }

@@ -1,5 +1,6 @@
 //! A video: pictures and when each was taken. Decoding a container and choosing its frames is the host's work.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{ContentHash, Image};
@@ -9,6 +10,9 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct Video {
     frames: Arc<Vec<VideoFrame>>,
+    /// Those of `frames` that this is.
+    range: Range<usize>,
+    frame_size: Option<(u32, u32)>,
     hash: ContentHash,
 }
 
@@ -38,18 +42,27 @@ impl Video {
             }
             earliest = seconds;
         }
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"rmlx video");
-        for frame in &frames {
-            hasher.update(frame.image.hash());
-            hasher.update(&frame.seconds.to_le_bytes());
-        }
-        Ok(Video { hash: *hasher.finalize().as_bytes(), frames: Arc::new(frames) })
+        let range = 0..frames.len();
+        Ok(Video { hash: hash(&frames, None), frames: Arc::new(frames), range, frame_size: None })
+    }
+
+    /// Consecutive frames as a video of their own, which are to be brought to `size` (width and height in pixels): what
+    /// follows from the length of the whole video is not known to its parts. The range lies within
+    /// [`Video::frames`] and is not empty.
+    pub(crate) fn part(&self, range: Range<usize>, size: (u32, u32)) -> Video {
+        let range = self.range.start + range.start..self.range.start + range.end;
+        let hash = hash(&self.frames[range.clone()], Some(size));
+        Video { frames: Arc::clone(&self.frames), range, frame_size: Some(size), hash }
     }
 
     /// At least one, their times ascending.
     pub fn frames(&self) -> &[VideoFrame] {
-        &self.frames
+        &self.frames[self.range.clone()]
+    }
+
+    /// The width and height in pixels that a processor has decided on for the frames of a part.
+    pub(crate) fn frame_size(&self) -> Option<(u32, u32)> {
+        self.frame_size
     }
 
     pub fn hash(&self) -> &ContentHash {
@@ -57,9 +70,24 @@ impl Video {
     }
 }
 
+fn hash(frames: &[VideoFrame], size: Option<(u32, u32)>) -> ContentHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"rmlx video");
+    for frame in frames {
+        hasher.update(frame.image.hash());
+        hasher.update(&frame.seconds.to_le_bytes());
+    }
+    if let Some((width, height)) = size {
+        hasher.update(b"size");
+        hasher.update(&width.to_le_bytes());
+        hasher.update(&height.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 impl std::fmt::Debug for Video {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Video({} frames)", self.frames.len())
+        write!(f, "Video({} frames)", self.frames().len())
     }
 }
 
@@ -84,6 +112,19 @@ mod tests {
         assert_ne!(whole, of(&[frame(1, 0.0)]));
         let frugal = frame(2, 0.5).image.with_soft_token_budget(Some(140)).unwrap();
         assert_ne!(whole, of(&[frame(1, 0.0), VideoFrame { image: frugal, seconds: 0.5 }]));
+    }
+
+    #[test]
+    fn a_part_is_told_by_its_frames_and_their_size() {
+        let whole = Video::from_frames((0u8..5).map(|i| frame(i, f64::from(i))).collect()).unwrap();
+        let part = whole.part(2..4, (64, 32));
+        assert_eq!(part.frames().iter().map(|f| f.seconds).collect::<Vec<_>>(), [2.0, 3.0]);
+        assert_eq!((part.frame_size(), whole.frame_size()), (Some((64, 32)), None));
+        assert_eq!(part.hash(), whole.part(2..4, (64, 32)).hash());
+        assert_ne!(part.hash(), whole.part(2..4, (32, 64)).hash());
+        assert_ne!(part.hash(), whole.part(1..3, (64, 32)).hash());
+        assert_ne!(whole.part(0..5, (64, 32)).hash(), whole.hash());
+        assert_eq!(part.part(1..2, (1, 1)).hash(), whole.part(3..4, (1, 1)).hash());
     }
 
     #[test]

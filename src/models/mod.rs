@@ -20,14 +20,15 @@ use mlx_rs::ops::indexing::TryIndexOp;
 
 pub use self::batch::{Batch, Hidden, Run, chunks};
 use crate::error::{Code, Error, Result};
-use crate::media::gemma4::{AudioFrames, Patches};
-use crate::media::mel::MelFrames;
-use crate::media::{Media, MediaKind};
+use crate::audio::gemma4::AudioFrames;
+use crate::audio::mel::MelFrames;
+use crate::media::{Check, Media, MediaKind};
 use crate::nn::Device;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{MediaLayout, Placed};
 use crate::snapshot::Snapshot;
+use crate::vision::patches::Patches;
 
 /// The host side of an architecture: everything that is known before the weights are read.
 pub trait Architecture: Send + Sync {
@@ -65,7 +66,7 @@ pub struct LoadContext<'a> {
 pub trait MediaModel: MediaLayout {
     /// What the encoder takes of a medium. Media that [`MediaLayout::blocks`] takes apart (videos, long sounds) come as
     /// their parts. `check` is called now and then; an error from it (a cancel) stops the work.
-    fn prepare(&self, media: &Media, check: &dyn Fn() -> Result<()>) -> Result<Prepared>;
+    fn prepare(&self, media: &Media, check: Check) -> Result<Prepared>;
 
     /// Positions of a prompt's rows.
     fn positions(&self, prompt: &Placed) -> Positions {

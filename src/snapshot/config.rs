@@ -1,6 +1,8 @@
 //! Reading JSON files and their keys, with errors that say where.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -9,6 +11,9 @@ use crate::error::{Code, Error, Result};
 
 /// No configuration file is anywhere near this; a larger one is a mistake, and is not read.
 const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// Largest of the whole numbers that an `f64` holds without gaps.
+const MAX_WHOLE: f64 = (1u64 << 53) as f64;
 
 /// Parses `path`, which must exist.
 pub fn read_json(path: &Path) -> Result<Value> {
@@ -45,9 +50,10 @@ pub fn read_optional_json(path: &Path) -> Result<Option<Value>> {
     })
 }
 
-/// A JSON object of `config.json` and where it is, so that every error can name the key.
+/// A JSON object of a configuration file and where it is, so that every error can name the file and the key.
 #[derive(Clone, Debug)]
 pub struct Section<'a> {
+    file: &'static str,
     map: &'a Map<String, Value>,
     path: String,
 }
@@ -55,8 +61,19 @@ pub struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole of `config.json`.
     pub fn root(config: &'a Value) -> Result<Self> {
-        let map = config.as_object().ok_or_else(|| Error::snapshot("config.json is not a JSON object"))?;
-        Ok(Section { map, path: String::new() })
+        Self::file("config.json", config)
+    }
+
+    /// The whole of another file; `file` is its name, for messages.
+    pub fn file(file: &'static str, json: &'a Value) -> Result<Self> {
+        let map = json.as_object().ok_or_else(|| Error::snapshot(format!("{file} is not a JSON object")))?;
+        Ok(Section { file, map, path: String::new() })
+    }
+
+    /// A section without keys, for a file that is not there.
+    pub fn empty(file: &'static str) -> Section<'static> {
+        static NO_KEYS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        Section { file, map: &NO_KEYS, path: String::new() }
     }
 
     /// The value of a key that is there and not null.
@@ -78,7 +95,9 @@ impl<'a> Section<'a> {
     pub fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Section { map, path: format!("{}.", self.name(key)) })),
+            Some(Value::Object(map)) => {
+                Ok(Some(Section { file: self.file, map, path: format!("{}.", self.name(key)) }))
+            }
             Some(other) => Err(self.wrong(key, other, "an object")),
         }
     }
@@ -128,6 +147,35 @@ impl<'a> Section<'a> {
         self.get(key).map_or(Ok(default), |v| v.as_bool().ok_or_else(|| self.wrong(key, v, "true or false")))
     }
 
+    /// A whole number within `range`, if there is one. `3.0` counts as whole.
+    pub fn optional_in_range(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
+        let whole = |v: &Value| {
+            let float = || v.as_f64().filter(|x| x.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(x));
+            v.as_u64().or_else(|| float().map(|x| x as u64)).filter(|n| range.contains(n))
+        };
+        let needed = || format!("a whole number from {} to {}", range.start(), range.end());
+        self.get(key).map(|v| whole(v).ok_or_else(|| self.wrong(key, v, &needed()))).transpose()
+    }
+
+    pub fn in_range_or(&self, key: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64> {
+        Ok(self.optional_in_range(key, range)?.unwrap_or(default))
+    }
+
+    pub fn f64_or(&self, key: &str, default: f64) -> Result<f64> {
+        self.get(key).map_or(Ok(default), |v| v.as_f64().ok_or_else(|| self.wrong(key, v, "a number")))
+    }
+
+    /// `N` numbers, or one that counts for all of them; `None` when the key is missing.
+    pub fn floats<const N: usize>(&self, key: &str) -> Result<Option<[f64; N]>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let found = match value {
+            Value::Array(list) => list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>(),
+            one => one.as_f64().map(|x| vec![x; N]),
+        };
+        let found = found.and_then(|list| <[f64; N]>::try_from(list).ok());
+        found.map(Some).ok_or_else(|| self.wrong(key, value, &format!("a number or a list of {N}")))
+    }
+
     pub fn optional_token(&self, key: &str) -> Result<Option<u32>> {
         Ok(self.optional_usize(key)?.map(|n| n as u32))
     }
@@ -156,24 +204,36 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.wrong(key, value, "a list of strings"))
     }
 
+    /// The error for a value that may be right, but asks for what is not done here; `can` says what is.
+    pub fn unsupported(&self, key: &str, can: &str) -> Error {
+        let (name, found) = (self.name(key), shown(self.map.get(key).unwrap_or(&Value::Null)));
+        Error::unsupported(format!("{}: {name} is {found}: {can}", self.file)).with("key", name)
+    }
+
     /// The error for a value that cannot be right.
     pub fn wrong(&self, key: &str, found: &Value, needed: &str) -> Error {
-        let mut shown = found.to_string();
-        if shown.chars().count() > 60 {
-            shown = shown.chars().take(60).collect::<String>() + "…";
-        }
-        let name = self.name(key);
-        Error::snapshot(format!("config.json: {name} is {shown}, but must be {needed}")).with("key", name)
+        let (name, found) = (self.name(key), shown(found));
+        Error::snapshot(format!("{}: {name} is {found}, but must be {needed}", self.file)).with("key", name)
     }
 
     fn lacking(&self, key: &str) -> Error {
         let name = self.name(key);
-        Error::snapshot(format!("config.json: {name} is missing")).with("key", name)
+        Error::snapshot(format!("{}: {name} is missing", self.file)).with("key", name)
     }
 
     fn name(&self, key: &str) -> String {
         format!("{}{key}", self.path)
     }
+}
+
+/// A value for a message, cut off where it is long.
+fn shown(value: &Value) -> String {
+    let mut text = value.to_string();
+    if let Some((at, _)) = text.char_indices().nth(60) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -212,5 +272,36 @@ mod tests {
         assert_eq!(text.usize_or("null", 7).unwrap(), 7);
         assert_eq!(root.tokens("eos").unwrap(), [1, 106]);
         assert!(root.tokens("none").unwrap().is_empty());
+    }
+
+    #[test]
+    fn other_files_ranges_and_lists() {
+        let json = json!({ "image_processor": { "patch": 14.0, "far": 4096, "mean": [0.5, 0, 1], "std": 0.5,
+            "two": [1, 2], "words": ["a", "b", "c"], "resample": 0 } });
+        let root = Section::file("processor_config.json", &json).unwrap();
+        let image = root.required_section("image_processor").unwrap();
+        assert_eq!(image.in_range_or("patch", 16, 1..=2048).unwrap(), 14);
+        assert_eq!(image.in_range_or("none", 16, 1..=2048).unwrap(), 16);
+        let error = image.in_range_or("far", 16, 1..=2048).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "processor_config.json: image_processor.far is 4096, but must be a whole number from 1 to 2048"
+        );
+        assert_eq!(image.floats::<3>("mean").unwrap(), Some([0.5, 0.0, 1.0]));
+        assert_eq!(image.floats::<3>("std").unwrap(), Some([0.5; 3]));
+        assert_eq!(image.floats::<3>("none").unwrap(), None);
+        for key in ["two", "words"] {
+            assert!(image.floats::<3>(key).unwrap_err().message().contains("a number or a list of 3"));
+        }
+        let error = image.unsupported("resample", "pictures are resized bicubically");
+        assert_eq!(
+            (error.code(), error.message()),
+            (
+                Code::Unsupported,
+                "processor_config.json: image_processor.resample is 0: pictures are resized bicubically"
+            )
+        );
+        assert_eq!(Section::empty("preprocessor_config.json").keys().count(), 0);
+        assert!(Section::file("a.json", &json!([])).unwrap_err().message().contains("a.json is not"));
     }
 }

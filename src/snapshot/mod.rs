@@ -6,6 +6,7 @@ pub mod config;
 mod header;
 mod inspect;
 mod names;
+pub mod processors;
 pub mod quantization;
 mod shard;
 mod weights;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use self::config::{read_json, read_optional_json};
 pub use self::header::TensorInfo;
+use self::processors::ProcessorFiles;
 use self::quantization::QuantizationPlan;
 pub use self::weights::Weights;
 use crate::error::{Code, Error, Result};
@@ -28,8 +30,8 @@ pub struct Snapshot {
     pub config: Value,
     /// `generation_config.json`, where there is one.
     pub generation_config: Option<Value>,
-    /// `processor_config.json`, else `preprocessor_config.json`, where there is one.
-    pub processor_config: Option<Value>,
+    /// `processor_config.json` and its companions.
+    pub processors: ProcessorFiles,
     /// How modules are quantized.
     pub quantization: QuantizationPlan,
     /// Weight files of the folder, sorted by name.
@@ -52,17 +54,13 @@ impl Snapshot {
             return Err(Error::new(Code::NotFound, message).with("file", dir.display().to_string()));
         }
         let config = read_json(&dir.join("config.json"))?;
-        let processor_config = match read_optional_json(&dir.join("processor_config.json"))? {
-            Some(config) => Some(config),
-            None => read_optional_json(&dir.join("preprocessor_config.json"))?,
-        };
         let shards = header::find_shards(dir)?;
         let tensors = header::read_headers(&shards)?;
         Ok(Snapshot {
             quantization: QuantizationPlan::from_config(&config)?,
             generation_config: read_optional_json(&dir.join("generation_config.json"))?,
             config,
-            processor_config,
+            processors: ProcessorFiles::read(dir)?,
             shards,
             tensors,
             has_data: true,

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::models::shared::encoder::{EncoderLayer, Names, Sizes};
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};
-use crate::vision::Patches;
+use crate::vision::patches::Patches;
 
 const TOWER: &str = "vision_tower.vision_model";
 const PROJECTOR: &str = "multi_modal_projector";

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::conformer::{Conformer, Distances};
 use super::text::config::unsupported;
+use crate::audio::mel::MelFrames;
 use crate::error::Result;
-use crate::media::mel::MelFrames;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::tokens::Tokens;
+use crate::audio::gemma4::{raw_frame_count, raw_frames, speech_clips, speech_tokens};
+use crate::audio::mel::{self, MelFrontEnd};
 use crate::error::{Error, Result};
-use crate::media::gemma4::{
-    ImageProcessor, model_patches, raw_frame_count, raw_frames, speech_clips, speech_tokens,
-};
-use crate::media::mel::{self, MelFrontEnd};
-use crate::media::{Audio, Media, MediaKind, Video, VideoFrame};
+use crate::media::{Audio, Check, Media, MediaKind, Video, VideoFrame};
 use crate::models::{MediaModel, Prepared};
 use crate::prompt::{MediaLayout, SoftBlock};
+use crate::snapshot::processors::ProcessorFiles;
+use crate::vision::gemma4::ImageProcessor;
 
 /// The kinds that the model has an encoder for.
 pub struct Layout {
@@ -51,7 +49,7 @@ impl Layout {
         tokens: &Tokens,
         side: Option<usize>,
         sound: Option<Sound>,
-        processor_config: Option<&Value>,
+        processors: &ProcessorFiles,
     ) -> Result<Layout> {
         let markers = |ids, names| Markers::new(ids, names);
         let mut layout =
@@ -59,11 +57,11 @@ impl Layout {
         if let Some(side) = side {
             let names = ["boi_token_id", "image_token_id", "eoi_token_id"];
             let images = markers([tokens.begin_image, tokens.image, tokens.end_image], names)?;
-            let processor = ImageProcessor::from_config(processor_config)?;
+            let processor = ImageProcessor::read(&processors.image()?)?;
             check_side(&processor, "image", side)?;
             layout.image = Some((images, processor));
             if let Some(soft) = tokens.video {
-                let processor = processor.for_video(processor_config)?;
+                let processor = processor.for_video(&processors.video()?)?;
                 check_side(&processor, "video", side)?;
                 layout.video = Some((Markers { soft, ..images }, processor));
             }
@@ -145,18 +143,18 @@ impl MediaLayout for Layout {
 }
 
 impl MediaModel for Layout {
-    fn prepare(&self, media: &Media, check: &dyn Fn() -> Result<()>) -> Result<Prepared> {
+    fn prepare(&self, media: &Media, check: Check) -> Result<Prepared> {
         check()?;
         match (media, &self.image, &self.audio) {
             (Media::Image(image), Some((_, processor)), _) => {
                 let side = if self.tower { processor.patch_size } else { processor.side() };
-                Ok(Prepared::Patches(model_patches(&processor.resized(image)?, side)))
+                Ok(Prepared::Patches(processor.patches(image, side, check)?))
             }
             (Media::Audio(sound), _, Some((_, Sound::Samples(samples)))) => {
-                Ok(Prepared::Samples(raw_frames(sound, *samples)))
+                Ok(Prepared::Samples(raw_frames(sound, *samples)?))
             }
             (Media::Audio(sound), _, Some((_, Sound::Speech(mel)))) => {
-                Ok(Prepared::Mel(mel.frames(sound.samples())?))
+                Ok(Prepared::Mel(mel.frames(sound.samples(), check)?))
             }
             _ => Err(lacks(media.kind())),
         }
@@ -189,7 +187,7 @@ fn clips(markers: Markers, media: &Arc<Media>, audio: &Audio) -> Result<Vec<Soft
 /// `mm:ss ` and the frame, frame after frame with a space between (transformers' `replace_video_token`).
 fn frames(markers: Markers, processor: &ImageProcessor, video: &Video) -> Result<Vec<SoftBlock>> {
     let block = |(i, frame): (usize, &VideoFrame)| {
-        let budget = frame.image.soft_token_budget().unwrap_or(processor.max_soft_tokens);
+        let budget = frame.image.wishes().soft_token_budget.unwrap_or(processor.max_soft_tokens);
         let image = frame.image.clone().with_soft_token_budget(Some(budget))?;
         let count = processor.soft_tokens(&image)?;
         let (space, time) = (if i == 0 { "" } else { " " }, timestamp(frame.seconds));
@@ -226,13 +224,9 @@ mod tests {
 
     fn towers() -> Layout {
         let processors = json!({ "video_processor": { "max_soft_tokens": 140 } });
-        Layout::new(
-            &tokens(),
-            Some(48),
-            Some(Sound::Speech(MelFrontEnd::from_config(None).unwrap())),
-            Some(&processors),
-        )
-        .unwrap()
+        let mel = MelFrontEnd::read(&ProcessorFiles::default().sound().unwrap()).unwrap();
+        let sound = Some(Sound::Speech(mel));
+        Layout::new(&tokens(), Some(48), sound, &ProcessorFiles::of(processors)).unwrap()
     }
 
     fn image(width: u32, height: u32) -> Image {
@@ -283,13 +277,14 @@ mod tests {
         let cut = blocks(&layout, Media::Audio(sound(496_060).with_split(true))).unwrap();
         assert_eq!(cut.iter().map(|b| b.count).collect::<Vec<_>>(), [750, 25]);
         assert_eq!(cut[1].media.hash(), sound(16_060).hash());
-        let unified = Layout::new(&tokens(), None, Some(Sound::Samples(640)), None).unwrap();
+        let unified =
+            Layout::new(&tokens(), None, Some(Sound::Samples(640)), &ProcessorFiles::default()).unwrap();
         assert_eq!(blocks(&unified, Media::Audio(sound(496_060).with_split(true))).unwrap()[0].count, 776);
     }
 
     #[test]
     fn a_model_without_an_encoder_says_so() {
-        let deaf = Layout::new(&tokens(), Some(48), None, None).unwrap();
+        let deaf = Layout::new(&tokens(), Some(48), None, &ProcessorFiles::default()).unwrap();
         let kinds = |layout: &Layout| -> Vec<MediaKind> {
             MediaKind::ALL.into_iter().filter(|kind| layout.placeholder(*kind).is_some()).collect()
         };
@@ -297,18 +292,18 @@ mod tests {
         let error = blocks(&deaf, Media::Audio(sound(1_000))).unwrap_err();
         assert_eq!((error.code(), &error.details()["modality"]), (Code::Unsupported, &json!("audio")));
         let without = Tokens { video: None, ..tokens() };
-        assert_eq!(kinds(&Layout::new(&without, Some(48), None, None).unwrap()), [MediaKind::Image]);
+        assert_eq!(kinds(&Layout::new(&without, Some(48), None, &ProcessorFiles::default()).unwrap()), [MediaKind::Image]);
     }
 
     #[test]
     fn what_does_not_fit_together_is_named() {
         let missing = Tokens { end_image: None, ..tokens() };
-        let error = Layout::new(&missing, Some(48), None, None).err().unwrap();
+        let error = Layout::new(&missing, Some(48), None, &ProcessorFiles::default()).err().unwrap();
         assert!(error.message().contains("eoi_token_id is missing"), "{error}");
-        let error = Layout::new(&tokens(), Some(32), None, None).err().unwrap();
+        let error = Layout::new(&tokens(), Some(32), None, &ProcessorFiles::default()).err().unwrap();
         assert!(error.message().contains("squares of 48 pixels"), "{error}");
         let processors = json!({ "video_processor": { "patch_size": 8 } });
-        let error = Layout::new(&tokens(), Some(48), None, Some(&processors)).err().unwrap();
+        let error = Layout::new(&tokens(), Some(48), None, &ProcessorFiles::of(processors)).err().unwrap();
         assert!(error.message().contains("video processor makes squares of 24"), "{error}");
     }
 }

@@ -22,8 +22,8 @@ use self::layout::{Layout, Sound};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
 use self::vision::VisionTower;
 use super::{Architecture, Batch, Hidden, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
+use crate::audio::mel::MelFrontEnd;
 use crate::error::Result;
-use crate::media::mel::MelFrontEnd;
 use crate::nn::loader::Loader;
 use crate::nn::state::State;
 use crate::snapshot::Snapshot;
@@ -49,9 +49,9 @@ struct Model {
 impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
         let config = Config::from_json(&snapshot.config)?;
-        let processors = snapshot.processor_config.as_ref();
+        let processors = &snapshot.processors;
         let side = config.vision.as_ref().map(|v| v.patch_size * v.pooling);
-        let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
+        let mel = config.audio.as_ref().map(|_| MelFrontEnd::read(&processors.sound()?)).transpose()?;
         let bands = mel.as_ref().map(MelFrontEnd::bands);
         let layout = Layout::new(&config.tokens, side, mel.map(Sound::Speech), processors)?;
         let layout = Layout { tower: true, image_blocks: config.text.image_blocks, ..layout };

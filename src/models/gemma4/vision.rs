@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::text::config::unsupported;
 use crate::error::{Error, Result};
-use crate::media::gemma4::Patches;
 use crate::nn::activation::GeluGlu;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::encoder_attention::attend_to_all;
@@ -16,6 +15,7 @@ use crate::nn::loader::Loader;
 use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::{Device, mlx};
 use crate::snapshot::config::Section;
+use crate::vision::patches::Patches;
 
 /// `vision_config`.
 #[derive(Clone, Debug)]

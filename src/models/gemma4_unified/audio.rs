@@ -3,8 +3,8 @@
 use mlx_rs::{Array, Dtype};
 
 use super::config::AudioConfig;
+use crate::audio::gemma4::AudioFrames;
 use crate::error::Result;
-use crate::media::gemma4::AudioFrames;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{RmsNorm, cast};

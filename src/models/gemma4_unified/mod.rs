@@ -41,7 +41,7 @@ impl Gemma4Unified {
         let config = Config::from_json(&snapshot.config)?;
         let side = config.vision.as_ref().map(|v| v.model_patch_size);
         let sound = config.audio.as_ref().map(|a| Sound::Samples(a.samples_per_token));
-        let layout = Layout::new(&config.tokens, side, sound, snapshot.processor_config.as_ref())?;
+        let layout = Layout::new(&config.tokens, side, sound, &snapshot.processors)?;
         let layout = layout.with_image_blocks(config.text.image_blocks);
         Ok(Gemma4Unified { config, layout })
     }

@@ -5,10 +5,10 @@ use mlx_rs::Array;
 
 use super::config::VisionConfig;
 use crate::error::{Error, Result};
-use crate::media::gemma4::Patches;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};
+use crate::vision::patches::Patches;
 
 /// `LayerNorm`'s own default, which the configuration does not touch.
 const LAYER_NORM_EPS: f32 = 1e-5;

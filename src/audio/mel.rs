@@ -10,9 +10,10 @@ use std::sync::Arc;
 use realfft::{RealFftPlanner, RealToComplex};
 use serde_json::Value;
 
-use super::Audio;
-use super::limits::zeroed;
 use crate::error::{Error, Result};
+use crate::media::limits::zeroed;
+use crate::media::{Audio, Check};
+use crate::snapshot::config::Section;
 
 /// Samples of a window: 20 ms.
 const WINDOW: usize = 320;
@@ -22,6 +23,8 @@ const HOP: usize = 160;
 const FFT: usize = 512;
 /// Zeros before the sound, which put the first window's middle at its beginning.
 const LEAD: usize = WINDOW / 2;
+/// Frames between two questions whether to go on: a second of sound.
+const STEP: usize = 100;
 
 /// The front end of a speech encoder.
 #[derive(Clone)]
@@ -51,56 +54,23 @@ pub struct MelFrames {
 }
 
 impl MelFrontEnd {
-    /// Reads the `feature_extractor` block of processor_config.json (or the block itself). Missing keys take the
-    /// values of every published Gemma 4: 128 bands of 0 to 8000 Hz, floor 0.001. mlx_vlm.convert leaves a stub of
-    /// the block, without most of the keys.
+    /// Reads the feature extractor's section. Missing keys take the values of every published Gemma 4: 128 bands of 0
+    /// to 8000 Hz, floor 0.001. mlx_vlm.convert leaves a stub of the block, without most of the keys.
     ///
     /// Errors: `InvalidSnapshot` for values that make no filters, `Unsupported` for a front end that does something
     /// else (other windows, pre-emphasis, dither, scaling or normalization per band).
-    pub fn from_config(processor_config: Option<&Value>) -> Result<Self> {
-        let none = Value::Null;
-        let block =
-            processor_config.map_or(&none, |config| config.get("feature_extractor").unwrap_or(config));
-        let number = |key: &str, default: f64| match block.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value.as_f64().filter(|n| n.is_finite()).ok_or_else(|| {
-                Error::snapshot(format!("the feature extractor's {key} is {value}: it must be a number"))
-            }),
-        };
-        let bands = number("feature_size", 128.0)?;
-        let (low, high) = (number("min_frequency", 0.0)?, number("max_frequency", 8000.0)?);
-        let floor = number("mel_floor", 1e-3)?;
-        if bands.fract() != 0.0
-            || !(1.0..=1024.0).contains(&bands)
-            || low < 0.0
-            || low >= high
-            || floor <= 0.0
-        {
+    pub fn read(extractor: &Section) -> Result<Self> {
+        let bands = extractor.in_range_or("feature_size", 128, 1..=1024)?;
+        let (low, high) =
+            (extractor.f64_or("min_frequency", 0.0)?, extractor.f64_or("max_frequency", 8000.0)?);
+        let floor = extractor.f64_or("mel_floor", 1e-3)?;
+        if !(0.0 <= low && low < high && high.is_finite() && 0.0 < floor && floor.is_finite()) {
             return Err(Error::snapshot(format!(
-                "the feature extractor makes {bands} bands of {low} to {high} Hz above a floor of {floor}: \
-                 it must be 1 to 1024 bands, the frequencies ascending, the floor above 0"
+                "the feature extractor makes bands of {low} to {high} Hz above a floor of {floor}: \
+                 the frequencies must ascend, and the floor be above 0"
             )));
         }
-        for (key, only) in [
-            ("sampling_rate", 16_000.0),
-            ("frame_length_ms", 20.0),
-            ("hop_length_ms", 10.0),
-            ("frame_length", WINDOW as f64),
-            ("hop_length", HOP as f64),
-            ("fft_length", FFT as f64),
-            ("preemphasis", 0.0),
-            ("dither", 0.0),
-            ("input_scale_factor", 1.0),
-        ] {
-            if number(key, only)? != only {
-                return Err(unsupported(block, key));
-            }
-        }
-        for key in ["fft_overdrive", "per_bin_mean", "per_bin_stddev"] {
-            if !matches!(block.get(key), None | Some(Value::Null | Value::Bool(false))) {
-                return Err(unsupported(block, key));
-            }
-        }
+        refuse_other_front_ends(extractor)?;
         Ok(Self::new(bands as usize, low, high, floor))
     }
 
@@ -121,14 +91,17 @@ impl MelFrontEnd {
 
     /// The frames of `samples` (16 kHz), [`frame_count`] of them.
     ///
-    /// Errors: `OutOfMemory`.
-    pub fn frames(&self, samples: &[f32]) -> Result<MelFrames> {
+    /// Errors: `OutOfMemory`, and what `check` ends it with.
+    pub fn frames(&self, samples: &[f32], check: Check) -> Result<MelFrames> {
         let (count, bands) = (frame_count(samples.len()), self.bands());
         let mut values = zeroed::<f32>(count * bands)?;
         let mut windowed = self.fft.make_input_vec();
         let mut spectrum = self.fft.make_output_vec();
         let mut scratch = self.fft.make_scratch_vec();
         for (index, out) in values.chunks_mut(bands).enumerate() {
+            if index.is_multiple_of(STEP) {
+                check()?;
+            }
             windowed.fill(0.0);
             for (i, to) in windowed[..WINDOW].iter_mut().enumerate() {
                 // The first frame begins before the sound.
@@ -170,10 +143,29 @@ pub fn seconds(samples: usize) -> f64 {
     samples as f64 / f64::from(Audio::SAMPLE_RATE)
 }
 
-fn unsupported(block: &Value, key: &str) -> Error {
-    let value = block.get(key).unwrap_or(&Value::Null);
-    Error::unsupported(format!("the feature extractor's {key} is {value}: Gemma 4's is run without it"))
-        .with("key", key)
+fn refuse_other_front_ends(extractor: &Section) -> Result<()> {
+    let can = "the front end of Gemma 4 is run without it";
+    for (key, only) in [
+        ("sampling_rate", 16_000.0),
+        ("frame_length_ms", 20.0),
+        ("hop_length_ms", 10.0),
+        ("frame_length", WINDOW as f64),
+        ("hop_length", HOP as f64),
+        ("fft_length", FFT as f64),
+        ("preemphasis", 0.0),
+        ("dither", 0.0),
+        ("input_scale_factor", 1.0),
+    ] {
+        if extractor.f64_or(key, only)? != only {
+            return Err(extractor.unsupported(key, can));
+        }
+    }
+    for key in ["fft_overdrive", "per_bin_mean", "per_bin_stddev"] {
+        if !matches!(extractor.get(key), None | Some(Value::Bool(false))) {
+            return Err(extractor.unsupported(key, can));
+        }
+    }
+    Ok(())
 }
 
 /// Triangles between neighbouring points, which are equally far apart on the mel scale.
@@ -200,9 +192,15 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::testing::tone;
     use super::*;
     use crate::error::Code;
+    use crate::media::go_on;
+    use crate::media::testing::tone;
+    use crate::snapshot::processors::ProcessorFiles;
+
+    fn read(block: Value) -> Result<MelFrontEnd> {
+        MelFrontEnd::read(&ProcessorFiles::of(json!({ "feature_extractor": block })).sound()?)
+    }
 
     #[test]
     fn frames_are_counted_as_the_reference_counts_valid_ones() {
@@ -235,7 +233,7 @@ mod tests {
             let expected = golden.tensor("mel/0").unwrap();
             let values = expected.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
             let sound = Audio::decode(&std::fs::read(fixtures.join("media").join(sound)).unwrap()).unwrap();
-            let frames = MelFrontEnd::from_config(None).unwrap().frames(sound.samples()).unwrap();
+            let frames = read(json!({})).unwrap().frames(sound.samples(), &go_on).unwrap();
             assert_eq!(expected.shape(), [frames.count, frames.bands]);
             assert!(count == 0 || frames.count == count);
             let worst = frames.values.iter().zip(values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -247,20 +245,19 @@ mod tests {
 
     #[test]
     fn silence_is_the_floor() {
-        let front = MelFrontEnd::from_config(Some(&json!({ "feature_extractor": {} }))).unwrap();
-        let frames = front.frames(&[0.0; 1_000]).unwrap();
+        let front = read(Value::Null).unwrap();
+        let frames = front.frames(&[0.0; 1_000], &go_on).unwrap();
         assert!(frames.count == 6 && frames.values.iter().all(|v| (v - 1e-3f32.ln()).abs() < 1e-6));
-        assert_eq!(front.frames(&tone(440.0, 16_000, 160)).unwrap().count, 0);
+        assert_eq!(front.frames(&tone(440.0, 16_000, 160), &go_on).unwrap().count, 0);
     }
 
     #[test]
     fn the_config_is_read_and_checked() {
-        let of = |block: Value| MelFrontEnd::from_config(Some(&json!({ "feature_extractor": block })));
-        assert_eq!(of(json!({ "feature_size": 16, "mel_floor": 0.1 })).unwrap().bands(), 16);
+        assert_eq!(read(json!({ "feature_size": 16, "mel_floor": 0.1 })).unwrap().bands(), 16);
         let published = json!({"feature_size": 128, "sampling_rate": 16000, "frame_length": 320, "hop_length": 160,
             "fft_length": 512, "fft_overdrive": false, "dither": 0.0, "preemphasis": 0.0, "input_scale_factor": 1.0,
             "per_bin_mean": null, "per_bin_stddev": null, "min_frequency": 0.0, "max_frequency": 8000.0});
-        assert_eq!(of(published).unwrap().bands(), 128);
+        assert_eq!(read(published).unwrap().bands(), 128);
         for (key, value, code) in [
             ("feature_size", json!(0), Code::InvalidSnapshot),
             ("feature_size", json!("128"), Code::InvalidSnapshot),
@@ -272,9 +269,9 @@ mod tests {
             ("fft_overdrive", json!(true), Code::Unsupported),
             ("per_bin_mean", json!([0.0]), Code::Unsupported),
         ] {
-            let error = of(json!({ key: value })).unwrap_err();
+            let error = read(json!({ key: value })).unwrap_err();
             assert_eq!(error.code(), code, "{error}");
-            assert!(error.message().contains("feature extractor"), "{error}");
+            assert!(error.message().contains("feature"), "{error}");
         }
     }
 }
