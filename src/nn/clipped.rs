@@ -48,11 +48,6 @@ impl ClippedLinear {
             Some(ranges) => clamp(&self.linear.forward(&clamp(x, &ranges.input)?)?, &ranges.output),
         }
     }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        let ranges = self.ranges.iter().flat_map(|r| r.input.iter().chain(&r.output));
-        self.linear.arrays().into_iter().chain(ranges).collect()
-    }
 }
 
 fn clamp(x: &Array, [least, most]: &[Array; 2]) -> Result<Array> {

@@ -9,20 +9,11 @@ use crate::error::Result;
 /// `x · Wᵀ + b`. Several layers with the same input are one product where they are stored alike.
 pub struct Linear {
     /// Stacked in order of output.
-    matrices: Vec<Matrix>,
-    bias: Option<Array>,
+    pub(super) matrices: Vec<Matrix>,
+    pub(super) bias: Option<Array>,
 }
 
 impl Linear {
-    /// The layers `parts`, whose outputs follow each other.
-    pub fn new(parts: Vec<Matrix>, bias: Option<Array>) -> Result<Linear> {
-        let matrices = match Matrix::stacked(parts)? {
-            Ok(stacked) => vec![stacked],
-            Err(parts) => parts,
-        };
-        Ok(Linear { matrices, bias })
-    }
-
     /// `[T, in]` → `[T, out]`.
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let product = match &self.matrices[..] {
@@ -33,10 +24,6 @@ impl Linear {
             }
         };
         self.bias.as_ref().map_or(Ok(product.clone()), |bias| Ok(product.add(bias)?))
-    }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        self.matrices.iter().flat_map(Matrix::arrays).chain(&self.bias).collect()
     }
 }
 

@@ -1,11 +1,17 @@
 //! Builds layers from a snapshot's tensors, in the storage and dtype that the device wants.
+//!
+//! Arrays are lazy until [`Loader::read`], which evaluates all that were handed out since the last one. What is a part
+//! of something else ([`Loader::part`], [`Loader::matrix`]) is not evaluated by itself: what is made of it goes
+//! through [`Loader::keep`].
 
 use mlx_rs::transforms::eval;
 use mlx_rs::{Array, Dtype};
 
 use super::Device;
+use super::activation::GeluGlu;
 use super::linear::{Embedding, Linear};
 use super::matrix::{Matrix, Packed};
+use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
 use crate::error::Result;
 use crate::snapshot::quantization::Mode;
@@ -18,6 +24,8 @@ pub struct Loader<'a> {
     pub device: Device,
     /// Of the activations.
     pub dtype: Dtype,
+    /// Handles of what was handed out and not read yet.
+    pending: Vec<Array>,
     bytes: usize,
 }
 
@@ -31,22 +39,35 @@ impl<'a> Loader<'a> {
             (Device::Gpu, Stored::F16) => Dtype::Float16,
             _ => Dtype::Float32,
         };
-        Ok(Loader { weights: Weights::open(snapshot)?, snapshot, device, dtype, bytes: 0 })
+        Ok(Loader {
+            weights: Weights::open(snapshot)?,
+            snapshot,
+            device,
+            dtype,
+            pending: Vec::new(),
+            bytes: 0,
+        })
     }
 
-    /// The matrix `path.weight`, `[out, in]` when unpacked.
+    /// The matrix `path.weight`, `[out, in]` when unpacked, to make something else of.
     pub fn matrix(&mut self, path: &str, out: usize, input: usize) -> Result<Matrix> {
         self.stored(path, &[out, input], self.dtype)
     }
 
-    /// The matrices `path.weight` of all experts, `[E, out, in]` when unpacked.
+    /// The matrices `path.weight` of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts).
     pub fn expert_matrix(&mut self, path: &str, shape: [usize; 3]) -> Result<Matrix> {
         self.stored(path, &shape, self.dtype)
     }
 
-    /// The matrices of all experts `[E, out, in]` as a tensor that has no module around it, and is never packed.
+    /// The same as a tensor that has no module around it, and is never packed.
     pub fn expert_tensor(&mut self, name: &str, shape: [usize; 3]) -> Result<Matrix> {
-        Ok(Matrix::Dense(self.float(name, &shape)?))
+        Ok(Matrix::Dense(self.part(name, &shape, self.dtype)?))
+    }
+
+    /// `gate_up` is one matrix, or two.
+    pub fn experts(&mut self, gate_up: Vec<Matrix>, down: Matrix) -> Result<Experts> {
+        let gate_up = self.stack(gate_up)?;
+        Ok(Experts::new(gate_up, self.keep_matrix(down), GeluGlu::new(self.dtype)?, self.device))
     }
 
     /// Dense or packed, for activations of `dtype`.
@@ -73,23 +94,26 @@ impl<'a> Loader<'a> {
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.
     pub fn linear(&mut self, parent: &str, names: &[(&str, usize)], input: usize) -> Result<Linear> {
         let parts = names.iter().map(|(name, out)| self.matrix(&format!("{parent}.{name}"), *out, input));
-        Linear::new(parts.collect::<Result<_>>()?, None)
+        let parts = parts.collect::<Result<_>>()?;
+        Ok(Linear { matrices: self.stack(parts)?, bias: None })
     }
 
     /// One small layer for activations of `dtype`, unpacked: MLX's CUDA kernels refuse some packed products in `f32`.
     pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
         let stored = self.stored(path, &[out, input], dtype)?;
-        Linear::new(vec![stored.unpacked(dtype)?], None)
+        Ok(Linear { matrices: vec![self.keep_matrix(stored.unpacked(dtype)?)], bias: None })
     }
 
     /// A dense or packed layer with a bias.
     pub fn linear_with_bias(&mut self, path: &str, out: usize, input: usize) -> Result<Linear> {
         let matrix = self.matrix(path, out, input)?;
-        Linear::new(vec![matrix], Some(self.float(&format!("{path}.bias"), &[out])?))
+        let bias = self.float(&format!("{path}.bias"), &[out])?;
+        Ok(Linear { matrices: vec![self.keep_matrix(matrix)], bias: Some(bias) })
     }
 
     pub fn embedding(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
-        Ok(Embedding { table: self.matrix(path, rows, size)?, dtype: self.dtype })
+        let table = self.matrix(path, rows, size)?;
+        Ok(Embedding { table: self.keep_matrix(table), dtype: self.dtype })
     }
 
     /// A table that rows are looked up in, and nothing is multiplied by: a dense one stays as it is stored.
@@ -99,7 +123,7 @@ impl<'a> Loader<'a> {
             true => self.matrix(path, rows, size)?,
             false => Matrix::Dense(self.weights.take_float(&format!("{path}.weight"), &[rows, size])?),
         };
-        Ok(Embedding { table, dtype: self.dtype })
+        Ok(Embedding { table: self.keep_matrix(table), dtype: self.dtype })
     }
 
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
@@ -109,9 +133,8 @@ impl<'a> Loader<'a> {
 
     /// Parameters in `f32`, in which the norm is computed.
     pub fn layer_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<LayerNorm> {
-        let weight = self.weights.take_float(&format!("{path}.weight"), &[n])?;
-        let bias = self.weights.take_float(&format!("{path}.bias"), &[n])?;
-        Ok(LayerNorm { weight: cast(&weight, Dtype::Float32)?, bias: cast(&bias, Dtype::Float32)?, eps })
+        let mut of = |name: &str| self.float_as(&format!("{path}.{name}"), &[n], Dtype::Float32);
+        Ok(LayerNorm { weight: of("weight")?, bias: of("bias")?, eps })
     }
 
     /// A float tensor of this shape, in the activations' dtype.
@@ -121,7 +144,20 @@ impl<'a> Loader<'a> {
 
     /// A float tensor of this shape, as `dtype`.
     pub fn float_as(&mut self, name: &str, shape: &[usize], dtype: Dtype) -> Result<Array> {
+        let array = self.part(name, shape, dtype)?;
+        Ok(self.keep(array))
+    }
+
+    /// The same, to make something else of.
+    pub fn part(&mut self, name: &str, shape: &[usize], dtype: Dtype) -> Result<Array> {
         cast(&self.weights.take_float(name, shape)?, dtype)
+    }
+
+    /// The two arrays of a tensor of `shape` along `axis`, each by itself.
+    pub fn pair(&mut self, name: &str, shape: &[usize; 3], axis: i32) -> Result<[Array; 2]> {
+        let both = self.part(name, shape, self.dtype)?;
+        let one = |index: i32| both.take_axis(Array::from_int(index), axis);
+        Ok([self.keep(one(0)?), self.keep(one(1)?)])
     }
 
     /// The weight of a convolution as MLX wants it, `[out, kernel.., in]`; files may also have it as torch does,
@@ -132,29 +168,49 @@ impl<'a> Loader<'a> {
         let stored = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
         if stored.shape == torchs && torchs != ours {
             let axes: Vec<i32> = [0].into_iter().chain(2..torchs.len() as i32).chain([1]).collect();
-            return Ok(self.float(name, &torchs)?.transpose_axes(&axes)?);
+            let array = self.part(name, &torchs, self.dtype)?.transpose_axes(&axes)?;
+            return Ok(self.keep(array));
         }
         self.float(name, &ours)
     }
 
-    /// Reads `arrays` from the files, and forgets the tensors that they were made from.
-    pub fn read<'b>(&mut self, arrays: impl IntoIterator<Item = &'b Array>) -> Result<()> {
-        let arrays: Vec<&Array> = arrays.into_iter().collect();
+    /// What the model holds of its own, made of parts or of nothing in the snapshot.
+    pub fn keep(&mut self, array: Array) -> Array {
+        self.pending.push(array.clone());
+        array
+    }
+
+    fn keep_matrix(&mut self, matrix: Matrix) -> Matrix {
+        self.pending.extend(matrix.arrays().into_iter().cloned());
+        matrix
+    }
+
+    /// One matrix of all `parts` where they are stored alike, else the parts.
+    fn stack(&mut self, parts: Vec<Matrix>) -> Result<Vec<Matrix>> {
+        let matrices = match Matrix::stacked(parts)? {
+            Ok(stacked) => vec![stacked],
+            Err(parts) => parts,
+        };
+        Ok(matrices.into_iter().map(|matrix| self.keep_matrix(matrix)).collect())
+    }
+
+    /// Reads from the files what was handed out since the last call.
+    pub fn read(&mut self) -> Result<()> {
+        // The handles end here: what they were made from must not outlive the evaluation.
+        let pending = std::mem::take(&mut self.pending);
         if self.snapshot.has_data() {
-            eval(arrays.iter().copied())?;
+            eval(&pending)?;
             self.weights.check()?;
         }
-        self.bytes += arrays.iter().map(|a| a.nbytes()).sum::<usize>();
+        self.bytes += pending.iter().map(Array::nbytes).sum::<usize>();
         Ok(())
     }
 
-    /// Bytes of everything that was [`read`](Self::read).
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// An error for tensors that no layer took and `ignored` does not excuse.
-    pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<()> {
-        self.weights.finish(ignored)
+    /// Reads what is left, and gives the bytes of everything that was handed out. An error for tensors that no layer
+    /// took and `ignored` does not excuse.
+    pub fn finish(mut self, ignored: impl Fn(&str) -> bool) -> Result<usize> {
+        self.read()?;
+        self.weights.finish(ignored)?;
+        Ok(self.bytes)
     }
 }

@@ -144,11 +144,11 @@ impl AudioTower {
             dtype: loader.dtype,
             config: config.clone(),
         };
-        loader.read(tower.arrays())?;
+        loader.read()?;
         let layers = (0..config.layers).map(|i| {
             let path = format!("audio_tower.layers.{i}");
             let layer = Conformer::load(loader, config, &tower.distances, &path)?;
-            loader.read(layer.arrays())?;
+            loader.read()?;
             Ok(layer)
         });
         Ok(AudioTower { layers: layers.collect::<Result<_>>()?, ..tower })
@@ -174,21 +174,18 @@ impl AudioTower {
         }
         self.output_proj.forward(&x)
     }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let convolutions = self.convolutions.iter().flat_map(|c| [&c.weight, &c.norm.weight, &c.norm.bias]);
-        let linears = [&self.input_proj, &self.output_proj, &self.projection];
-        convolutions.chain(linears.into_iter().flat_map(Linear::arrays)).collect()
-    }
 }
 
 impl Convolution {
     fn load(loader: &mut Loader, path: &str, out: usize, input: usize, eps: f32) -> Result<Convolution> {
-        let weight = loader.float(&format!("{path}.norm.weight"), &[out])?;
-        let bias = Array::from_slice(&vec![0.0f32; out], &[out as i32]);
+        let norm = format!("{path}.norm.weight");
         Ok(Convolution {
             weight: loader.convolution(&format!("{path}.conv.weight"), out, &[3, 3], input)?,
-            norm: LayerNorm { weight: cast(&weight, Dtype::Float32)?, bias, eps },
+            norm: LayerNorm {
+                weight: loader.float_as(&norm, &[out], Dtype::Float32)?,
+                bias: loader.keep(Array::from_slice(&vec![0.0f32; out], &[out as i32])),
+                eps,
+            },
         })
     }
 

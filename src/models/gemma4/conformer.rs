@@ -53,7 +53,7 @@ struct Attention {
 struct LightConvolution {
     norm: RmsNorm,
     start: ClippedLinear,
-    /// `[kernel, H]`, the oldest frame first.
+    /// `[kernel, H]`, the oldest frame first: views of the weight.
     taps: Vec<Array>,
     taps_norm: RmsNorm,
     end: ClippedLinear,
@@ -124,21 +124,6 @@ impl Conformer {
         let x = self.convolution.forward(&x)?;
         self.output_norm.forward(&self.second.forward(&x)?)
     }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        let (a, c) = (&self.attention, &self.convolution);
-        let mut arrays = vec![&a.query_scale, &a.key_scale, &a.relative_keys];
-        arrays.extend(&c.taps);
-        let linears = [&a.query, &a.key, &a.value, &a.output, &c.start, &c.end];
-        let halves = [&self.first, &self.second];
-        let of_halves = halves.iter().flat_map(|f| [&f.up, &f.down]);
-        arrays.extend(linears.into_iter().chain(of_halves).flat_map(ClippedLinear::arrays));
-        let norms =
-            [&self.pre_attention_norm, &self.post_attention_norm, &self.output_norm, &c.norm, &c.taps_norm];
-        let of_halves = halves.iter().flat_map(|f| [&f.norm, &f.post_norm]);
-        arrays.extend(norms.into_iter().chain(of_halves).filter_map(|norm| norm.weight()));
-        arrays
-    }
 }
 
 impl FeedForward {
@@ -167,22 +152,23 @@ impl Attention {
             |name: &str| ClippedLinear::load(loader, &format!("{path}.{name}"), dim, dim, c.clipped);
         let (query, key, value, output) =
             (linear("q_proj")?, linear("k_proj")?, linear("v_proj")?, linear("post")?);
-        let relative = loader.linear(path, &[("relative_k_proj", dim)], dim)?;
-        let relative = relative.forward(&distances.encodings)?.reshape(&[-1, heads, head_dim])?;
+        let relative = loader.matrix(&format!("{path}.relative_k_proj"), dim, dim)?;
+        let relative = relative.multiply(&distances.encodings)?.reshape(&[-1, heads, head_dim])?;
         let relative_keys = cast(&relative, Dtype::Float32)?.transpose_axes(&[1, 2, 0])?;
-        let per_dim = loader.float(&format!("{path}.per_dim_scale"), &[c.head_dim()])?;
+        let per_dim = loader.part(&format!("{path}.per_dim_scale"), &[c.head_dim()], loader.dtype)?;
         // softplus(x) = ln(1 + e^x)
         let softplus = logaddexp(&per_dim, Array::from_f32(0.0).as_dtype(per_dim.dtype())?)?;
         let scale = (head_dim as f32).powf(-0.5) / std::f32::consts::LN_2;
+        let query_scale = cast(&softplus, Dtype::Float32)?.multiply(Array::from_f32(scale))?;
         let key_scale = (1.0 + std::f32::consts::E).ln() / std::f32::consts::LN_2;
         Ok(Attention {
             query,
             key,
             value,
             output,
-            query_scale: cast(&softplus, Dtype::Float32)?.multiply(Array::from_f32(scale))?,
-            key_scale: Array::from_f32(key_scale),
-            relative_keys,
+            query_scale: loader.keep(query_scale),
+            key_scale: loader.keep(Array::from_f32(key_scale)),
+            relative_keys: loader.keep(relative_keys),
         })
     }
 

@@ -114,8 +114,7 @@ impl Architecture for Gemma4 {
             _ => None,
         };
         let text = TextModel::load(&mut loader, &self.config.text, progress)?;
-        let weight_bytes = loader.bytes();
-        loader.finish(|name| self.is_ignored(name))?;
+        let weight_bytes = loader.finish(|name| self.is_ignored(name))?;
         progress(1.0)?;
         Ok(Box::new(Model { text, vision, audio, weight_bytes }))
     }

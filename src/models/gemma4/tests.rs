@@ -93,6 +93,35 @@ fn only_layers_with_keys_of_their_own_have_caches() {
     }
 }
 
+/// A weight file stays open as long as one of its tensors has not been read. One that a load forgets would be read
+/// with the first prompt, where nobody asks whether that went well.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_load_leaves_nothing_to_be_read() {
+    let is_open = |dir: &Path| {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|file| file.starts_with(dir))
+    };
+    for folder in
+        ["e2b-bf16-hf", "e2b-mxfp4", "moe-bf16-hf", "moe-mixed", "dense31-bf16-hf", "unified-mixed-fp"]
+    {
+        for device in [Device::Cpu, Device::Gpu] {
+            let copy = tempfile::tempdir().unwrap();
+            for entry in std::fs::read_dir(fixtures().join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+            }
+            let _model = load(copy.path(), device);
+            // MLX's reading threads let go of a file a moment after its last tensor is there.
+            let waited = std::time::Instant::now();
+            while is_open(copy.path()) {
+                assert!(waited.elapsed().as_secs() < 10, "{folder}");
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+    }
+}
+
 /// The snapshot `dir` with its `bf16` tensors as `f32`, in which also the GPU's code computes exactly.
 fn widened(dir: &Path) -> tempfile::TempDir {
     let wide = tempfile::tempdir().unwrap();

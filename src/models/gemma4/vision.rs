@@ -131,19 +131,18 @@ impl VisionTower {
     pub fn load(loader: &mut Loader, config: &VisionConfig, hidden_size: usize) -> Result<VisionTower> {
         let (dim, embedder) = (config.hidden_size, "vision_tower.patch_embedder");
         let table = format!("{embedder}.position_embedding_table");
-        let table = loader.float(&table, &[2, config.positions, dim])?;
-        let axis = |axis: i32| table.take_axis(Array::from_int(axis), 0);
+        let [columns, rows] = loader.pair(&table, &[2, config.positions, dim], 0)?;
         let standardize = match config.standardize {
             false => None,
             true => {
-                let mut of = |name| cast(&loader.float(name, &[dim])?, Dtype::Float32);
+                let mut of = |name| loader.float_as(name, &[dim], Dtype::Float32);
                 Some((of("vision_tower.std_bias")?, of("vision_tower.std_scale")?))
             }
         };
         let tower = VisionTower {
             input_proj: loader.linear(embedder, &[("input_proj", dim)], 3 * config.patch_size.pow(2))?,
-            columns: axis(0)?,
-            rows: axis(1)?,
+            columns,
+            rows,
             layers: Vec::new(),
             activation: GeluGlu::new(loader.dtype)?,
             standardize,
@@ -153,10 +152,10 @@ impl VisionTower {
             dtype: loader.dtype,
             config: config.clone(),
         };
-        loader.read(tower.arrays())?;
+        loader.read()?;
         let layers = (0..config.layers).map(|i| {
             let layer = Layer::load(loader, config, &format!("vision_tower.encoder.layers.{i}"))?;
-            loader.read(layer.arrays())?;
+            loader.read()?;
             Ok(layer)
         });
         Ok(VisionTower { layers: layers.collect::<Result<_>>()?, ..tower })
@@ -214,14 +213,6 @@ impl VisionTower {
         }
         cast(&pooled, self.dtype)
     }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let mut arrays = vec![&self.columns, &self.rows];
-        arrays.extend(self.input_proj.arrays());
-        arrays.extend(self.standardize.iter().flat_map(|(bias, scale)| [bias, scale]));
-        arrays.extend(self.projection.arrays());
-        arrays
-    }
 }
 
 impl Layer {
@@ -276,20 +267,6 @@ impl Layer {
         let normed = self.pre_feedforward_norm.forward(x)?;
         let inner = activation.forward(&self.gate.forward(&normed)?, &self.up.forward(&normed)?)?;
         Ok(x.add(self.post_feedforward_norm.forward(&self.down.forward(&inner)?)?)?)
-    }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let linears = [&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down];
-        let norms = [
-            &self.input_norm,
-            &self.query_norm,
-            &self.key_norm,
-            &self.post_attention_norm,
-            &self.pre_feedforward_norm,
-            &self.post_feedforward_norm,
-        ];
-        let norms = norms.into_iter().filter_map(|norm| norm.weight());
-        linears.into_iter().flat_map(ClippedLinear::arrays).chain(norms).collect()
     }
 }
 

@@ -23,7 +23,7 @@ impl AudioEmbedder {
             norm: RmsNorm::new(None, samples, config.rms_norm_eps, loader.device),
             projection: loader.linear("embed_audio", &[("embedding_projection", hidden_size)], samples)?,
         };
-        loader.read(audio.projection.arrays())?;
+        loader.read()?;
         Ok(audio)
     }
 

@@ -91,8 +91,8 @@ impl Architecture for Gemma4Unified {
         let audio =
             self.config.audio.as_ref().map(|c| AudioEmbedder::load(&mut loader, c, hidden)).transpose()?;
         let text = TextModel::load(&mut loader, &self.config.text, progress)?;
-        let (dtype, weight_bytes) = (loader.dtype, loader.bytes());
-        loader.finish(|name| is_surplus(&self.config.text, name))?;
+        let dtype = loader.dtype;
+        let weight_bytes = loader.finish(|name| is_surplus(&self.config.text, name))?;
         progress(1.0)?;
         Ok(Box::new(Model { text, vision, audio, dtype, weight_bytes }))
     }

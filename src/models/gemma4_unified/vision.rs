@@ -30,20 +30,19 @@ impl VisionEmbedder {
     pub fn load(loader: &mut Loader, config: &VisionConfig, hidden_size: usize) -> Result<VisionEmbedder> {
         let pixels = config.model_patch_size * config.model_patch_size * 3;
         let dim = config.embed_dim;
-        let table = loader.float("vision_embedder.pos_embedding", &[config.positions, 2, dim])?;
-        let axis = |axis: i32| table.take_axis(Array::from_int(axis), 1);
+        let [columns, rows] = loader.pair("vision_embedder.pos_embedding", &[config.positions, 2, dim], 1)?;
         let vision = VisionEmbedder {
             patch_ln1: loader.layer_norm("vision_embedder.patch_ln1", pixels, LAYER_NORM_EPS)?,
             patch_dense: loader.linear_with_bias("vision_embedder.patch_dense", dim, pixels)?,
             patch_ln2: loader.layer_norm("vision_embedder.patch_ln2", dim, LAYER_NORM_EPS)?,
-            columns: axis(0)?,
-            rows: axis(1)?,
+            columns,
+            rows,
             positions: config.positions,
             pos_norm: loader.layer_norm("vision_embedder.pos_norm", dim, LAYER_NORM_EPS)?,
             projection_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
             projection: loader.linear("embed_vision", &[("embedding_projection", hidden_size)], dim)?,
         };
-        loader.read(vision.arrays())?;
+        loader.read()?;
         Ok(vision)
     }
 
@@ -66,14 +65,5 @@ impl VisionEmbedder {
         let positions = lookup(&self.columns, &columns)?.add(lookup(&self.rows, &rows)?)?;
         let x = self.pos_norm.forward(&x.add(positions)?)?;
         self.projection.forward(&self.projection_norm.forward(&x)?)
-    }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let norms = [&self.patch_ln1, &self.patch_ln2, &self.pos_norm];
-        let mut arrays: Vec<&Array> = norms.iter().flat_map(|n| [&n.weight, &n.bias]).collect();
-        arrays.extend([&self.columns, &self.rows]);
-        arrays.extend(self.patch_dense.arrays());
-        arrays.extend(self.projection.arrays());
-        arrays
     }
 }

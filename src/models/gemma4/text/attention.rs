@@ -61,12 +61,14 @@ impl Attention {
         let (dim, hidden) = (heads.head_dim, config.hidden_size);
         let (queries, keys) = (config.heads * dim, heads.kv_heads * dim);
         let mut parts = vec![("q_proj", queries)];
-        let q_norm = loader.float(&format!("{path}.q_norm.weight"), &[dim])?;
-        let mut rows = vec![q_norm.reshape(&[1, -1])?; config.heads];
+        let mut head_weight = |name: &str| -> Result<Array> {
+            let weight = loader.part(&format!("{path}.{name}.weight"), &[dim], loader.dtype)?;
+            Ok(weight.reshape(&[1, -1])?)
+        };
+        let mut rows = vec![head_weight("q_norm")?; config.heads];
         if owns_keys {
             parts.push(("k_proj", keys));
-            let k_norm = loader.float(&format!("{path}.k_norm.weight"), &[dim])?;
-            rows.extend(vec![k_norm.reshape(&[1, -1])?; heads.kv_heads]);
+            rows.extend(vec![head_weight("k_norm")?; heads.kv_heads]);
         }
         if owns_keys && !heads.k_eq_v {
             parts.push(("v_proj", keys));
@@ -77,7 +79,7 @@ impl Attention {
             projections: loader.linear(path, &parts, hidden)?,
             owns_keys,
             head_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
-            qk_weight: concatenate(&rows, 0)?,
+            qk_weight: loader.keep(concatenate(&rows, 0)?),
             output: loader.linear(path, &[("o_proj", hidden)], queries)?,
         })
     }
@@ -124,13 +126,6 @@ impl Attention {
         let q = mlx::slice(&turned, &[0; 4], &[1, queries, count, dim])?;
         let keys = mlx::slice(&turned, &[0, queries, 0, 0], &[1, queries + kv, count, dim])?;
         Ok((q, Some(KeyValues { keys, values })))
-    }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        let mut arrays = vec![&self.qk_weight];
-        arrays.extend(self.projections.arrays());
-        arrays.extend(self.output.arrays());
-        arrays
     }
 }
 

@@ -63,14 +63,6 @@ impl FeedForward {
             Some(sparse) => sparse.forward(hidden, &dense),
         }
     }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        let mut arrays: Vec<&Array> = self.pre_norm.weight().into_iter().collect();
-        arrays.extend(self.mlp.gate_up.arrays());
-        arrays.extend(self.mlp.down.arrays());
-        arrays.extend(self.sparse.iter().flat_map(Sparse::arrays));
-        arrays
-    }
 }
 
 impl Mlp {
@@ -107,15 +99,6 @@ impl Sparse {
         let dense = self.post_mlp_norm.forward(dense)?;
         Ok(dense.add(self.post_norm.forward(&sparse)?)?)
     }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let norms = [&self.post_mlp_norm, &self.pre_norm, &self.post_norm, &self.router.norm];
-        let mut arrays: Vec<&Array> = norms.iter().filter_map(|norm| norm.weight()).collect();
-        arrays.push(&self.router.per_expert_scale);
-        arrays.extend(self.router.projection.arrays());
-        arrays.extend(self.experts.arrays());
-        arrays
-    }
 }
 
 /// One tensor for gate and up as transformers writes it, or one each as mlx_vlm.convert does.
@@ -132,14 +115,14 @@ fn load_experts(loader: &mut Loader, hidden: usize, moe: &MoeConfig, path: &str)
         let gate_up = vec![stacked("gate_proj", inner, hidden)?, stacked("up_proj", inner, hidden)?];
         (gate_up, stacked("down_proj", hidden, inner)?)
     };
-    Experts::new(gate_up, down, GeluGlu::new(loader.dtype)?, loader.device)
+    loader.experts(gate_up, down)
 }
 
 impl Router {
     fn load(loader: &mut Loader, config: &TextConfig, moe: &MoeConfig, path: &str) -> Result<Router> {
         let (hidden, eps, f32) = (config.hidden_size, config.rms_norm_eps, Dtype::Float32);
-        let scale = loader.float_as(&format!("{path}.scale"), &[hidden], f32)?;
-        let scale = scale.multiply(Array::from_f32((hidden as f32).sqrt().recip()))?;
+        let scale = loader.part(&format!("{path}.scale"), &[hidden], f32)?;
+        let scale = loader.keep(scale.multiply(Array::from_f32((hidden as f32).sqrt().recip()))?);
         Ok(Router {
             norm: RmsNorm::new(Some(scale), hidden, eps, loader.device),
             projection: loader.linear_as(&format!("{path}.proj"), moe.experts, hidden, f32)?,

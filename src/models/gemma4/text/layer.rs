@@ -40,7 +40,7 @@ impl Layer {
             per_layer_input: PerLayerInput::load(loader, config, path)?,
             layer_scalar: loader.float(&format!("{path}.layer_scalar"), &[1])?,
         };
-        loader.read(layer.arrays())?;
+        loader.read()?;
         Ok(layer)
     }
 
@@ -69,15 +69,5 @@ impl Layer {
             hidden = hidden.add(own.forward(&hidden, &input)?)?;
         }
         Ok((hidden.multiply(&self.layer_scalar)?, kv))
-    }
-
-    fn arrays(&self) -> Vec<&Array> {
-        let norms = [&self.input_norm, &self.post_attention_norm, &self.post_feed_forward_norm];
-        let mut arrays: Vec<&Array> = norms.iter().filter_map(|norm| norm.weight()).collect();
-        arrays.push(&self.layer_scalar);
-        arrays.extend(self.attention.arrays());
-        arrays.extend(self.feed_forward.arrays());
-        arrays.extend(self.per_layer_input.iter().flat_map(PerLayerInput::arrays));
-        arrays
     }
 }

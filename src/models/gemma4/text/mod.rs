@@ -78,7 +78,7 @@ impl TextModel {
     ) -> Result<TextModel> {
         let (hidden, device, dtype) = (config.hidden_size, loader.device, loader.dtype);
         let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
-        loader.read(embed_tokens.table.arrays())?;
+        loader.read()?;
         let per_layer_inputs = PerLayerInputs::load(loader, config, PATH)?;
         let steps = config.layer_types.len() as f32 + 1.0;
         let mut layers = Vec::new();
@@ -87,7 +87,6 @@ impl TextModel {
             layers.push(Layer::load(loader, config, index, &format!("{PATH}.layers.{index}"))?);
         }
         let norm = loader.rms_norm(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
-        loader.read(norm.weight())?;
         let softcap = config.softcap.map(|c| (Array::from_f32(c), Array::from_f32(1.0 / c)));
         Ok(TextModel {
             embed_scale: Array::from_f32((hidden as f32).sqrt()).as_dtype(dtype)?,

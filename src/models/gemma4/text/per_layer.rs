@@ -55,9 +55,7 @@ impl PerLayerInputs {
             layers: layers as i32,
             size: size as i32,
         };
-        loader.read(inputs.table.table.arrays())?;
-        loader.read(inputs.projection.arrays())?;
-        loader.read(inputs.norm.weight())?;
+        loader.read()?;
         Ok(Some(inputs))
     }
 
@@ -97,12 +95,5 @@ impl PerLayerInput {
     pub fn forward(&self, hidden: &Array, input: &Array) -> Result<Array> {
         let gated = self.glu.forward(&self.gate.forward(hidden)?, input)?;
         self.norm.forward(&self.projection.forward(&gated)?)
-    }
-
-    pub fn arrays(&self) -> Vec<&Array> {
-        let mut arrays: Vec<&Array> = self.norm.weight().into_iter().collect();
-        arrays.extend(self.gate.arrays());
-        arrays.extend(self.projection.arrays());
-        arrays
     }
 }
