@@ -4,6 +4,12 @@
 //! broadcast operand take 0.2 to 0.4 ns, so codes are taken apart by shifts and masks: one *plane* for each place
 //! of a code in its 32-bit word. Four-bit floats are looked up, four at a time.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::rc::{Rc, Weak};
+use std::thread::LocalKey;
+
 use mlx_rs::{Array, Dtype};
 
 use super::matrix::Packed;
@@ -11,21 +17,29 @@ use super::mlx::{self, bitwise_and as and, left_shift, right_shift};
 use crate::error::Result;
 use crate::snapshot::quantization::{Mode, Quantization};
 
-/// How the codes of one quantization become numbers; the constants for it.
+/// How the codes of one quantization become numbers; the constants for it, which all its matrices share.
 #[derive(Clone)]
 pub struct Unpack {
-    way: Way,
+    way: Rc<Way>,
     quantization: Quantization,
 }
 
-#[derive(Clone)]
+/// What exists once on a thread, as its arrays belong to it, and as long as somebody there holds it.
+type Shared<K, V> = RefCell<HashMap<K, Weak<V>>>;
+
+thread_local! {
+    static WAYS: Shared<(Mode, i32), Way> = RefCell::default();
+    /// Half a MB, of both modes of four-bit floats.
+    static E2M1_QUADS: Shared<(), Array> = RefCell::default();
+}
+
 enum Way {
     /// Unsigned integers of 2, 4 or 8 bits: shift down, mask, convert.
     Integers { shifts: Array, mask: Array },
     /// E4M3: shift so that sign, exponent and fraction are where an `f32` has them.
     Bytes { shifts: Array, place: Array, mask: Array, scales: Array, gain: Array },
     /// E2M1: `pairs[16 bits]` is four `bf16`; `scales[code]` is the scale.
-    Table { quads: Array, scales: Array },
+    Table { quads: Rc<Array>, scales: Array },
     /// Codes that straddle words: MLX's own way.
     Dequantize,
 }
@@ -36,29 +50,13 @@ const EXPONENT_SHIFT: i32 = 120;
 impl Unpack {
     pub fn new(quantization: Quantization) -> Result<Unpack> {
         let Quantization { mode, bits, .. } = quantization;
-        let way = match mode {
-            Mode::Affine if 32 % bits == 0 => {
-                let shifts: Vec<u32> = (0..32 / bits as u32).map(|k| k * bits as u32).collect();
-                let shifts = Array::from_slice(&shifts, &[shifts.len() as i32, 1, 1]);
-                Way::Integers { shifts, mask: Array::from_slice(&[(1u32 << bits) - 1], &[1]) }
-            }
-            Mode::Affine => Way::Dequantize,
-            Mode::Mxfp8 => Way::Bytes {
-                shifts: Array::from_slice(&[24i32, 16, 8, 0], &[4, 1, 1]),
-                place: Array::from_int(4),
-                mask: Array::from_int(0x87f0_0000_u32 as i32),
-                scales: table(|code| e8m0(code) * exp2(EXPONENT_SHIFT / 2)),
-                gain: Array::from_f32(exp2(EXPONENT_SHIFT / 2)),
-            },
-            Mode::Mxfp4 => Way::Table { quads: e2m1_quads()?, scales: table(e8m0) },
-            Mode::Nvfp4 => Way::Table { quads: e2m1_quads()?, scales: table(e4m3) },
-        };
+        let way = shared(&WAYS, (mode, bits), || Way::new(mode, bits))?;
         Ok(Unpack { way, quantization })
     }
 
     /// Measured nanoseconds a weight: for each row of `x` by MLX's kernel, and once by this way.
     pub fn costs(&self) -> (f64, f64) {
-        match self.way {
+        match *self.way {
             Way::Integers { .. } => (0.75, 1.6),
             Way::Bytes { .. } => (6.0, 1.2),
             Way::Table { .. } => (0.4, 2.8),
@@ -68,7 +66,7 @@ impl Unpack {
 
     /// `x` `[T, in]` in the order in which [`product`](Self::product) wants it.
     pub fn arrange(&self, x: &Array) -> Result<Array> {
-        match &self.way {
+        match &*self.way {
             Way::Integers { .. } => self.by_plane(x),
             // Half of the exponents' difference goes into x, half into the scales, so that neither overflows.
             Way::Bytes { gain, .. } => Ok(self.by_plane(x)?.multiply(gain)?),
@@ -91,7 +89,7 @@ impl Unpack {
 
     /// `[out, in]`, or `[planes, out, words]`.
     fn values(&self, w: &Packed) -> Result<Array> {
-        match &self.way {
+        match &*self.way {
             Way::Integers { shifts, mask } => {
                 let codes = right_shift(&w.codes.expand_dims(0)?, shifts)?;
                 let codes = and(&codes, mask)?.view_dtype(Dtype::Int32)?.as_dtype(Dtype::Float32)?;
@@ -124,6 +122,44 @@ impl Unpack {
         }
         Ok(scaled.reshape(&shape)?)
     }
+}
+
+impl Way {
+    fn new(mode: Mode, bits: i32) -> Result<Way> {
+        Ok(match mode {
+            Mode::Affine if 32 % bits == 0 => {
+                let shifts: Vec<u32> = (0..32 / bits as u32).map(|k| k * bits as u32).collect();
+                let shifts = Array::from_slice(&shifts, &[shifts.len() as i32, 1, 1]);
+                Way::Integers { shifts, mask: Array::from_slice(&[(1u32 << bits) - 1], &[1]) }
+            }
+            Mode::Affine => Way::Dequantize,
+            Mode::Mxfp8 => Way::Bytes {
+                shifts: Array::from_slice(&[24i32, 16, 8, 0], &[4, 1, 1]),
+                place: Array::from_int(4),
+                mask: Array::from_int(0x87f0_0000_u32 as i32),
+                scales: table(|code| e8m0(code) * exp2(EXPONENT_SHIFT / 2)),
+                gain: Array::from_f32(exp2(EXPONENT_SHIFT / 2)),
+            },
+            Mode::Mxfp4 => Way::Table { quads: shared(&E2M1_QUADS, (), e2m1_quads)?, scales: table(e8m0) },
+            Mode::Nvfp4 => Way::Table { quads: shared(&E2M1_QUADS, (), e2m1_quads)?, scales: table(e4m3) },
+        })
+    }
+}
+
+/// The one of `key`, made by the first who asks.
+fn shared<K: Eq + Hash, V>(
+    registry: &'static LocalKey<Shared<K, V>>,
+    key: K,
+    make: impl FnOnce() -> Result<V>,
+) -> Result<Rc<V>> {
+    registry.with_borrow_mut(|known| {
+        if let Some(value) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(value);
+        }
+        let value = Rc::new(make()?);
+        known.insert(key, Rc::downgrade(&value));
+        Ok(value)
+    })
 }
 
 /// `[256]` of `f` at every byte.
@@ -192,6 +228,23 @@ mod tests {
             }
             assert_eq!(host(&values), host(&expected), "{quantization}");
         }
+    }
+
+    #[test]
+    fn tables_are_shared_as_long_as_a_matrix_uses_them() {
+        let of = |mode, group_size| Unpack::new(Quantization { mode, bits: 4, group_size }).unwrap();
+        let quads = |unpack: &Unpack| match &*unpack.way {
+            Way::Table { quads, .. } => Rc::clone(quads),
+            _ => panic!(),
+        };
+        let (first, second, other) = (of(Mode::Mxfp4, 32), of(Mode::Mxfp4, 32), of(Mode::Nvfp4, 16));
+        assert!(Rc::ptr_eq(&first.way, &second.way) && !Rc::ptr_eq(&first.way, &other.way));
+        assert!(Rc::ptr_eq(&quads(&first), &quads(&other)));
+        let affine = [of(Mode::Affine, 32), of(Mode::Affine, 128)];
+        assert!(Rc::ptr_eq(&affine[0].way, &affine[1].way));
+        let left = Rc::downgrade(&quads(&first));
+        drop((first, second, other));
+        assert!(left.upgrade().is_none());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a session takes to hold its positions.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rmlx::ffi::load_options::rmlx_load_options_set_media_cache;
@@ -102,6 +104,37 @@ fn the_memory_of_the_process_is_told_and_trimmed() {
     assert!(before.active > 0 && before.peak >= before.active);
     trim();
     assert!(usage().peak >= before.peak);
+}
+
+/// What MLX holds for the demo model in a storage, once a prompt has been through it.
+fn held(variant: &str) -> u64 {
+    trim();
+    let before = usage().active;
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo").join(variant);
+    let model = Model::load(dir).expect("the demo model");
+    Session::new(&model).answer(&text(100), &Options::greedy(1));
+    usage().active - before
+}
+
+/// The measurement needs a process without other models: the test runs itself in one.
+#[test]
+fn packed_models_take_little_more_than_their_files() {
+    const ALONE: &str = "RMLX_TEST_ALONE";
+    const TEST: &str = "memory::packed_models_take_little_more_than_their_files";
+    if std::env::var_os(ALONE).is_none() {
+        let program = std::env::current_exe().expect("this program");
+        let run = Command::new(program).args(["--exact", TEST]).env(ALONE, "1").output().expect("a run");
+        let told = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    let affine = held("affine4");
+    for variant in ["mxfp4", "nvfp4"] {
+        let bytes = held(variant);
+        println!("{variant} takes {bytes} bytes, affine4 {affine}");
+        // Half a MB of tables, which all matrices share.
+        assert!(bytes < affine + (1 << 20), "{variant}");
+    }
 }
 
 /// A model that keeps `bytes` of encoded media.
