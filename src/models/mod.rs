@@ -5,7 +5,6 @@
 //! MLX arrays and never leaves the thread that made it.
 
 mod gemma4;
-mod gemma4_unified;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
@@ -115,10 +114,9 @@ impl Chunk<'_> {
 /// The architecture that `snapshot` names in `config.json`'s `model_type`.
 pub fn architecture(snapshot: &Snapshot) -> Result<Box<dyn Architecture>> {
     match snapshot.model_type()? {
-        gemma4::MODEL_TYPE => Ok(Box::new(gemma4::Gemma4::new(snapshot)?)),
-        gemma4_unified::MODEL_TYPE => Ok(Box::new(gemma4_unified::Gemma4Unified::new(snapshot)?)),
+        known if gemma4::MODEL_TYPES.contains(&known) => Ok(Box::new(gemma4::Gemma4::new(snapshot)?)),
         other => {
-            let known = [gemma4::MODEL_TYPE, gemma4_unified::MODEL_TYPE].join(" and ");
+            let known = gemma4::MODEL_TYPES.join(", ");
             let message = format!("model_type {other} is not supported: this version runs {known}");
             Err(Error::unsupported(message).with("model_type", other))
         }

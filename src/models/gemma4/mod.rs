@@ -1,27 +1,26 @@
-//! Gemma 4 with towers: E2B, E4B, 26B-A4B and 31B.
-//!
-//! [`text`] is the language model of both Gemma 4 families.
+//! Gemma 4: a language model that sees and hears through towers (E2B, E4B, 26B-A4B, 31B) or single layers (the unified
+//! 12B).
 
-mod audio;
 mod config;
-mod conformer;
-pub mod layout;
+mod embedder;
+mod encoder;
+mod layout;
 #[cfg(test)]
 mod tests;
-pub mod text;
-pub mod tokens;
-mod vision;
+mod text;
+mod tokens;
+mod tower;
 
 use mlx_rs::Array;
 
-use self::audio::AudioTower;
 use self::config::Config;
+pub use self::config::MODEL_TYPES;
+use self::encoder::{Audio, Vision};
 use self::layout::{Layout, Sound, lacks};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
-use self::vision::VisionTower;
 use super::{Architecture, Chunk, LanguageModel, SoftTokens};
 use crate::error::Result;
-use crate::media::gemma4::{ImageProcessor, model_patches};
+use crate::media::gemma4::{ImageProcessor, model_patches, raw_frames};
 use crate::media::mel::MelFrontEnd;
 use crate::media::{Media, MediaKind};
 use crate::nn::Device;
@@ -30,21 +29,20 @@ use crate::nn::loader::Loader;
 use crate::prompt::MediaLayout;
 use crate::snapshot::Snapshot;
 
-pub const MODEL_TYPE: &str = "gemma4";
-
 /// The host side.
 pub struct Gemma4 {
     config: Config,
     layout: Layout,
-    /// Where the model hears.
+    /// Where the model hears speech by its spectra.
     mel: Option<MelFrontEnd>,
 }
 
 /// The device side.
 struct Model {
     text: TextModel,
-    vision: Option<(VisionTower, ImageProcessor)>,
-    audio: Option<(AudioTower, MelFrontEnd)>,
+    vision: Option<(Vision, ImageProcessor)>,
+    audio: Option<Audio>,
+    mel: Option<MelFrontEnd>,
     weight_bytes: usize,
 }
 
@@ -52,9 +50,14 @@ impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
         let config = Config::from_json(&snapshot.config)?;
         let processors = snapshot.processor_config.as_ref();
-        let side = config.vision.as_ref().map(|v| v.patch_size * v.pooling);
-        let mel = config.audio.as_ref().map(|_| MelFrontEnd::from_config(processors)).transpose()?;
-        let sound = mel.as_ref().map(|_| Sound::Speech);
+        let side = config.vision.as_ref().map(config::Vision::side);
+        let (mel, sound) = match &config.audio {
+            None => (None, None),
+            Some(config::Audio::Tower(_)) => {
+                (Some(MelFrontEnd::from_config(processors)?), Some(Sound::Speech))
+            }
+            Some(config::Audio::Embedder(audio)) => (None, Some(Sound::Samples(audio.samples_per_token))),
+        };
         let layout = Layout::new(&config.tokens, side, sound, processors)?;
         Ok(Gemma4 { config, layout, mel })
     }
@@ -69,7 +72,7 @@ impl Gemma4 {
 
 impl Architecture for Gemma4 {
     fn name(&self) -> &str {
-        MODEL_TYPE
+        &self.config.model_type
     }
 
     fn layout(&self) -> &dyn MediaLayout {
@@ -103,20 +106,17 @@ impl Architecture for Gemma4 {
         let hidden = self.config.text.hidden_size;
         let vision = match (&self.config.vision, &self.layout.image) {
             (Some(config), Some((_, processor))) => {
-                Some((VisionTower::load(&mut loader, config, hidden)?, *processor))
+                Some((Vision::load(&mut loader, config, hidden)?, *processor))
             }
             _ => None,
         };
-        let audio = match (&self.config.audio, &self.mel) {
-            (Some(config), Some(mel)) => {
-                Some((AudioTower::load(&mut loader, config, mel.bands(), hidden)?, mel.clone()))
-            }
-            _ => None,
-        };
+        let bands = self.mel.as_ref().map_or(0, MelFrontEnd::bands);
+        let audio = self.config.audio.as_ref();
+        let audio = audio.map(|config| Audio::load(&mut loader, config, bands, hidden)).transpose()?;
         let text = TextModel::load(&mut loader, &self.config.text, progress)?;
         let weight_bytes = loader.finish(|name| self.is_ignored(name))?;
         progress(1.0)?;
-        Ok(Box::new(Model { text, vision, audio, weight_bytes }))
+        Ok(Box::new(Model { text, vision, audio, mel: self.mel.clone(), weight_bytes }))
     }
 }
 
@@ -126,19 +126,23 @@ impl LanguageModel for Model {
     }
 
     fn encode(&self, media: &Media) -> Result<SoftTokens> {
-        match (media, &self.vision, &self.audio) {
-            (Media::Image(image), Some((tower, processor)), _) => {
-                let patches = model_patches(&processor.resized(image)?, processor.patch_size);
-                let k = processor.pooling_kernel_size as usize;
-                let grid = Some((patches.rows / k, patches.columns / k));
-                Ok(SoftTokens { features: tower.forward(&patches)?, extra: Vec::new(), grid })
+        let features = match (media, &self.vision, &self.audio, &self.mel) {
+            (Media::Image(image), Some((vision, processor)), _, _) => {
+                let side = match vision {
+                    Vision::Tower(_) => processor.patch_size,
+                    Vision::Embedder(_) => processor.side(),
+                };
+                vision.forward(&model_patches(&processor.resized(image)?, side))?
             }
-            (Media::Audio(sound), _, Some((tower, mel))) => {
-                let features = tower.forward(&mel.frames(sound.samples())?)?;
-                Ok(SoftTokens { features, extra: Vec::new(), grid: None })
+            (Media::Audio(sound), _, Some(Audio::Tower(tower)), Some(mel)) => {
+                tower.forward(&mel.frames(sound.samples())?)?
             }
-            _ => Err(lacks(media.kind())),
-        }
+            (Media::Audio(sound), _, Some(Audio::Embedder(embedder)), _) => {
+                embedder.forward(&raw_frames(sound, embedder.samples_per_token))?
+            }
+            _ => return Err(lacks(media.kind())),
+        };
+        Ok(SoftTokens { features, extra: Vec::new(), grid: None })
     }
 
     fn forward(&self, chunk: &Chunk, cache: &mut Cache) -> Result<Array> {

@@ -9,9 +9,9 @@ use mlx_rs::{Array, Dtype};
 use serde_json::json;
 
 use super::conformer::{Conformer, Distances};
-use super::text::config::unsupported;
 use crate::error::Result;
 use crate::media::mel::MelFrames;
+use crate::models::gemma4::text::config::unsupported;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};

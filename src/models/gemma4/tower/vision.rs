@@ -5,9 +5,9 @@ use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype};
 use serde_json::json;
 
-use super::text::config::unsupported;
 use crate::error::{Error, Result};
 use crate::media::gemma4::Patches;
+use crate::models::gemma4::text::config::unsupported;
 use crate::nn::activation::GeluGlu;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::encoder_attention::attend_to_all;
