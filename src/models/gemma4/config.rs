@@ -8,7 +8,8 @@ use super::{embedder, tower};
 use crate::error::Result;
 use crate::snapshot::config::Section;
 
-pub const MODEL_TYPES: [&str; 2] = ["gemma4", "gemma4_unified"];
+/// Whole models, and text models by themselves, whose `config.json` is what the others have as `text_config`.
+pub const MODEL_TYPES: [&str; 4] = ["gemma4", "gemma4_unified", "gemma4_text", "gemma4_unified_text"];
 
 /// `Gemma4TextConfig` of transformers.
 const DEFAULTS: Defaults = Defaults { image_blocks: false, hidden_size_per_layer_input: 256 };
@@ -46,13 +47,15 @@ impl Config {
         let root = Section::root(config)?;
         let model_type = root.str("model_type")?;
         let unified = model_type.starts_with("gemma4_unified");
-        let text = root.required_section("text_config")?;
+        let is_text = model_type.ends_with("_text");
+        let text = if is_text { root.clone() } else { root.required_section("text_config")? };
+        let encoder = |key: &str| if is_text { Ok(None) } else { root.section(key) };
         let own = root.tokens("eos_token_id")?;
         Ok(Config {
             model_type: model_type.to_owned(),
             text: TextConfig::read(&text, if unified { UNIFIED_DEFAULTS } else { DEFAULTS })?,
-            vision: root.section("vision_config")?.map(|s| Vision::read(&s, unified)).transpose()?,
-            audio: root.section("audio_config")?.map(|s| Audio::read(&s, unified)).transpose()?,
+            vision: encoder("vision_config")?.map(|s| Vision::read(&s, unified)).transpose()?,
+            audio: encoder("audio_config")?.map(|s| Audio::read(&s, unified)).transpose()?,
             tokens: Tokens::read(&root)?,
             eos: if own.is_empty() { text.tokens("eos_token_id")? } else { own },
         })

@@ -1,5 +1,5 @@
 //! Gemma 4: a language model that sees and hears through towers (E2B, E4B, 26B-A4B, 31B) or single layers (the unified
-//! 12B).
+//! 12B), or does neither.
 
 mod config;
 mod embedder;

@@ -219,6 +219,28 @@ fn media_parts(case: &Value) -> Vec<&Value> {
     parts.filter(|part| part["type"] != "text").collect()
 }
 
+#[test]
+fn a_text_model_by_itself_is_the_one_of_the_whole_model() {
+    for (kind, prefix, model_type) in [
+        ("dense31", "model.", "gemma4_text"),
+        ("e2b", "model.", "gemma4_text"),
+        ("moe", "language_model.model.", "gemma4_text"),
+        ("unified", "model.", "gemma4_unified_text"),
+    ] {
+        let alone = text_alone(kind, prefix, |mut whole| {
+            let mut text = whole["text_config"].take();
+            text["model_type"] = model_type.into();
+            text["eos_token_id"] = 7.into();
+            text
+        });
+        let architecture = architecture(&Snapshot::open(alone.path()).unwrap()).unwrap();
+        assert_eq!((architecture.name(), architecture.eos_from_config()), (model_type, vec![7]));
+        assert!(architecture.modalities().is_empty());
+        let whole = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
+        close(&of_text(&*load(alone.path(), Device::Cpu)), &of_text(&*whole), 1e-6);
+    }
+}
+
 /// Shared keys, per-layer inputs and experts are parts of the language model, not of a family.
 #[test]
 fn a_unified_model_runs_with_the_parts_of_the_others() {
