@@ -156,14 +156,16 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.wrong(key, value, "a list of strings"))
     }
 
+    /// The error for a value that may be right, but asks for what is not done here; `can` says what is.
+    pub fn unsupported(&self, key: &str, can: &str) -> Error {
+        let (name, found) = (self.name(key), shown(self.map.get(key).unwrap_or(&Value::Null)));
+        Error::unsupported(format!("config.json: {name} is {found}: {can}")).with("key", name)
+    }
+
     /// The error for a value that cannot be right.
     pub fn wrong(&self, key: &str, found: &Value, needed: &str) -> Error {
-        let mut shown = found.to_string();
-        if shown.chars().count() > 60 {
-            shown = shown.chars().take(60).collect::<String>() + "…";
-        }
-        let name = self.name(key);
-        Error::snapshot(format!("config.json: {name} is {shown}, but must be {needed}")).with("key", name)
+        let (name, found) = (self.name(key), shown(found));
+        Error::snapshot(format!("config.json: {name} is {found}, but must be {needed}")).with("key", name)
     }
 
     fn lacking(&self, key: &str) -> Error {
@@ -174,6 +176,16 @@ impl<'a> Section<'a> {
     fn name(&self, key: &str) -> String {
         format!("{}{key}", self.path)
     }
+}
+
+/// A value for a message, cut off where it is long.
+fn shown(value: &Value) -> String {
+    let mut text = value.to_string();
+    if let Some((at, _)) = text.char_indices().nth(60) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -209,6 +221,11 @@ mod tests {
             "config.json: text_config.layers is 0, but must be at least 1"
         );
         assert_eq!(message(text.usize("heads").unwrap_err()), "config.json: text_config.heads is missing");
+        let error = text.unsupported("layers", "only more are run");
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::Unsupported, "config.json: text_config.layers is 0: only more are run")
+        );
         assert_eq!(text.usize_or("null", 7).unwrap(), 7);
         assert_eq!(root.tokens("eos").unwrap(), [1, 106]);
         assert!(root.tokens("none").unwrap().is_empty());

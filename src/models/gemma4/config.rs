@@ -11,6 +11,9 @@ use crate::snapshot::config::Section;
 /// Whole models, and text models by themselves, whose `config.json` is what the others have as `text_config`.
 pub const MODEL_TYPES: [&str; 4] = ["gemma4", "gemma4_unified", "gemma4_text", "gemma4_unified_text"];
 
+/// Of values that have a meaning, but not here.
+pub const NOT_RUN: &str = "Gemma 4 is not run with this value";
+
 /// `Gemma4TextConfig` of transformers.
 const DEFAULTS: Defaults = Defaults { image_blocks: false, hidden_size_per_layer_input: 256 };
 /// `Gemma4UnifiedTextConfig`.
