@@ -5,8 +5,8 @@
 //! MLX arrays and never leaves the thread that made it.
 
 mod batch;
+mod gemma3;
 mod gemma4;
-mod gemma4_unified;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
@@ -142,15 +142,28 @@ impl SoftTokens {
     }
 }
 
+/// The error for a medium that the model has no encoder for.
+fn lacks(kind: MediaKind) -> Error {
+    Error::unsupported(format!("this model takes no {} input", kind.name())).with("modality", kind.name())
+}
+
+/// The host side of a snapshot's architecture.
+type Open = fn(&Snapshot) -> Result<Box<dyn Architecture>>;
+
+/// Every architecture: the `model_type`s of `config.json` that it runs, and how it is opened.
+const REGISTRY: [(&[&str], Open); 2] = [
+    (&gemma3::MODEL_TYPES, |snapshot| Ok(Box::new(gemma3::Gemma3::new(snapshot)?))),
+    (&gemma4::MODEL_TYPES, |snapshot| Ok(Box::new(gemma4::Gemma4::new(snapshot)?))),
+];
+
 /// The architecture that `snapshot` names in `config.json`'s `model_type`.
 pub fn architecture(snapshot: &Snapshot) -> Result<Box<dyn Architecture>> {
-    match snapshot.model_type()? {
-        gemma4::MODEL_TYPE => Ok(Box::new(gemma4::Gemma4::new(snapshot)?)),
-        gemma4_unified::MODEL_TYPE => Ok(Box::new(gemma4_unified::Gemma4Unified::new(snapshot)?)),
-        other => {
-            let known = [gemma4::MODEL_TYPE, gemma4_unified::MODEL_TYPE].join(" and ");
-            let message = format!("model_type {other} is not supported: this version runs {known}");
-            Err(Error::unsupported(message).with("model_type", other))
-        }
+    let found = snapshot.model_type()?;
+    if let Some((_, open)) = REGISTRY.iter().find(|(names, _)| names.contains(&found)) {
+        return open(snapshot);
     }
+    let known: Vec<&str> = REGISTRY.iter().flat_map(|(names, _)| names.iter().copied()).collect();
+    let message =
+        format!("model_type {found} is not supported: this version runs {}", known.join(", "));
+    Err(Error::unsupported(message).with("model_type", found))
 }

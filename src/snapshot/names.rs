@@ -45,6 +45,11 @@ mod tests {
                 "language_model.model.layers.0.self_attn.q_proj.scales",
             ),
             ("model.norm.weight", "language_model.model.norm.weight"),
+            ("model.embed_tokens_per_layer.weight", "language_model.model.embed_tokens_per_layer.weight"),
+            (
+                "model.per_layer_projection_norm.weight",
+                "language_model.model.per_layer_projection_norm.weight",
+            ),
         ];
         for (file, name) in same {
             assert_eq!(canonical(file), name);

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::snapshot::config::Section;
 
+/// Of values that have a meaning, but not here.
+const NOT_RUN: &str = "Gemma 3 is not run with this value";
+
 /// What the model is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -115,15 +118,15 @@ impl TextConfig {
 fn refuse_other_parts(s: &Section) -> Result<()> {
     for key in ["attention_bias", "use_bidirectional_attention"] {
         if s.bool_or(key, false)? {
-            return Err(s.unsupported(key));
+            return Err(s.unsupported(key, NOT_RUN));
         }
     }
     if s.get("attn_logit_softcapping").is_some() {
-        return Err(s.unsupported("attn_logit_softcapping"));
+        return Err(s.unsupported("attn_logit_softcapping", NOT_RUN));
     }
     match s.optional_str("hidden_activation")? {
         None | Some("gelu_pytorch_tanh") => Ok(()),
-        Some(_) => Err(s.unsupported("hidden_activation")),
+        Some(_) => Err(s.unsupported("hidden_activation", NOT_RUN)),
     }
 }
 
@@ -160,7 +163,7 @@ fn full_rope(s: &Section, ropes: Option<&Section>) -> Result<(f32, f32)> {
     match own.optional_str("rope_type")?.or(old_name).unwrap_or("default") {
         "default" => Ok((theta, 1.0)),
         "linear" => Ok((theta, own.f32_or("factor", 1.0)?)),
-        _ => Err(own.unsupported("rope_type")),
+        _ => Err(own.unsupported("rope_type", NOT_RUN)),
     }
 }
 
@@ -171,7 +174,7 @@ fn local_rope(s: &Section, ropes: Option<&Section>) -> Result<f32> {
         Some(own) if matches!(own.optional_str("rope_type")?, None | Some("default")) => {
             own.f32_or("rope_theta", theta)
         }
-        Some(own) => Err(own.unsupported("rope_type")),
+        Some(own) => Err(own.unsupported("rope_type", NOT_RUN)),
     }
 }
 
@@ -180,7 +183,7 @@ impl SightConfig {
     fn read(root: &Section, s: &Section) -> Result<SightConfig> {
         match s.optional_str("hidden_act")? {
             None | Some("gelu_pytorch_tanh") => {}
-            Some(_) => return Err(s.unsupported("hidden_act")),
+            Some(_) => return Err(s.unsupported("hidden_act", NOT_RUN)),
         }
         let (hidden_size, heads) = (s.usize_or("hidden_size", 768)?, s.usize_or("num_attention_heads", 12)?);
         if heads == 0 || !hidden_size.is_multiple_of(heads) {

@@ -11,7 +11,7 @@ use crate::models::shared::attention::{Attention, Heads};
 use crate::models::shared::mlp::Mlp;
 use crate::models::shared::rows::insert;
 use crate::models::shared::setting::{Setting, advance};
-use crate::models::{Batch, Hidden, LoadContext};
+use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::activation::{GeluGlu, Glu};
 use crate::nn::linear::Embedding;
@@ -54,14 +54,19 @@ struct Layer {
 }
 
 impl TextModel {
-    pub fn load(loader: &mut Loader, config: &TextConfig, context: &mut LoadContext) -> Result<TextModel> {
+    /// Reads the weights, a layer at a time; `progress` gets the part of layers that is done.
+    pub fn load(
+        loader: &mut Loader,
+        config: &TextConfig,
+        progress: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<TextModel> {
         let (hidden, device, dtype) = (config.hidden_size, loader.device, loader.dtype);
         let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
         let steps = config.full_layers.len() as f32 + 1.0;
         let mut layers = Vec::new();
         for index in 0..config.full_layers.len() {
             loader.read()?;
-            (context.progress)((index as f32 + 1.0) / steps)?;
+            progress((index as f32 + 1.0) / steps)?;
             layers.push(Layer::load(loader, config, index)?);
         }
         let head = loader.has(&format!("{HEAD}.weight")) || !config.tied;

@@ -7,7 +7,7 @@ use crate::audio::gemma4::{raw_frame_count, raw_frames, speech_clips, speech_tok
 use crate::audio::mel::{self, MelFrontEnd};
 use crate::error::{Error, Result};
 use crate::media::{Audio, Check, Media, MediaKind, Video, VideoFrame};
-use crate::models::{MediaModel, Prepared};
+use crate::models::{MediaModel, Prepared, lacks};
 use crate::prompt::{MediaLayout, SoftBlock};
 use crate::snapshot::processors::ProcessorFiles;
 use crate::vision::gemma4::ImageProcessor;
@@ -72,11 +72,6 @@ impl Layout {
             layout.audio = Some((sounds, sound));
         }
         Ok(layout)
-    }
-
-    /// As the model's masks are.
-    pub fn with_image_blocks(self, image_blocks: bool) -> Layout {
-        Layout { image_blocks, ..self }
     }
 }
 
@@ -201,11 +196,6 @@ fn frames(markers: Markers, processor: &ImageProcessor, video: &Video) -> Result
 fn timestamp(seconds: f64) -> String {
     let rest = seconds % 60.0;
     format!("{:02}:{:02}", ((seconds - rest) / 60.0).round(), rest.floor())
-}
-
-/// The error for a medium that the model has no encoder for.
-pub fn lacks(kind: MediaKind) -> Error {
-    Error::unsupported(format!("this model takes no {} input", kind.name())).with("modality", kind.name())
 }
 
 #[cfg(test)]

@@ -1,26 +1,25 @@
-//! Gemma 4 with towers: E2B, E4B, 26B-A4B and 31B.
-//!
-//! [`text`] is the language model of both Gemma 4 families.
+//! Gemma 4: a language model that sees and hears through towers (E2B, E4B, 26B-A4B, 31B) or single layers (the unified
+//! 12B), or does neither.
 
-mod audio;
 mod config;
-mod conformer;
-pub mod layout;
+mod embedder;
+mod encoder;
+mod layout;
 #[cfg(test)]
 mod tests;
-pub mod text;
-pub mod tokens;
-mod vision;
+mod text;
+mod tokens;
+mod tower;
 
 use std::ops::Range;
 
 use mlx_rs::Array;
 
-use self::audio::AudioTower;
 use self::config::Config;
+pub use self::config::MODEL_TYPES;
+use self::encoder::{Audio, Vision};
 use self::layout::{Layout, Sound};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
-use self::vision::VisionTower;
 use super::{Architecture, Batch, Hidden, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::audio::mel::MelFrontEnd;
 use crate::error::Result;
@@ -28,21 +27,19 @@ use crate::nn::loader::Loader;
 use crate::nn::state::State;
 use crate::snapshot::Snapshot;
 
-pub const MODEL_TYPE: &str = "gemma4";
-
 /// The host side.
 pub struct Gemma4 {
     config: Config,
     layout: Layout,
-    /// Bands of the speech encoder's front end, where the model hears.
-    bands: Option<usize>,
+    /// Bands of the speech encoder's front end, where the model hears speech by its spectra.
+    bands: usize,
 }
 
 /// The device side.
 struct Model {
     text: TextModel,
-    vision: Option<VisionTower>,
-    audio: Option<AudioTower>,
+    vision: Option<Vision>,
+    audio: Option<Audio>,
     weight_bytes: usize,
 }
 
@@ -50,11 +47,16 @@ impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
         let config = Config::from_json(&snapshot.config)?;
         let processors = &snapshot.processors;
-        let side = config.vision.as_ref().map(|v| v.patch_size * v.pooling);
-        let mel = config.audio.as_ref().map(|_| MelFrontEnd::read(&processors.sound()?)).transpose()?;
-        let bands = mel.as_ref().map(MelFrontEnd::bands);
-        let layout = Layout::new(&config.tokens, side, mel.map(Sound::Speech), processors)?;
-        let layout = Layout { tower: true, image_blocks: config.text.image_blocks, ..layout };
+        let side = config.vision.as_ref().map(config::Vision::side);
+        let sound = match &config.audio {
+            None => None,
+            Some(config::Audio::Tower(_)) => Some(Sound::Speech(MelFrontEnd::read(&processors.sound()?)?)),
+            Some(config::Audio::Embedder(audio)) => Some(Sound::Samples(audio.samples_per_token)),
+        };
+        let bands = if let Some(Sound::Speech(mel)) = &sound { mel.bands() } else { 0 };
+        let tower = matches!(config.vision, Some(config::Vision::Tower(_)));
+        let layout = Layout::new(&config.tokens, side, sound, processors)?;
+        let layout = Layout { tower, image_blocks: config.text.image_blocks, ..layout };
         Ok(Gemma4 { config, layout, bands })
     }
 
@@ -68,7 +70,7 @@ impl Gemma4 {
 
 impl Architecture for Gemma4 {
     fn name(&self) -> &str {
-        MODEL_TYPE
+        &self.config.model_type
     }
 
     fn media(&self) -> &dyn MediaModel {
@@ -92,11 +94,9 @@ impl Architecture for Gemma4 {
         let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
         let hidden = self.config.text.hidden_size;
         let vision = self.config.vision.as_ref();
-        let vision = vision.map(|config| VisionTower::load(&mut loader, config, hidden)).transpose()?;
-        let audio = match (&self.config.audio, self.bands) {
-            (Some(config), Some(bands)) => Some(AudioTower::load(&mut loader, config, bands, hidden)?),
-            _ => None,
-        };
+        let vision = vision.map(|config| Vision::load(&mut loader, config, hidden)).transpose()?;
+        let audio = self.config.audio.as_ref();
+        let audio = audio.map(|config| Audio::load(&mut loader, config, self.bands, hidden)).transpose()?;
         let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
         let weight_bytes = loader.finish(|name| self.is_ignored(name))?;
         (context.progress)(1.0)?;
@@ -111,8 +111,9 @@ impl LanguageModel for Model {
 
     fn encode(&self, prepared: &Prepared) -> Result<SoftTokens> {
         let features = match (prepared, &self.vision, &self.audio) {
-            (Prepared::Patches(patches), Some(tower), _) => tower.forward(patches)?,
-            (Prepared::Mel(frames), _, Some(tower)) => tower.forward(frames)?,
+            (Prepared::Patches(patches), Some(vision), _) => vision.forward(patches)?,
+            (Prepared::Mel(frames), _, Some(Audio::Tower(tower))) => tower.forward(frames)?,
+            (Prepared::Samples(frames), _, Some(Audio::Embedder(embedder))) => embedder.forward(frames)?,
             _ => return Err(prepared.misplaced()),
         };
         Ok(SoftTokens { features, extra: Vec::new() })

@@ -96,6 +96,11 @@ fn only_layers_with_keys_of_their_own_have_states() {
     }
 }
 
+/// Logits after a text that is longer than a window, from a fresh state.
+fn of_text(model: &dyn LanguageModel) -> Vec<f32> {
+    append(model, &ids(90, 1), &mut model.new_state())
+}
+
 /// A weight file stays open as long as one of its tensors has not been read. One that a load forgets would be read
 /// with the first prompt, where nobody asks whether that went well.
 #[cfg(target_os = "linux")]
@@ -125,33 +130,56 @@ fn a_load_leaves_nothing_to_be_read() {
     }
 }
 
-/// The snapshot `dir` with its `bf16` tensors as `f32`, in which also the GPU's code computes exactly.
-fn widened(dir: &Path) -> tempfile::TempDir {
-    let wide = tempfile::tempdir().unwrap();
+/// The snapshot `dir` with its tensors, which are `bf16`, as `change` wants them; `None` leaves one out.
+fn changed(
+    dir: &Path,
+    change: impl Fn(&str, &[u8]) -> Option<(String, Dtype, Vec<u8>)>,
+) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        let target = wide.path().join(path.file_name().unwrap());
+        let target = copy.path().join(path.file_name().unwrap());
         if path.extension().is_none_or(|e| e != "safetensors") {
             std::fs::copy(&path, &target).unwrap();
             continue;
         }
         let bytes = std::fs::read(&path).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let values: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        let values: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
             .iter()
-            .map(|(name, tensor)| {
+            .filter_map(|(name, tensor)| {
                 assert_eq!(tensor.dtype(), Dtype::BF16);
-                let widen = |half: &[u8]| [0, 0, half[0], half[1]];
-                let data = tensor.data().chunks(2).flat_map(widen).collect();
-                (name.to_owned(), tensor.shape().to_vec(), data)
+                let (name, dtype, data) = change(name, tensor.data())?;
+                Some((name, dtype, tensor.shape().to_vec(), data))
             })
             .collect();
-        let views = values.iter().map(|(name, shape, data)| {
-            (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
+        let views = values.iter().map(|(name, dtype, shape, data)| {
+            (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
         });
         serialize_to_file(views, None, &target).unwrap();
     }
-    wide
+    copy
+}
+
+/// The snapshot `dir` with its tensors as `f32`, in which also the GPU's code computes exactly.
+fn widened(dir: &Path) -> tempfile::TempDir {
+    changed(dir, |name, data| {
+        let widen = |half: &[u8]| [0, 0, half[0], half[1]];
+        Some((name.to_owned(), Dtype::F32, data.chunks(2).flat_map(widen).collect()))
+    })
+}
+
+/// The language model of a kind by itself: `prefix` begins its tensors' names, and `config` makes its `config.json` of
+/// the whole one.
+fn text_alone(kind: &str, prefix: &str, config: impl FnOnce(Value) -> Value) -> tempfile::TempDir {
+    let copy = changed(&fixtures().join(format!("{kind}-bf16-hf")), |name, data| {
+        let rest = name.strip_prefix("model.language_model.")?;
+        Some((format!("{prefix}{rest}"), Dtype::BF16, data.to_vec()))
+    });
+    let file = copy.path().join("config.json");
+    let whole = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    std::fs::write(&file, config(whole).to_string()).unwrap();
+    copy
 }
 
 /// Causal and windowed masks, blocks, kernels for norms, rotations and attention, sorted and unsorted experts: what
@@ -193,4 +221,41 @@ fn media_parts(case: &Value) -> Vec<&Value> {
     let messages = case["messages"].as_array().unwrap();
     let parts = messages.iter().flat_map(|message| message["parts"].as_array().unwrap());
     parts.filter(|part| part["type"] != "text").collect()
+}
+
+#[test]
+fn a_text_model_by_itself_is_the_one_of_the_whole_model() {
+    for (kind, prefix, model_type) in [
+        ("dense31", "model.", "gemma4_text"),
+        ("e2b", "model.", "gemma4_text"),
+        ("moe", "language_model.model.", "gemma4_text"),
+        ("unified", "model.", "gemma4_unified_text"),
+    ] {
+        let alone = text_alone(kind, prefix, |mut whole| {
+            let mut text = whole["text_config"].take();
+            text["model_type"] = model_type.into();
+            text["eos_token_id"] = 7.into();
+            text
+        });
+        let architecture = architecture(&Snapshot::open(alone.path()).unwrap()).unwrap();
+        assert_eq!((architecture.name(), architecture.eos_from_config()), (model_type, vec![7]));
+        assert!(architecture.modalities().is_empty());
+        let whole = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
+        close(&of_text(&*load(alone.path(), Device::Cpu)), &of_text(&*whole), 1e-6);
+    }
+}
+
+/// Shared keys, per-layer inputs and experts are parts of the language model, not of a family.
+#[test]
+fn a_unified_model_runs_with_the_parts_of_the_others() {
+    for kind in ["e2b", "moe"] {
+        let unified = text_alone(kind, "model.language_model.", |mut whole| {
+            whole["model_type"] = "gemma4_unified".into();
+            whole["vision_config"] = Value::Null;
+            whole["audio_config"] = Value::Null;
+            whole
+        });
+        let whole = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
+        close(&of_text(&*load(unified.path(), Device::Cpu)), &of_text(&*whole), 1e-6);
+    }
 }

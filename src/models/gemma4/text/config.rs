@@ -1,8 +1,9 @@
 //! `text_config` of the Gemma 4 families.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::models::gemma4::config::NOT_RUN;
 use crate::snapshot::config::Section;
 
 /// What one family's `text_config` means where a key is missing: the defaults of transformers, which leaves keys
@@ -206,14 +207,14 @@ impl MoeConfig {
 /// Parts that no published Gemma 4 has, and that would be left out silently.
 fn refuse_other_parts(s: &Section) -> Result<()> {
     if s.bool_or("attention_bias", false)? {
-        return Err(unsupported(s, "attention_bias"));
+        return Err(s.unsupported("attention_bias", NOT_RUN));
     }
     if !s.bool_or("tie_word_embeddings", true)? {
-        return Err(unsupported(s, "tie_word_embeddings"));
+        return Err(s.unsupported("tie_word_embeddings", NOT_RUN));
     }
     match s.optional_str("hidden_activation")? {
         None | Some("gelu_pytorch_tanh") => Ok(()),
-        Some(_) => Err(unsupported(s, "hidden_activation")),
+        Some(_) => Err(s.unsupported("hidden_activation", NOT_RUN)),
     }
 }
 
@@ -222,13 +223,6 @@ fn per_layer_input(s: &Section, default: usize) -> Result<Option<usize>> {
     let key = "hidden_size_per_layer_input";
     let size = if s.is_null(key) { 0 } else { s.usize_or(key, default)? };
     Ok(Some(size).filter(|size| *size > 0))
-}
-
-/// The error for a value that has a meaning, but not here.
-pub fn unsupported(s: &Section, key: &str) -> Error {
-    let value = s.get(key).cloned().unwrap_or(Value::Null);
-    let error = s.wrong(key, &value, "another value: Gemma 4 is not run with this one");
-    Error::unsupported(error.message()).with("key", key)
 }
 
 /// `layer_types`; without it every sixth layer is full. The last layer is full whatever the file says, as in
@@ -293,7 +287,7 @@ fn by_layer(
             Some(own) => {
                 if let Some(other) = own.keys().find(|key| !["head_dim", "num_key_value_heads"].contains(key))
                 {
-                    return Err(unsupported(&own, other));
+                    return Err(own.unsupported(other, NOT_RUN));
                 }
                 (own.usize_or("head_dim", head_dim)?, own.usize_or("num_key_value_heads", kv_heads)?)
             }
@@ -303,7 +297,7 @@ fn by_layer(
             LayerType::Full => *full.get_or_insert(own),
         };
         if own != expected {
-            return Err(unsupported(layers, &key));
+            return Err(layers.unsupported(&key, NOT_RUN));
         }
     }
     Ok(full.unwrap_or((head_dim, kv_heads)))
@@ -317,7 +311,7 @@ fn image_blocks(s: &Section, default: bool) -> Result<bool> {
     match s.optional_str("use_bidirectional_attention")? {
         None => Ok(default),
         Some("vision") => Ok(true),
-        Some(_) => Err(unsupported(s, "use_bidirectional_attention")),
+        Some(_) => Err(s.unsupported("use_bidirectional_attention", NOT_RUN)),
     }
 }
 
@@ -344,6 +338,6 @@ fn rope(s: &Section, default: &str, theta: f32, partial: f32) -> Result<RopeConf
             partial: s.f32_or("partial_rotary_factor", partial)?,
             factor: s.f32_or("factor", 1.0)?,
         }),
-        _ => Err(unsupported(s, "rope_type")),
+        _ => Err(s.unsupported("rope_type", NOT_RUN)),
     }
 }

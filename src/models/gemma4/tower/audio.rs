@@ -9,9 +9,9 @@ use mlx_rs::{Array, Dtype};
 use serde_json::json;
 
 use super::conformer::{Conformer, Distances};
-use super::text::config::unsupported;
 use crate::audio::mel::MelFrames;
 use crate::error::Result;
+use crate::models::gemma4::config::NOT_RUN;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};
@@ -44,7 +44,7 @@ impl AudioConfig {
     /// Errors: `InvalidSnapshot` that names the key, `Unsupported` for a tower that computes something else.
     pub fn read(s: &Section) -> Result<AudioConfig> {
         if s.optional_str("hidden_act")?.is_some_and(|found| found != "silu") {
-            return Err(unsupported(s, "hidden_act"));
+            return Err(s.unsupported("hidden_act", NOT_RUN));
         }
         // The reference labels distances differently for other combinations than these.
         let reach = s.usize_or("attention_chunk_size", 12)?;
@@ -52,10 +52,10 @@ impl AudioConfig {
             return Err(s.wrong("attention_chunk_size", &json!(0), "at least 1"));
         }
         if s.usize_or("attention_context_left", 13)? != reach + 1 {
-            return Err(unsupported(s, "attention_context_left"));
+            return Err(s.unsupported("attention_context_left", NOT_RUN));
         }
         if s.usize_or("attention_context_right", 0)? != 0 {
-            return Err(unsupported(s, "attention_context_right"));
+            return Err(s.unsupported("attention_context_right", NOT_RUN));
         }
         let hidden_size = s.usize("hidden_size")?;
         let heads = s.usize("num_attention_heads")?;

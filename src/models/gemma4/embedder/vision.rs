@@ -1,17 +1,47 @@
 //! Pictures without an encoder: pixels of a patch through one dense layer and factorized positions
 //! (`Gemma4UnifiedVisionEmbedder` of transformers).
 
-use mlx_rs::Array;
+use mlx_rs::{Array, Dtype};
+use serde_json::json;
 
-use super::config::VisionConfig;
 use crate::error::{Error, Result};
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};
+use crate::snapshot::config::Section;
 use crate::vision::patches::Patches;
 
 /// `LayerNorm`'s own default, which the configuration does not touch.
 const LAYER_NORM_EPS: f32 = 1e-5;
+
+/// `vision_config`.
+#[derive(Clone, Debug)]
+pub struct VisionConfig {
+    /// Side of a model patch in pixels.
+    pub model_patch_size: usize,
+    pub embed_dim: usize,
+    /// Columns, and rows, that there are positions for.
+    pub positions: usize,
+    pub rms_norm_eps: f32,
+}
+
+impl VisionConfig {
+    pub fn read(s: &Section) -> Result<VisionConfig> {
+        let side = s.usize_or("patch_size", 16)? * s.usize_or("pooling_kernel_size", 3)?;
+        let embed_dim = s.usize("mm_embed_dim")?;
+        let projected = s.usize_or("output_proj_dims", embed_dim)?;
+        if projected != embed_dim {
+            let needed = format!("mm_embed_dim ({embed_dim})");
+            return Err(s.wrong("output_proj_dims", &json!(projected), &needed));
+        }
+        Ok(VisionConfig {
+            model_patch_size: s.usize_or("model_patch_size", side)?,
+            embed_dim,
+            positions: s.usize("mm_posemb_size")?,
+            rms_norm_eps: s.f32_or("rms_norm_eps", 1e-6)?,
+        })
+    }
+}
 
 pub struct VisionEmbedder {
     patch_ln1: LayerNorm,
@@ -24,6 +54,7 @@ pub struct VisionEmbedder {
     pos_norm: LayerNorm,
     projection_norm: RmsNorm,
     projection: Linear,
+    dtype: Dtype,
 }
 
 impl VisionEmbedder {
@@ -41,13 +72,14 @@ impl VisionEmbedder {
             pos_norm: loader.layer_norm("vision_embedder.pos_norm", dim, LAYER_NORM_EPS)?,
             projection_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
             projection: loader.linear("embed_vision", &[("embedding_projection", hidden_size)], dim)?,
+            dtype: loader.dtype,
         };
         loader.read()?;
         Ok(vision)
     }
 
     /// `[n, side · side · 3]` patches in 0..1 → `[n, H]` soft tokens.
-    pub fn forward(&self, patches: &Patches, dtype: mlx_rs::Dtype) -> Result<Array> {
+    pub fn forward(&self, patches: &Patches) -> Result<Array> {
         let count = patches.rows * patches.columns;
         if patches.rows.max(patches.columns) > self.positions {
             let (rows, columns) = (patches.rows, patches.columns);
@@ -57,7 +89,7 @@ impl VisionEmbedder {
         }
         let pixels =
             Array::from_slice(&patches.values, &[count as i32, (patches.values.len() / count.max(1)) as i32]);
-        let x = self.patch_ln1.forward(&cast(&pixels, dtype)?)?;
+        let x = self.patch_ln1.forward(&cast(&pixels, self.dtype)?)?;
         let x = self.patch_ln2.forward(&self.patch_dense.forward(&x)?)?;
         let (columns, rows): (Vec<i32>, Vec<i32>) =
             (0..count).map(|i| ((i % patches.columns) as i32, (i / patches.columns) as i32)).unzip();

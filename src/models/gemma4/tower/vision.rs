@@ -5,8 +5,8 @@ use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype};
 use serde_json::json;
 
-use super::text::config::unsupported;
 use crate::error::{Error, Result};
+use crate::models::gemma4::config::NOT_RUN;
 use crate::nn::activation::GeluGlu;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::encoder_attention::attend_to_all;
@@ -44,10 +44,10 @@ impl VisionConfig {
     /// Errors: `InvalidSnapshot` that names the key, `Unsupported` for a tower that computes something else.
     pub fn read(s: &Section) -> Result<VisionConfig> {
         if s.optional_str("hidden_activation")?.is_some_and(|found| found != "gelu_pytorch_tanh") {
-            return Err(unsupported(s, "hidden_activation"));
+            return Err(s.unsupported("hidden_activation", NOT_RUN));
         }
         if s.bool_or("attention_bias", false)? {
-            return Err(unsupported(s, "attention_bias"));
+            return Err(s.unsupported("attention_bias", NOT_RUN));
         }
         let heads = s.usize("num_attention_heads")?;
         let hidden_size = s.usize("hidden_size")?;
@@ -82,7 +82,7 @@ fn rope_theta(s: &Section) -> Result<f32> {
     let Some(rope) = s.section("rope_parameters")? else { return s.f32_or("rope_theta", 100.0) };
     match rope.optional_str("rope_type")? {
         None | Some("default" | "axial") => rope.f32_or("rope_theta", 100.0),
-        Some(_) => Err(unsupported(&rope, "rope_type")),
+        Some(_) => Err(rope.unsupported("rope_type", NOT_RUN)),
     }
 }
 
