@@ -245,12 +245,13 @@ fn check(loaded: &Loaded, case: &Case) -> Option<(f32, f32)> {
     Some((off, soft))
 }
 
-#[test]
-fn logits_soft_tokens_and_greedy_tokens_are_the_references() {
-    let folders: BTreeMap<String, String> =
-        serde_json::from_value(json(&fixtures().join("snapshots.json"))).unwrap();
-    for (folder, result) in &folders {
-        let (kind, key) = result.rsplit_once('/').unwrap_or(("", result));
+/// The snapshots of one kind of model: logits, soft tokens and greedy tokens are the reference's.
+fn snapshots_of(kind: &str) {
+    for (folder, result) in &snapshots() {
+        let (of, key) = result.rsplit_once('/').unwrap_or(("", result));
+        if of != kind {
+            continue;
+        }
         let loaded = load(folder, key);
         let cases = cases(kind);
         let results: Vec<_> = cases.iter().filter_map(|case| Some((case, check(&loaded, case)?))).collect();
@@ -260,6 +261,43 @@ fn logits_soft_tokens_and_greedy_tokens_are_the_references() {
             assert!(soft < TOLERANCE, "{folder} {}: soft tokens are off by {soft}", case.name);
         }
     }
+}
+
+fn snapshots() -> BTreeMap<String, String> {
+    serde_json::from_value(json(&fixtures().join("snapshots.json"))).unwrap()
+}
+
+macro_rules! kinds {
+    ($($test:ident: $kind:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            snapshots_of($kind);
+        })*
+
+        #[test]
+        fn every_kind_is_compared() {
+            let of = |result: &String| result.rsplit_once('/').map_or("", |(kind, _)| kind).to_owned();
+            let kinds: std::collections::BTreeSet<String> = snapshots().values().map(of).collect();
+            let mut compared = vec![$($kind),*];
+            compared.sort_unstable();
+            assert_eq!(kinds.iter().collect::<Vec<_>>(), compared);
+        }
+    };
+}
+
+kinds! {
+    gemma4_unified_is_the_reference: "",
+    gemma4_e2b_is_the_reference: "e2b",
+    gemma4_e4b_is_the_reference: "e4b",
+    gemma4_with_experts_is_the_reference: "moe",
+    gemma4_dense_is_the_reference: "dense31",
+    gemma4_text_is_the_reference: "gemma4text",
+    gemma3_is_the_reference: "gemma3",
+    gemma3_with_pan_and_scan_is_the_reference: "gemma3-panscan",
+    gemma3_text_is_the_reference: "gemma3text",
+    qwen3_vl_is_the_reference: "qwen3vl",
+    qwen3_vl_with_a_tied_head_is_the_reference: "qwen3vltied",
+    qwen3_vl_with_experts_is_the_reference: "qwen3vlmoe",
 }
 
 #[test]
