@@ -11,6 +11,7 @@ mod gemma4;
 mod golden;
 #[cfg(test)]
 mod published;
+mod qwen3_vl;
 mod shared;
 
 use std::ops::Range;
@@ -19,9 +20,9 @@ use mlx_rs::Array;
 use mlx_rs::ops::indexing::TryIndexOp;
 
 pub use self::batch::{Batch, Hidden, Run, chunks};
-use crate::error::{Code, Error, Result};
 use crate::audio::gemma4::AudioFrames;
 use crate::audio::mel::MelFrames;
+use crate::error::{Code, Error, Result};
 use crate::media::{Check, Media, MediaKind};
 use crate::nn::Device;
 use crate::nn::positions::Positions;
@@ -151,9 +152,10 @@ fn lacks(kind: MediaKind) -> Error {
 type Open = fn(&Snapshot) -> Result<Box<dyn Architecture>>;
 
 /// Every architecture: the `model_type`s of `config.json` that it runs, and how it is opened.
-const REGISTRY: [(&[&str], Open); 2] = [
+const REGISTRY: [(&[&str], Open); 3] = [
     (&gemma3::MODEL_TYPES, |snapshot| Ok(Box::new(gemma3::Gemma3::new(snapshot)?))),
     (&gemma4::MODEL_TYPES, |snapshot| Ok(Box::new(gemma4::Gemma4::new(snapshot)?))),
+    (&qwen3_vl::MODEL_TYPES, |snapshot| Ok(Box::new(qwen3_vl::Qwen3Vl::new(snapshot)?))),
 ];
 
 /// The architecture that `snapshot` names in `config.json`'s `model_type`.
@@ -163,7 +165,6 @@ pub fn architecture(snapshot: &Snapshot) -> Result<Box<dyn Architecture>> {
         return open(snapshot);
     }
     let known: Vec<&str> = REGISTRY.iter().flat_map(|(names, _)| names.iter().copied()).collect();
-    let message =
-        format!("model_type {found} is not supported: this version runs {}", known.join(", "));
+    let message = format!("model_type {found} is not supported: this version runs {}", known.join(", "));
     Err(Error::unsupported(message).with("model_type", found))
 }

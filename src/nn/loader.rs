@@ -185,15 +185,26 @@ impl<'a> Loader<'a> {
     /// The weight of a convolution as MLX wants it, `[out, kernel.., in]`; files may also have it as torch does,
     /// `[out, in, kernel..]`, whatever the layout of their names.
     pub fn convolution(&mut self, name: &str, out: usize, kernel: &[usize], input: usize) -> Result<Array> {
+        let array = self.convolution_part(name, out, kernel, input)?;
+        Ok(self.keep(array))
+    }
+
+    /// The same, to make something else of.
+    pub fn convolution_part(
+        &mut self,
+        name: &str,
+        out: usize,
+        kernel: &[usize],
+        input: usize,
+    ) -> Result<Array> {
         let ours: Vec<usize> = [&[out], kernel, &[input]].concat();
         let torchs: Vec<usize> = [&[out, input], kernel].concat();
         let stored = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
         if stored.shape == torchs && torchs != ours {
             let axes: Vec<i32> = [0].into_iter().chain(2..torchs.len() as i32).chain([1]).collect();
-            let array = self.part(name, &torchs, self.dtype)?.transpose_axes(&axes)?;
-            return Ok(self.keep(array));
+            return Ok(self.part(name, &torchs, self.dtype)?.transpose_axes(&axes)?);
         }
-        self.float(name, &ours)
+        self.part(name, &ours, self.dtype)
     }
 
     /// What the model holds of its own, made of parts or of nothing in the snapshot.

@@ -82,7 +82,8 @@ impl TextConfig {
     /// Missing keys are `Gemma3TextConfig`'s of transformers, which leaves those that have their default out.
     fn read(s: &Section) -> Result<TextConfig> {
         refuse_other_parts(s)?;
-        let (heads, kv_heads) = (s.usize_or("num_attention_heads", 8)?, s.usize_or("num_key_value_heads", 4)?);
+        let (heads, kv_heads) =
+            (s.usize_or("num_attention_heads", 8)?, s.usize_or("num_key_value_heads", 4)?);
         if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             let needed = format!("a divisor of num_attention_heads ({heads})");
             return Err(s.wrong("num_key_value_heads", &json!(kv_heads), &needed));
@@ -195,10 +196,13 @@ impl SightConfig {
         let patches = image_size / patch_size.max(1);
         let side = soft_tokens.isqrt();
         if side == 0 || side * side != soft_tokens || !patches.is_multiple_of(side) || patches == 0 {
-            let needed = format!("the square of a divisor of {patches}, the patches along a side of the image");
+            let needed =
+                format!("the square of a divisor of {patches}, the patches along a side of the image");
             return Err(root.wrong("mm_tokens_per_image", &json!(soft_tokens), &needed));
         }
-        let token = |key: &str, default: u32| Ok::<_, crate::error::Error>(root.optional_token(key)?.unwrap_or(default));
+        let token = |key: &str, default: u32| {
+            Ok::<_, crate::error::Error>(root.optional_token(key)?.unwrap_or(default))
+        };
         let image = root.optional_token("image_token_id")?;
         Ok(SightConfig {
             hidden_size,

@@ -120,7 +120,8 @@ impl TextModel {
     /// `f32` `[rows, vocab]` of some rows of `hidden`.
     pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
         let normed = self.norm.forward(&hidden.rows(rows)?)?;
-        let logits = cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)?;
+        let logits =
+            cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)?;
         match &self.softcap {
             None => Ok(logits),
             Some((cap, inverse)) => Ok(tanh(logits.multiply(inverse)?)?.multiply(cap)?),
@@ -164,8 +165,7 @@ impl Layer {
         wanted: Option<&Batch>,
     ) -> Result<Array> {
         let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
-        let attended =
-            self.attention.forward(&self.input_norm.forward(hidden)?, setting, states, index)?;
+        let attended = self.attention.forward(&self.input_norm.forward(hidden)?, setting, states, index)?;
         let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
         let attended = self.attention.output(&attended)?;
         let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;

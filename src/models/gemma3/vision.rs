@@ -41,7 +41,8 @@ impl VisionTower {
         let (dim, patch) = (config.hidden_size, config.patch_size);
         let embeddings = format!("{TOWER}.embeddings");
         let weight = format!("{embeddings}.patch_embedding.weight");
-        let weight = loader.convolution(&weight, dim, &[patch, patch], 3)?;
+        let weight = loader.convolution_part(&weight, dim, &[patch, patch], 3)?;
+        let patch_embedding = loader.keep(weight.reshape(&[dim as i32, -1])?.transpose()?.contiguous()?);
         let sizes = Sizes {
             hidden_size: dim,
             intermediate_size: config.intermediate_size,
@@ -55,7 +56,7 @@ impl VisionTower {
         }
         let positions = [config.patches() * config.patches(), dim];
         Ok(VisionTower {
-            patch_embedding: weight.reshape(&[dim as i32, -1])?.transpose()?,
+            patch_embedding,
             patch_bias: loader.float(&format!("{embeddings}.patch_embedding.bias"), &[dim])?,
             positions: loader.float(&format!("{embeddings}.position_embedding.weight"), &positions)?,
             layers,
@@ -76,7 +77,8 @@ impl VisionTower {
     pub fn forward(&self, patches: &Patches) -> Result<Array> {
         let (side, count) = (self.config.patches(), patches.rows * patches.columns);
         if (patches.rows, patches.columns) != (side, side) {
-            let message = format!("{} x {} patches for a tower of {side} x {side}", patches.columns, patches.rows);
+            let message =
+                format!("{} x {} patches for a tower of {side} x {side}", patches.columns, patches.rows);
             return Err(Error::new(Code::Backend, message));
         }
         let width = (patches.values.len() / count) as i32;

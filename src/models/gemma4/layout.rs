@@ -52,8 +52,7 @@ impl Layout {
         processors: &ProcessorFiles,
     ) -> Result<Layout> {
         let markers = |ids, names| Markers::new(ids, names);
-        let mut layout =
-            Layout { image: None, video: None, audio: None, tower: false, image_blocks: false };
+        let mut layout = Layout { image: None, video: None, audio: None, tower: false, image_blocks: false };
         if let Some(side) = side {
             let names = ["boi_token_id", "image_token_id", "eoi_token_id"];
             let images = markers([tokens.begin_image, tokens.image, tokens.end_image], names)?;
@@ -282,7 +281,10 @@ mod tests {
         let error = blocks(&deaf, Media::Audio(sound(1_000))).unwrap_err();
         assert_eq!((error.code(), &error.details()["modality"]), (Code::Unsupported, &json!("audio")));
         let without = Tokens { video: None, ..tokens() };
-        assert_eq!(kinds(&Layout::new(&without, Some(48), None, &ProcessorFiles::default()).unwrap()), [MediaKind::Image]);
+        assert_eq!(
+            kinds(&Layout::new(&without, Some(48), None, &ProcessorFiles::default()).unwrap()),
+            [MediaKind::Image]
+        );
     }
 
     #[test]

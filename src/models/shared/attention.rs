@@ -74,7 +74,8 @@ impl Attention {
         let (queries, kv) = (self.heads.heads as i32, self.heads.kv_heads as i32);
         let projected = self.projections.forward(x)?.reshape(&[1, count, -1, dim])?;
         let part = |x: &Array, from: i32, to: i32| mlx::slice(x, &[0, 0, from, 0], &[1, count, to, dim]);
-        let normed = self.head_norm.forward(&part(&projected, 0, queries + kv)?)?.multiply(&self.qk_weight)?;
+        let normed =
+            self.head_norm.forward(&part(&projected, 0, queries + kv)?)?.multiply(&self.qk_weight)?;
         let turned = setting.turn(&head_major(&normed)?)?;
         let q = mlx::slice(&turned, &[0; 4], &[1, queries, count, dim])?;
         let k = mlx::slice(&turned, &[0, queries, 0, 0], &[1, queries + kv, count, dim])?;
