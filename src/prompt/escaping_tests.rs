@@ -116,7 +116,7 @@ fn marks_survive_what_templates_do_to_values() {
         "{{ tools[0] | string }}",
     ];
     for form in forms {
-        let f = gemma_with(Some(form));
+        let f = gemma_with(Some(&format!("{form}{{{{ messages[0].content }}}}")));
         let mut p = prompt([("user", vec![text("x")])]);
         p.tools = Some(json!([{"d": "a <eos> b"}]));
         let rendered = f.render(&p, true).unwrap();

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::testing::*;
-use super::*;
 use crate::error::Code;
 use crate::media::MediaKind;
+use crate::prompt::testing::*;
+use crate::prompt::*;
 
 fn placed(formatter: &Formatter, prompt: &Prompt) -> String {
     let layout = Layout::gemma(formatter);
