@@ -65,10 +65,13 @@ impl Formatter {
     pub fn place(&self, prompt: &Prompt, layout: &dyn MediaLayout) -> Result<Placed> {
         prompt.validate()?;
         let placer = Placer::new(&self.tokenizer, &self.markers, prompt, layout)?;
-        match &prompt.tokens {
-            Some(tokens) => placer.place_raw(tokens),
-            None if self.has_template() => placer.place(&self.rendering(prompt, true)),
-            None => placer.place_without_template(&self.rendering(prompt, true)),
+        if let Some(tokens) = &prompt.tokens {
+            return placer.place_raw(tokens);
+        }
+        let rendering = self.rendering(prompt, true).escaping(placer.spellings());
+        match self.has_template() {
+            true => placer.place(&rendering),
+            false => placer.place_without_template(&rendering),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Rendering<'a> {
     variables: Map<String, Value>,
     prompt: &'a Prompt,
     escaper: Escaper<'a>,
+    /// Control spellings that stay as they are in the model's own turns.
+    kept: Vec<&'a str>,
     alphabet: Alphabet,
 }
 
@@ -43,7 +45,14 @@ impl<'a> Rendering<'a> {
         variables.insert("add_generation_prompt".into(), json!(add_generation_prompt));
         variables.extend(escaper.vars(&prompt.template_vars));
         variables.insert("tools".into(), prompt.tools.as_ref().map_or(Value::Null, |t| escaper.value(t)));
-        Self { chat, variables, prompt, escaper, alphabet: Alphabet::new(alphabet) }
+        let kept = chat.iter().flat_map(|chat| &chat.kept).map(String::as_str).collect();
+        Self { chat, variables, prompt, escaper, kept, alphabet: Alphabet::new(alphabet) }
+    }
+
+    /// With these spellings plain text in the model's own turns, too: those of media.
+    pub fn escaping(mut self, spellings: &[String]) -> Self {
+        self.kept.retain(|kept| !spellings.iter().any(|spelling| spelling == kept));
+        self
     }
 
     pub fn prompt(&self) -> &'a Prompt {
@@ -81,7 +90,7 @@ impl<'a> Rendering<'a> {
             return Ok(texts.collect());
         };
         let messages = self.prompt.messages.iter().enumerate().map(|(index, message)| {
-            let kept: &[String] = if message.is_model() { &chat.kept } else { &[] };
+            let kept: &[&str] = if message.is_model() { &self.kept } else { &[] };
             let escaped = |part| Content::of(part, |text| self.escaper.text(text, kept));
             let mut parts: Vec<Content> = message.parts.iter().map(escaped).collect();
             edit(index, message, &mut parts);

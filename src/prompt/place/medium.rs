@@ -24,13 +24,17 @@ pub(super) struct MediaSet {
     pub media: Vec<Medium>,
     /// The different placeholders of the media that there are.
     pub patterns: Vec<Vec<u32>>,
+    /// Of the tokens in the placeholders of every kind that the model takes.
+    pub spellings: Vec<String>,
     /// Media of a pattern by message.
     given: HashMap<(usize, usize), usize>,
 }
 
 impl MediaSet {
     pub fn of(prompt: &Prompt, layout: &dyn MediaLayout, tokenizer: &TextTokenizer) -> Result<MediaSet> {
-        let mut set = MediaSet { media: Vec::new(), patterns: Vec::new(), given: HashMap::new() };
+        let known = MediaKind::ALL.into_iter().filter_map(|kind| layout.placeholder(kind));
+        let spellings = known.flatten().filter_map(|id| tokenizer.token_text(*id)).collect();
+        let mut set = MediaSet { media: Vec::new(), patterns: Vec::new(), spellings, given: HashMap::new() };
         for Attached { media, message, part } in prompt.media() {
             let kind = media.kind();
             let Some(placeholder) = layout.placeholder(kind).filter(|ids| !ids.is_empty()) else {

@@ -34,6 +34,11 @@ impl<'a> Placer<'a> {
         Ok(Self { tokenizer, markers, media: MediaSet::of(prompt, layout, tokenizer)? })
     }
 
+    /// The spellings of the model's placeholders, which nobody may type.
+    pub fn spellings(&self) -> &[String] {
+        &self.media.spellings
+    }
+
     /// Into ids that the host gives.
     pub fn place_raw(&self, ids: &[u32]) -> Result<Placed> {
         let pieces = raw::pieces(ids, &self.media, self.markers, self.tokenizer.canonical_bos())?;
