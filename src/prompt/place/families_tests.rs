@@ -9,14 +9,14 @@ use crate::prompt::testing::*;
 use crate::prompt::{Formatter, Prompt};
 
 /// `\n\n<start_of_image>…<end_of_image>\n\n`; a picture of more than 10 soft tokens also in two crops.
-struct Gemma3 {
+pub(super) struct Gemma3 {
     begin: [u32; 1],
     soft: u32,
     end: u32,
 }
 
 impl Gemma3 {
-    fn new(f: &Formatter) -> Self {
+    pub(super) fn new(f: &Formatter) -> Self {
         let id = |s: &str| f.token_id(s).unwrap();
         Self { begin: [id("<start_of_image>")], soft: id("<image_soft_token>"), end: id("<end_of_image>") }
     }
@@ -60,13 +60,13 @@ fn g3(count: usize) -> String {
 }
 
 /// `<|vision_start|>…<|vision_end|>`, the frames of a video after their times.
-struct Qwen {
+pub(super) struct Qwen {
     image: [u32; 3],
     video: [u32; 3],
 }
 
 impl Qwen {
-    fn new(f: &Formatter) -> Self {
+    pub(super) fn new(f: &Formatter) -> Self {
         let id = |s: &str| f.token_id(s).unwrap();
         let around = |pad| [id("<|vision_start|>"), id(pad), id("<|vision_end|>")];
         Self { image: around("<|image_pad|>"), video: around("<|video_pad|>") }
@@ -120,7 +120,7 @@ fn qf(seconds: &str, count: usize) -> String {
     format!("<{seconds} seconds><|vision_start|>{}<|vision_end|>", "<|video_pad|>".repeat(count))
 }
 
-fn qwen_vl_template() -> String {
+pub(super) fn qwen_vl_template() -> String {
     QWEN_TEMPLATE.replace(
         "{%- elif 'text' in part %}",
         "{%- elif part.type == 'video' %}{{- '<|vision_start|><|video_pad|><|vision_end|>' }}{%- elif 'text' in part %}",
@@ -141,7 +141,7 @@ fn is_placed(f: &Formatter, layout: &dyn MediaLayout, prompt: &Prompt, expected:
 
 #[track_caller]
 fn refusal(f: &Formatter, layout: &dyn MediaLayout, prompt: &Prompt) -> Error {
-    f.place(prompt, layout).err().expect("an error")
+    f.place(prompt, layout).expect_err("an error")
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn kept(f: &Formatter, p: &Prompt) -> Vec<Lost> {
 
 #[track_caller]
 fn refused(f: &Formatter, p: &Prompt) -> Error {
-    place(f, p).err().expect("an error")
+    place(f, p).expect_err("an error")
 }
 
 /// Messages of text.

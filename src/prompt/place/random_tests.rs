@@ -1,6 +1,7 @@
 //! Random conversations through several templates: what the tags tell against what showing the template one message
 //! at a time tells, which needs no tags but in the messages whose turn is sought.
 
+use super::families_tests::{Gemma3, Qwen, qwen_vl_template};
 use super::placer::Placer;
 use super::skeleton::Skeleton;
 use super::spots::{Spot, Spots};
@@ -10,6 +11,9 @@ use crate::prompt::content::Content;
 use crate::prompt::rendering::Rendering;
 use crate::prompt::testing::*;
 use crate::prompt::{Formatter, Message, Part, Prompt};
+
+/// Of each template.
+const PROMPTS: usize = 100;
 
 /// Cheap random numbers, the same in every run.
 struct Random(u64);
@@ -24,30 +28,41 @@ impl Random {
         list[self.below(list.len())]
     }
 
-    fn part(&mut self, role: &str, media: usize) -> Part {
-        let texts = ["look", " and this \n", "the \n\n", "<|image|> typed", "<|turn>user\n", " ", "a"];
+    fn part(&mut self, role: &str, kinds: &[MediaKind]) -> Part {
+        let texts = [
+            "look",
+            " and this \n",
+            "the \n\n",
+            "<|image|> typed",
+            "<|turn>user\n",
+            " ",
+            "a",
+            "<|image_pad|>",
+        ];
         let answers =
             ["ok", "<|channel>thought\nhm<channel|>yes", "<|channel>hm<channel|>", "\nsee <|audio|>", "  "];
-        match self.below(6) {
-            0 if media > 0 => image(1 + self.below(3) as u32),
-            1 if media > 1 => audio(),
-            2 if media > 2 => video(&[(1, 0.0), (2, 1.0)][..1 + self.below(2)]),
-            _ => text(if role == "assistant" { self.of(&answers) } else { self.of(&texts) }),
+        match kinds.get(self.below(6)) {
+            Some(MediaKind::Image) => image(1 + self.below(3) as u32),
+            Some(MediaKind::Audio) => audio(),
+            Some(MediaKind::Video) => video(&[(1, 0.0), (2, 1.0)][..1 + self.below(2)]),
+            None => text(if role == "assistant" { self.of(&answers) } else { self.of(&texts) }),
         }
     }
 
-    fn prompt(&mut self) -> Prompt {
-        let media = self.below(4);
-        let mut messages = Vec::new();
+    /// Roles alternate where they must.
+    fn prompt(&mut self, kinds: &[MediaKind], alternate: bool) -> Prompt {
+        let kinds = &kinds[..self.below(kinds.len() + 1)];
+        let (mut messages, system) = (Vec::new(), self.below(3) == 0);
         for i in 0..1 + self.below(7) {
             let role = match (i, self.below(8)) {
-                (0, 0..=2) => "system",
+                (0, _) if system => "system",
+                (_, _) if alternate => ["user", "assistant"][(i + usize::from(system)) % 2],
                 (_, 0..=2) => "assistant",
                 (_, 3) => "tool",
                 _ => "user",
             };
-            let media = if role == "assistant" && self.below(4) > 0 { 0 } else { media };
-            let parts = (0..1 + self.below(4)).map(|_| self.part(role, media)).collect();
+            let kinds = if role == "assistant" && self.below(4) > 0 { &[] } else { kinds };
+            let parts = (0..1 + self.below(4)).map(|_| self.part(role, kinds)).collect();
             messages.push(Message { role: role.into(), parts });
         }
         Prompt { messages, ..Prompt::default() }
@@ -126,17 +141,37 @@ impl<'a> Slow<'a> {
         if sum == total { Ok(dropping) } else { Err(Error::prompt("which ones cannot be told")) }
     }
 
+    /// The parts whose text makes no difference.
+    fn lost(&self, prompt: &Prompt) -> Vec<(usize, usize)> {
+        let plain = self.rendering.plain().ok();
+        let mut lost = Vec::new();
+        for (message, content) in prompt.messages.iter().enumerate() {
+            for part in (0..content.parts.len()).filter(|part| is_told(&content.parts[*part])) {
+                let other = self.rendering.edited(|index, _, parts| {
+                    if index == message {
+                        parts[part] = Content::Text("\u{13000}".into());
+                    }
+                });
+                lost.extend((other.ok() == plain).then_some((message, part)));
+            }
+        }
+        lost
+    }
+
     fn in_turn(&self, medium: usize, skeleton: &Skeleton) -> Result<Spot> {
         const TAG: char = '\u{13000}';
         let kind = self.placer.media.media[medium].kind;
         let message = self.placer.media.media[medium].message;
         let tagged = self.rendering.edited(|index, _, parts| {
-            let tag = |text: &mut String| text.insert(text.trim_end().len(), TAG);
-            let told = |part: &&mut Content| matches!(part, Content::Text(text) if !text.trim().is_empty());
-            match (index == message).then(|| parts.iter_mut().rev().find(told)) {
-                None => {}
-                Some(Some(Content::Text(text))) => tag(text),
-                Some(_) => parts.push(Content::Text(TAG.into())),
+            let is_told = |part: &&mut Content| matches!(part, Content::Text(t) if !t.trim().is_empty());
+            let mut told: Vec<_> = parts.iter_mut().filter(is_told).filter(|_| index == message).collect();
+            for part in &mut told {
+                if let Content::Text(text) = part {
+                    text.insert(text.trim_end().len(), TAG);
+                }
+            }
+            if told.is_empty() && index == message {
+                parts.push(Content::Text(TAG.into()));
             }
         })?;
         let refuse = || Error::prompt("its turn cannot be told");
@@ -179,6 +214,12 @@ fn templates() -> Vec<String> {
             "'<|turn>' + role",
             "'<|turn>' + role + (' long' if message['content'] | length > 3 else '')",
         ),
+        gemma.replace("for message in messages -%}", "for message in messages[-3:] -%}"),
+        gemma
+            .replace("{%- set role =", "{%- set is_last = loop.last -%}{%- set role =")
+            .replace("'<|turn>' + role + '\\n'", "'[' + role + ':'")
+            .replace("'<turn|>\\n'", "']'")
+            .replace(kinds, &format!("is_last and {kinds}")),
         gemma.replace(
             "{%- set role =",
             "{{- message['content'] if message['content'] is string -}}{%- set role =",
@@ -186,33 +227,60 @@ fn templates() -> Vec<String> {
     ]
 }
 
-#[test]
-fn tags_tell_what_many_renderings_tell() {
+fn is_told(part: &Part) -> bool {
+    matches!(part, Part::Text(text) if !text.trim().is_empty())
+}
+
+/// Both ways for many prompts.
+fn compare(f: &Formatter, layout: &dyn MediaLayout, kinds: &[MediaKind], alternate: bool) {
     let mut random = Random(7);
-    for (number, template) in templates().iter().enumerate() {
-        let f = gemma_with(Some(template));
-        let layout = Layout::gemma(&f);
-        let (mut equal, mut refused) = (0, 0);
-        for _ in 0..150 {
-            let p = random.prompt();
-            let slow = Slow::new(&f, &p, &layout).and_then(|slow| slow.place());
-            match (slow, f.place(&p, &layout)) {
-                (Ok(slow), Ok(fast)) => {
-                    assert_eq!(shown(&f, &fast.ids), shown(&f, &slow.ids), "template {number}: {p:?}");
-                    let places = |placed: &Placed| -> Vec<_> {
-                        placed.media.iter().map(|m| (*m.media.hash(), m.tokens.clone())).collect()
-                    };
-                    assert_eq!((&fast.ids, places(&fast)), (&slow.ids, places(&slow)));
-                    equal += 1;
-                }
-                (Err(_), Err(_)) => refused += 1,
-                (Ok(_), Err(e)) if e.message().contains("leaves out the") => refused += 1,
-                (slow, fast) => {
-                    let (slow, fast) = (slow.map(|p| shown(&f, &p.ids)), fast.map(|p| shown(&f, &p.ids)));
-                    panic!("template {number}: {slow:?} by counting, {fast:?} by tags, for {p:?}");
-                }
+    let (mut equal, mut refused) = (0, 0);
+    for _ in 0..PROMPTS {
+        let p = random.prompt(kinds, alternate);
+        let slow = Slow::new(f, &p, layout);
+        let placed = slow.as_ref().map_err(Error::clone).and_then(Slow::place);
+        match (placed, f.place(&p, layout)) {
+            (Ok(slowly), Ok(fast)) => {
+                assert_eq!(shown(f, &fast.ids), shown(f, &slowly.ids), "{p:?}");
+                let places = |placed: &Placed| -> Vec<_> {
+                    placed.media.iter().map(|m| (*m.media.hash(), m.tokens.clone())).collect()
+                };
+                assert_eq!((&fast.ids, places(&fast)), (&slowly.ids, places(&slowly)));
+                let lost = slow.map_or_else(|_| Vec::new(), |slow| slow.lost(&p));
+                assert_eq!(fast.lost.iter().map(|l| (l.message, l.part)).collect::<Vec<_>>(), lost, "{p:?}");
+                equal += 1;
+            }
+            (Err(_), Err(_)) => refused += 1,
+            (Ok(_), Err(e)) if e.message().contains("leaves out the") => {
+                let message = e.details()["message_index"].as_u64().unwrap() as usize;
+                let lost = slow.map_or_else(|_| Vec::new(), |slow| slow.lost(&p));
+                let lost = lost.iter().filter(|lost| lost.0 == message).count();
+                let told = p.messages[message].parts.iter().filter(|part| is_told(part)).count();
+                assert_eq!((lost, told > 0), (told, true), "{e} for {p:?}");
+                refused += 1;
+            }
+            (slow, fast) => {
+                let (slow, fast) = (slow.map(|p| shown(f, &p.ids)), fast.map(|p| shown(f, &p.ids)));
+                panic!("{slow:?} by counting, {fast:?} by tags, for {p:?}");
             }
         }
-        assert!(equal > 30, "template {number}: {equal} of {refused}");
+    }
+    assert!(equal > PROMPTS / 5, "{equal} of {refused}");
+}
+
+#[test]
+fn tags_tell_what_many_renderings_tell() {
+    for template in &templates() {
+        let f = gemma_with(Some(template));
+        compare(&f, &Layout::gemma(&f), &MediaKind::ALL, false);
+    }
+    let silent = GEMMA3_TEMPLATE.replace("'<start_of_image>'", "''");
+    for template in [GEMMA3_TEMPLATE, &silent] {
+        let f = gemma3_with(Some(template));
+        compare(&f, &Gemma3::new(&f), &[MediaKind::Image], true);
+    }
+    for template in [&qwen_vl_template(), QWEN_TEMPLATE] {
+        let f = qwen_with(Some(template));
+        compare(&f, &Qwen::new(&f), &[MediaKind::Image, MediaKind::Video], false);
     }
 }
