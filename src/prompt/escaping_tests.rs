@@ -89,6 +89,15 @@ fn qwens_markup_is_text_from_users_and_tokens_in_the_models_history() {
 }
 
 #[test]
+fn a_medias_spelling_in_an_answer_is_text_even_if_the_template_looks_for_it() {
+    let looks = "{% for m in messages %}{% if '<|image|>' in m.content %}!{% endif %}{% endfor %}";
+    let f = gemma_with(Some(&format!("{looks}{GEMMA_TEMPLATE}")));
+    let p =
+        prompt([("user", vec![image(2)]), ("assistant", vec![text("<|image|>")]), ("user", vec![text("q")])]);
+    assert_eq!(count(&f, &ids(&f, &p), "<|image|>"), 2);
+}
+
+#[test]
 fn ordinary_added_tokens_stay_tokens_in_user_text() {
     let f = gemma();
     let got = ids(&f, &prompt([("user", vec![text("<table>\n\nx")])]));
@@ -116,7 +125,7 @@ fn marks_survive_what_templates_do_to_values() {
         "{{ tools[0] | string }}",
     ];
     for form in forms {
-        let f = gemma_with(Some(form));
+        let f = gemma_with(Some(&format!("{form}{{{{ messages[0].content }}}}")));
         let mut p = prompt([("user", vec![text("x")])]);
         p.tools = Some(json!([{"d": "a <eos> b"}]));
         let rendered = f.render(&p, true).unwrap();

@@ -5,22 +5,19 @@ use std::path::Path;
 use super::content::Forms;
 use super::decoder::TextDecoder;
 use super::escape::remove_marks;
-use super::message::{Attached, Prompt};
-use super::placement::{self, MediaLayout, Medium, Piece, Placed, SoftBlock};
-use super::planning::Planner;
-use super::rendering::{Chat, Rendering, View, special_variables};
+use super::message::Prompt;
+use super::place::{MediaLayout, Placed, Placer, TurnMarkers};
+use super::rendering::{Chat, Rendering, special_variables};
 use super::template::{Template, parsed_spellings};
 use super::template_source::{Source, Sources};
 use super::token_config::TokenConfig;
-use super::tokenizer::{Plain, TextTokenizer};
-use super::turns::TurnMarkers;
-use crate::error::{Error, Result};
-use crate::media::MediaKind;
+use super::tokenizer::TextTokenizer;
+use crate::error::Result;
 
 /// Tokenizer, compiled template and turn markers of one snapshot.
 pub struct Formatter {
-    tokenizer: TextTokenizer,
-    markers: TurnMarkers,
+    pub(super) tokenizer: TextTokenizer,
+    pub(super) markers: TurnMarkers,
     chat: Option<Chat>,
     /// A template of its own for conversations with tools, where the snapshot has one.
     tool_chat: Option<Chat>,
@@ -56,7 +53,7 @@ impl Formatter {
             return self.decode(tokens, false);
         }
         let rendering = self.rendering(prompt, add_generation_prompt);
-        let (text, _) = remove_marks(&rendering.text(&View::WHOLE)?, rendering.mark());
+        let (text, _) = remove_marks(&rendering.plain()?, rendering.mark());
         let bos = if self.has_template() { None } else { self.canonical_bos() };
         Ok(bos.and_then(|id| self.token_text(id)).unwrap_or_default() + &text)
     }
@@ -67,107 +64,21 @@ impl Formatter {
     /// generation prompt is added unless `template_vars["add_generation_prompt"]` is false.
     pub fn place(&self, prompt: &Prompt, layout: &dyn MediaLayout) -> Result<Placed> {
         prompt.validate()?;
-        let mut media = prompt.media().iter().map(|a| self.medium(a, layout)).collect::<Result<Vec<_>>>()?;
+        let placer = Placer::new(&self.tokenizer, &self.markers, prompt, layout)?;
         if let Some(tokens) = &prompt.tokens {
-            self.encode_leads(&mut media)?;
-            return self.place_raw(tokens, &media);
+            return placer.place_raw(tokens);
         }
-        let rendering = self.rendering(prompt, true);
-        let text = rendering.text(&View::WHOLE)?;
-        if !self.has_template() {
-            let mut ids: Vec<u32> = self.canonical_bos().into_iter().collect();
-            ids.extend(self.encode_marked(&text, rendering.mark())?);
-            let order: Vec<usize> = (0..media.len()).collect();
-            self.encode_leads(&mut media)?;
-            return Ok(self.place_without_turns(&ids, &media, &order));
+        let rendering = self.rendering(prompt, true).escaping(placer.spellings());
+        match self.has_template() {
+            true => placer.place(&rendering),
+            false => placer.place_without_template(&rendering),
         }
-        if media.is_empty() {
-            return Ok(Placed { ids: self.encode_marked(&text, rendering.mark())?, ..Placed::default() });
-        }
-        let planner = Planner {
-            tokenizer: &self.tokenizer,
-            markers: &self.markers,
-            rendering: &rendering,
-            media: &mut media,
-        };
-        let plan = { planner }.plan(&text)?;
-        let ids = self.encode_marked(&plan.text, rendering.mark())?;
-        self.encode_leads(&mut media)?;
-        let mut pieces = placement::fill_placeholders(&ids, &media, &plan.order)?;
-        placement::insert_without_turns(&mut pieces, &media, &plan.without_turns, self.canonical_bos());
-        Ok(placement::expand(&pieces, &media))
     }
 
-    /// Raw ids: each medium takes a placeholder id; ids without turns and placeholders take media as base models do.
-    fn place_raw(&self, ids: &[u32], media: &[Medium]) -> Result<Placed> {
-        let count = |m: &Medium| ids.iter().filter(|&&id| id == m.placeholder).count();
-        let (mut order, mut loose) = (Vec::new(), Vec::new());
-        for (index, medium) in media.iter().enumerate() {
-            let given = media.iter().filter(|m| m.kind == medium.kind).count();
-            match count(medium) {
-                found if found == given => order.push(index),
-                0 if !self.markers.occur_in_ids(ids) => loose.push(index),
-                found => {
-                    let (kind, id) = (medium.kind.name(), medium.placeholder);
-                    let text = format!(
-                        "the tokens hold {found} {kind} placeholders (id {id}) for {given} media of that kind"
-                    );
-                    return Err(Error::prompt(text).with("message_index", medium.message));
-                }
-            }
-        }
-        let mut pieces = placement::fill_placeholders(ids, media, &order)?;
-        placement::insert_without_turns(&mut pieces, media, &loose, self.canonical_bos());
-        Ok(placement::expand(&pieces, media))
-    }
-
-    fn place_without_turns(&self, ids: &[u32], media: &[Medium], order: &[usize]) -> Placed {
-        let mut pieces: Vec<Piece> = ids.iter().copied().map(Piece::Id).collect();
-        placement::insert_without_turns(&mut pieces, media, order, self.canonical_bos());
-        placement::expand(&pieces, media)
-    }
-
-    /// What the model says of an attached medium. Leads that follow another block's end become ids: special tokens
-    /// are on both of their sides.
-    fn medium(&self, attached: &Attached, layout: &dyn MediaLayout) -> Result<Medium> {
-        let Attached { media, message } = attached;
-        let kind = media.kind();
-        let Some(&[placeholder]) = layout.placeholder(kind) else {
-            let article = if kind == MediaKind::Video { "a" } else { "an" };
-            let text =
-                format!("message {message} has {article} {} part, and the model takes no {0}", kind.name());
-            return Err(Error::unsupported(text).with("message_index", *message));
-        };
-        let mut blocks = layout.blocks(media).map_err(|e| e.with("message_index", *message))?;
-        blocks.iter_mut().skip(1).try_for_each(|block| self.encode_lead(block))?;
-        Ok(Medium { kind, message: *message, placeholder, blocks })
-    }
-
-    /// The leads that did not go into a text.
-    fn encode_leads(&self, media: &mut [Medium]) -> Result<()> {
-        media.iter_mut().flat_map(|m| &mut m.blocks).try_for_each(|block| self.encode_lead(block))
-    }
-
-    fn encode_lead(&self, block: &mut SoftBlock) -> Result<()> {
-        let lead = std::mem::take(&mut block.lead);
-        if !lead.is_empty() {
-            block.before.splice(..0, self.tokenizer.encode(&lead, false)?);
-        }
-        Ok(())
-    }
-
-    fn rendering<'a>(&'a self, prompt: &'a Prompt, add_generation_prompt: bool) -> Rendering<'a> {
+    pub(super) fn rendering<'a>(&'a self, prompt: &'a Prompt, add_generation_prompt: bool) -> Rendering<'a> {
         let tools = prompt.tools.as_ref().and_then(|t| t.as_array()).is_some_and(|t| !t.is_empty());
         let chat = self.tool_chat.as_ref().filter(|_| tools).or(self.chat.as_ref());
         Rendering::new(chat, &self.tokenizer, prompt, add_generation_prompt)
-    }
-
-    fn encode_marked(&self, text: &str, mark: char) -> Result<Vec<u32>> {
-        let (clean, marks) = remove_marks(text, mark);
-        match marks.as_slice() {
-            [] => self.tokenizer.encode(&clean, true),
-            marks => self.tokenizer.encode_plain(&clean, &Plain::Broken(marks)),
-        }
     }
 
     /// Ids of a text; never adds BOS. Without `parse_special`, special spellings are plain text.
@@ -246,7 +157,7 @@ fn kept_in_model_turns(template: &str, tokenizer: &TextTokenizer, markers: &Turn
 mod tests {
     use super::super::testing::{gemma_tokenizer, load};
     use super::*;
-    use crate::error::Code;
+    use crate::error::{Code, Error};
     use crate::prompt::Message;
     use serde_json::json;
 

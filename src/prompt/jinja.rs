@@ -114,7 +114,7 @@ fn separators(value: &Value) -> Result<Option<(String, String)>, Error> {
 }
 
 /// Python's whitespace: Unicode's, and the four ASCII separators.
-fn is_space(c: char) -> bool {
+pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c)
 }
 

@@ -68,6 +68,8 @@ impl Message {
 pub(super) struct Attached {
     pub media: Arc<Media>,
     pub message: usize,
+    /// Index among the parts of the message.
+    pub part: usize,
 }
 
 impl Prompt {
@@ -75,9 +77,9 @@ impl Prompt {
     pub(super) fn media(&self) -> Vec<Attached> {
         let mut all = Vec::new();
         for (message, turn) in self.messages.iter().enumerate() {
-            for part in &turn.parts {
-                if let Part::Media(media) = part {
-                    all.push(Attached { media: Arc::clone(media), message });
+            for (part, content) in turn.parts.iter().enumerate() {
+                if let Part::Media(media) = content {
+                    all.push(Attached { media: Arc::clone(media), message, part });
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`), with everything that a
 //! user could have typed kept apart from the template's markup (`escape`), through the tokenizer (`tokenizer`),
-//! and every medium to its place (`planning`, `placement`). The way back is `decoder`. [`Formatter`] is all
+//! and every medium to its place (`place`). The way back is `decoder`. [`Formatter`] is all
 //! of it for one snapshot. Nothing here knows MLX.
 
 mod content;
@@ -12,8 +12,7 @@ mod formatter;
 mod jinja;
 mod json_dumps;
 mod message;
-mod placement;
-mod planning;
+mod place;
 mod rendering;
 mod spellings;
 mod strftime;
@@ -21,16 +20,13 @@ mod template;
 mod template_source;
 mod token_config;
 mod tokenizer;
-mod turns;
 
 #[cfg(test)]
 mod escaping_tests;
-#[cfg(test)]
-mod placement_tests;
 #[cfg(test)]
 mod testing;
 
 pub use decoder::TextDecoder;
 pub use formatter::Formatter;
 pub use message::{Message, Part, Prompt};
-pub use placement::{Grid, Lost, LostKind, MediaLayout, Placed, PlacedMedia, SoftBlock};
+pub use place::{Grid, Lost, LostKind, MediaLayout, Placed, PlacedMedia, SoftBlock};

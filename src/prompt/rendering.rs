@@ -1,10 +1,11 @@
-//! Renders one prompt, with users' control spellings marked, as a whole or in the variants that planning asks for.
+//! Renders one prompt, with users' control spellings marked, as it is or with its texts changed.
 
 use serde_json::{Map, Value, json};
 
 use super::content::{Content, Forms};
 use super::escape::{Escaper, unused_chars};
 use super::message::{Message, Part, Prompt};
+use super::place::{ALPHABET, Alphabet};
 use super::template::Template;
 use super::tokenizer::TextTokenizer;
 use crate::error::Result;
@@ -17,33 +18,15 @@ pub(super) struct Chat {
     pub kept: Vec<String>,
 }
 
-/// A variant of the conversation.
-#[derive(Clone, Copy)]
-pub(super) struct View {
-    /// The media that the template gets to see.
-    pub shown: Shown,
-    /// The message that begins with the tag character.
-    pub tagged: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Shown {
-    All,
-    None,
-    OfMessage(usize),
-}
-
-impl View {
-    pub const WHOLE: View = View { shown: Shown::All, tagged: None };
-}
-
 /// One prompt on its way through the template.
 pub(super) struct Rendering<'a> {
     chat: Option<&'a Chat>,
     variables: Map<String, Value>,
     prompt: &'a Prompt,
     escaper: Escaper<'a>,
-    tag: char,
+    /// Control spellings that stay as they are in the model's own turns.
+    kept: Vec<&'a str>,
+    alphabet: Alphabet,
 }
 
 impl<'a> Rendering<'a> {
@@ -55,14 +38,25 @@ impl<'a> Rendering<'a> {
         add_generation_prompt: bool,
     ) -> Self {
         let source = chat.map_or("", |chat| chat.template.source().text.as_str());
-        let [mark, tag] = unused_chars(prompt, &[source]);
+        let [mark, alphabet @ ..]: [char; ALPHABET + 1] = unused_chars(prompt, &[source]);
         let escaper = Escaper::new(tokenizer.spellings(), mark);
         let mut variables = special_variables(tokenizer);
         variables.insert("documents".into(), Value::Null);
         variables.insert("add_generation_prompt".into(), json!(add_generation_prompt));
         variables.extend(escaper.vars(&prompt.template_vars));
         variables.insert("tools".into(), prompt.tools.as_ref().map_or(Value::Null, |t| escaper.value(t)));
-        Self { chat, variables, prompt, escaper, tag }
+        let kept = chat.iter().flat_map(|chat| &chat.kept).map(String::as_str).collect();
+        Self { chat, variables, prompt, escaper, kept, alphabet: Alphabet::new(alphabet) }
+    }
+
+    /// With these spellings plain text in the model's own turns, too: those of media.
+    pub fn escaping(mut self, spellings: &[String]) -> Self {
+        self.kept.retain(|kept| !spellings.iter().any(|spelling| spelling == kept));
+        self
+    }
+
+    pub fn prompt(&self) -> &'a Prompt {
+        self.prompt
     }
 
     /// The character that marks control spellings as plain text.
@@ -70,13 +64,24 @@ impl<'a> Rendering<'a> {
         self.escaper.mark()
     }
 
-    /// The character that begins a tagged message.
-    pub fn tag(&self) -> char {
-        self.tag
+    /// Characters that are in no text, for tags.
+    pub fn alphabet(&self) -> Alphabet {
+        self.alphabet
     }
 
-    /// The marked text of a variant. Without a template: all texts one after the other.
-    pub fn text(&self, view: &View) -> Result<String> {
+    /// A text of our own with its control spellings marked.
+    pub fn escape(&self, text: &str) -> String {
+        self.escaper.text(text, &[])
+    }
+
+    /// The marked text of the conversation as the host gave it. Without a template: all texts one after the other.
+    pub fn plain(&self) -> Result<String> {
+        self.edited(|_, _, _| {})
+    }
+
+    /// The same, with the parts of every message changed first. `edit` gets the index of the message, too; its parts
+    /// are the host's, one by one.
+    pub fn edited(&self, edit: impl Fn(usize, &Message, &mut Vec<Content>)) -> Result<String> {
         let Some(chat) = self.chat else {
             let texts = self.prompt.messages.iter().flat_map(|m| &m.parts).filter_map(|part| match part {
                 Part::Text(text) => Some(self.escaper.text(text, &[])),
@@ -84,40 +89,18 @@ impl<'a> Rendering<'a> {
             });
             return Ok(texts.collect());
         };
-        let messages = self.prompt.messages.iter().enumerate();
-        let messages: Vec<Value> = messages.map(|(index, m)| self.message(chat, index, m, view)).collect();
-        let mut variables = self.variables.clone();
-        variables.insert("messages".into(), Value::Array(messages));
-        chat.template.render(&variables)
-    }
-
-    fn message(&self, chat: &Chat, index: usize, message: &Message, view: &View) -> Value {
-        let kept: &[String] = if message.is_model() { &chat.kept } else { &[] };
-        let shown = view.shown == Shown::All || view.shown == Shown::OfMessage(index);
-        let mut parts: Vec<Content> = Vec::with_capacity(message.parts.len());
-        for part in &message.parts {
-            match Content::of(part, |text| self.escaper.text(text, kept)) {
-                Content::Media(kind) if !(shown && chat.forms.takes_media(kind)) => {}
-                part => parts.push(part),
-            }
-        }
-        if view.tagged == Some(index) {
-            self.add_tag(&mut parts);
-        }
-        let role = self.escaper.text(&message.role, &[]);
-        json!({"role": role, "content": chat.forms.content(message, &parts)})
-    }
-
-    /// Begins the first text of a message with the tag.
-    fn add_tag(&self, parts: &mut Vec<Content>) {
-        let text = parts.iter_mut().find_map(|part| match part {
-            Content::Text(text) => Some(text),
-            Content::Media(_) => None,
+        let messages = self.prompt.messages.iter().enumerate().map(|(index, message)| {
+            let kept: &[&str] = if message.is_model() { &self.kept } else { &[] };
+            let escaped = |part| Content::of(part, |text| self.escaper.text(text, kept));
+            let mut parts: Vec<Content> = message.parts.iter().map(escaped).collect();
+            edit(index, message, &mut parts);
+            parts.retain(|part| !matches!(part, Content::Media(kind) if !chat.forms.takes_media(*kind)));
+            let role = self.escaper.text(&message.role, &[]);
+            json!({"role": role, "content": chat.forms.content(message, &parts)})
         });
-        match text {
-            Some(text) => text.insert(0, self.tag),
-            None => parts.push(Content::Text(self.tag.to_string())),
-        }
+        let mut variables = self.variables.clone();
+        variables.insert("messages".into(), messages.collect());
+        chat.template.render(&variables)
     }
 }
 

@@ -16,6 +16,12 @@ const MAX_OUTPUT: usize = 256 << 20;
 /// The name under which the environment knows its only template.
 const NAME: &str = "chat";
 
+#[cfg(test)]
+thread_local! {
+    /// Renderings on this thread.
+    pub static RENDERS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// One template of a snapshot, ready to render.
 pub(super) struct Template {
     env: Environment<'static>,
@@ -44,6 +50,8 @@ impl Template {
 
     /// Renders with these variables; an error says in which line, and what the template raised.
     pub fn render(&self, variables: &Map<String, Value>) -> Result<String> {
+        #[cfg(test)]
+        RENDERS.with(|renders| renders.set(renders.get() + 1));
         let mut out = Bounded::default();
         let messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
         let mut env = self.env.clone();

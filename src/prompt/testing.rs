@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+pub use super::template::RENDERS;
 use super::*;
 use crate::error::Result;
 use crate::media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
@@ -29,7 +30,7 @@ pub const GEMMA_SPECIALS: [&str; 15] = [
 ];
 
 /// Merges as lists of results; every prefix pair of a word is merged from the left.
-const GEMMA_WORDS: [&str; 6] = ["user", "model", "▁the", "▁a", "\n\n\n", "<table>"];
+const GEMMA_WORDS: [&str; 6] = ["user", "model", "▁the", "▁a", "\n\n\n\n\n", "<table>"];
 
 /// BPE over characters with byte fallback, spaces as `▁`, no added prefix.
 pub fn gemma_tokenizer() -> Value {
@@ -51,7 +52,7 @@ pub fn gemma_tokenizer() -> Value {
     let id = |s: &str| vocab.iter().position(|v| v == s).unwrap();
     let mut added: Vec<Value> = GEMMA_SPECIALS.iter().map(|s| added_token(id(s), s, true)).collect();
     added.push(added_token(id("<table>"), "<table>", false));
-    added.extend(["\n\n", "\n\n\n"].map(|s| added_token(id(s), s, false)));
+    added.extend(["\n\n", "\n\n\n", "\n\n\n\n", "\n\n\n\n\n"].map(|s| added_token(id(s), s, false)));
     let vocab: serde_json::Map<String, Value> =
         vocab.iter().enumerate().map(|(id, s)| (s.clone(), json!(id))).collect();
     json!({
@@ -68,8 +69,15 @@ pub fn gemma_tokenizer() -> Value {
     })
 }
 
-pub const QWEN_SPECIALS: [&str; 6] =
-    ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"];
+pub const QWEN_SPECIALS: [&str; 7] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+];
 /// Added behind the vocabulary, but not special.
 pub const QWEN_MARKUP: [&str; 4] = ["<tool_call>", "</tool_call>", "<think>", "</think>"];
 
@@ -174,6 +182,62 @@ pub const QWEN_TEMPLATE: &str = r#"
 {%- endif %}
 "#;
 
+/// In the structure of Gemma 3's: roles must alternate, the system's text goes into the user's turn.
+pub const GEMMA3_TEMPLATE: &str = r#"
+{{- bos_token }}
+{%- if messages[0].role == 'system' %}
+    {%- if messages[0].content is string %}
+        {%- set prefix = messages[0].content + '\n\n' %}
+    {%- else %}
+        {%- set prefix = messages[0].content[0].text + '\n\n' %}
+    {%- endif %}
+    {%- set turns = messages[1:] %}
+{%- else %}
+    {%- set prefix = '' %}
+    {%- set turns = messages %}
+{%- endif %}
+{%- for message in turns %}
+    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif %}
+    {{- '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' }}
+    {{- prefix if loop.first else '' }}
+    {%- if message.content is string %}
+        {{- message.content | trim }}
+    {%- elif message.content is iterable %}
+        {%- for item in message.content %}
+            {%- if item.type == 'image' %}
+                {{- '<start_of_image>' }}
+            {%- elif item.type == 'text' %}
+                {{- item.text | trim }}
+            {%- endif %}
+        {%- endfor %}
+    {%- else %}
+        {{- raise_exception('Invalid content type') }}
+    {%- endif %}
+    {{- '<end_of_turn>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<start_of_turn>model\n' }}
+{%- endif %}
+"#;
+
+/// The Gemma-like tokenizer with Gemma 3's spellings.
+pub fn gemma3_with(template: Option<&str>) -> Formatter {
+    let mut tokenizer = gemma_tokenizer().to_string();
+    for (from, to) in [
+        ("<turn|>", "<end_of_turn>"),
+        ("<|turn>", "<start_of_turn>"),
+        ("<|image|>", "<image_soft_token>"),
+        ("<image|>", "<end_of_image>"),
+        ("<|image>", "<start_of_image>"),
+    ] {
+        tokenizer = tokenizer.replace(from, to);
+    }
+    let config = json!({"bos_token": "<bos>", "eos_token": "<eos>"});
+    load(&serde_json::from_str(&tokenizer).unwrap(), config, template).unwrap()
+}
+
 /// A formatter over files written to a temporary folder.
 pub fn load(tokenizer: &Value, config: Value, template: Option<&str>) -> Result<Formatter> {
     let dir = tempfile::tempdir().unwrap();
@@ -194,8 +258,12 @@ pub fn gemma() -> Formatter {
 }
 
 pub fn qwen() -> Formatter {
+    qwen_with(Some(QWEN_TEMPLATE))
+}
+
+pub fn qwen_with(template: Option<&str>) -> Formatter {
     let config = json!({"bos_token": null, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"});
-    load(&qwen_tokenizer(), config, Some(QWEN_TEMPLATE)).unwrap()
+    load(&qwen_tokenizer(), config, template).unwrap()
 }
 
 /// An image of this width; the test layouts give it as many soft tokens.
@@ -291,6 +359,19 @@ impl MediaLayout for Layout {
                 video.frames().iter().enumerate().map(frame).collect()
             }
         })
+    }
+}
+
+/// A model that takes text only.
+pub struct NoMedia;
+
+impl MediaLayout for NoMedia {
+    fn placeholder(&self, _: MediaKind) -> Option<&[u32]> {
+        None
+    }
+
+    fn blocks(&self, _: &Arc<Media>) -> Result<Vec<SoftBlock>> {
+        unreachable!()
     }
 }
 

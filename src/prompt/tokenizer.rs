@@ -133,6 +133,20 @@ impl TextTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The control spellings of a text that become tokens, in order.
+    pub fn control_in(&self, text: &str, plain: &Plain) -> Vec<Match<'_>> {
+        let mut hits = self.raw.find_all(text, |m| !(m.spelled.control && plain.covers(m)));
+        hits.retain(|hit| hit.spelled.control);
+        hits
+    }
+
+    /// Bytes of the canonical BOS that a text begins with, if any.
+    pub fn leading_bos(&self, text: &str) -> usize {
+        let Some(bos) = self.canonical_bos() else { return 0 };
+        let first = self.raw.longest_at(text, 0, |_| true);
+        first.filter(|hit| hit.spelled.id == bos).map_or(0, |hit| hit.end)
+    }
+
     /// A model may know a control spelling as one word; then the piece goes character by character.
     fn tokenize_plain(&self, piece: &str) -> tokenizers::Result<Vec<Token>> {
         let model = self.inner.get_model();

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::testing::*;
-use super::*;
 use crate::error::Code;
 use crate::media::MediaKind;
+use crate::prompt::testing::*;
+use crate::prompt::*;
 
 fn placed(formatter: &Formatter, prompt: &Prompt) -> String {
     let layout = Layout::gemma(formatter);
@@ -22,7 +22,7 @@ fn placed(formatter: &Formatter, prompt: &Prompt) -> String {
 }
 
 fn failure(formatter: &Formatter, prompt: &Prompt) -> crate::Error {
-    formatter.place(prompt, &Layout::gemma(formatter)).err().expect("an error")
+    formatter.place(prompt, &Layout::gemma(formatter)).expect_err("an error")
 }
 
 const I2: &str = "<|image><|image|><|image|><image|>";

@@ -1,6 +1,6 @@
 //! The turns of a rendered conversation, found by the markers that published templates write.
 
-use super::tokenizer::TextTokenizer;
+use crate::prompt::tokenizer::TextTokenizer;
 
 /// What opens a turn, before the role and a newline.
 const STARTS: [&str; 3] = ["<|turn>", "<|im_start|>", "<start_of_turn>"];
@@ -9,7 +9,7 @@ const ENDS: [&str; 3] = ["<end_of_turn>", "<turn|>", "<|im_end|>"];
 
 /// The markers that this tokenizer has as one token each.
 #[derive(Debug)]
-pub(super) struct TurnMarkers {
+pub(in crate::prompt) struct TurnMarkers {
     starts: Vec<(&'static str, u32)>,
     ends: Vec<(&'static str, u32)>,
 }
@@ -65,7 +65,7 @@ impl TurnMarkers {
     }
 
     /// All turns in order. Marked spellings of users do not count: the mark stands inside them.
-    pub fn turns(&self, text: &str) -> Vec<Turn> {
+    pub(super) fn turns(&self, text: &str) -> Vec<Turn> {
         let mut starts: Vec<(usize, usize)> = Vec::new();
         for (marker, _) in &self.starts {
             starts.extend(text.match_indices(marker).map(|(at, m)| (at, at + m.len())));

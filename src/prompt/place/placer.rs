@@ -1,0 +1,156 @@
+//! The whole of placement for one prompt.
+
+use super::assembly::{self, Assembler, Piece};
+use super::attribution::Attribution;
+use super::losses;
+use super::medium::MediaSet;
+use super::raw;
+use super::skeleton::Skeleton;
+use super::spots::{Finder, Spot, Spots};
+use super::tags::Tags;
+use super::turns::TurnMarkers;
+use super::{Lost, MediaLayout, Placed};
+use crate::error::Result;
+use crate::media::MediaKind;
+use crate::prompt::content::Content;
+use crate::prompt::message::Prompt;
+use crate::prompt::rendering::Rendering;
+use crate::prompt::tokenizer::TextTokenizer;
+
+pub(in crate::prompt) struct Placer<'a> {
+    tokenizer: &'a TextTokenizer,
+    markers: &'a TurnMarkers,
+    pub(super) media: MediaSet,
+}
+
+impl<'a> Placer<'a> {
+    /// Asks the model how it lays out what the prompt holds.
+    pub fn new(
+        tokenizer: &'a TextTokenizer,
+        markers: &'a TurnMarkers,
+        prompt: &Prompt,
+        layout: &dyn MediaLayout,
+    ) -> Result<Self> {
+        Ok(Self { tokenizer, markers, media: MediaSet::of(prompt, layout, tokenizer)? })
+    }
+
+    /// The spellings of the model's placeholders, which nobody may type.
+    pub fn spellings(&self) -> &[String] {
+        &self.media.spellings
+    }
+
+    /// Into ids that the host gives.
+    pub fn place_raw(&self, ids: &[u32]) -> Result<Placed> {
+        let pieces = raw::pieces(ids, &self.media, self.markers, self.tokenizer.canonical_bos())?;
+        assembly::expand(&pieces, &self.media, self.tokenizer)
+    }
+
+    /// Into what the template writes.
+    pub fn place(&self, rendering: &Rendering) -> Result<Placed> {
+        let text = rendering.plain()?;
+        let skeleton = self.skeleton(&text);
+        let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
+        let tagged = rendering.edited(|index, message, parts| tags.put(index, message, parts)).ok();
+        let spots = self.spots(rendering, &text, &skeleton, &tags, tagged.as_deref())?;
+        let lost = tagged.map(|tagged| losses::lost_texts(rendering, &tags, &text, &tagged));
+        let lost: Vec<Lost> = lost.unwrap_or_default();
+        losses::check(rendering.prompt(), &tags, &lost)?;
+        Ok(Placed { lost, ..self.write(rendering, &text, spots, None)? })
+    }
+
+    /// Into texts that no template puts together, after the canonical BOS.
+    pub fn place_without_template(&self, rendering: &Rendering) -> Result<Placed> {
+        let text = rendering.plain()?;
+        let without_turns = (0..self.media.media.len()).collect();
+        let spots = Spots { list: Vec::new(), without_turns };
+        self.write(rendering, &text, spots, self.tokenizer.canonical_bos())
+    }
+
+    pub(super) fn skeleton(&self, text: &str) -> Skeleton {
+        Skeleton::of(text, self.tokenizer, self.markers, &self.media)
+    }
+
+    fn spots(
+        &self,
+        rendering: &Rendering,
+        text: &str,
+        skeleton: &Skeleton,
+        tags: &Tags,
+        tagged: Option<&str>,
+    ) -> Result<Spots> {
+        if self.media.media.is_empty() {
+            return Ok(Spots::default());
+        }
+        let read = |tagged: &str| {
+            Attribution::read(tagged, &self.skeleton(tagged), (text, skeleton), tags, &self.media)
+        };
+        let attribution = tagged.and_then(read).or_else(|| {
+            // Perhaps it is the tag of a message that holds none of the media that the template stumbles over.
+            let holds = |index| self.media.media.iter().any(|medium| medium.message == index);
+            let fewer = rendering.edited(|index, message, parts| {
+                if holds(index) {
+                    tags.put(index, message, parts);
+                }
+            });
+            read(&fewer.ok()?)
+        });
+        let count = |pattern, shown: Option<usize>| {
+            let text = rendering.edited(|index, _, parts| {
+                parts.retain(|part| shown == Some(index) || matches!(part, Content::Text(_)));
+            });
+            Ok(self.skeleton(&text?).written.iter().filter(|w| w.pattern == pattern).count())
+        };
+        let attribution = attribution.as_ref();
+        let finder =
+            Finder { media: &self.media, markers: self.markers, skeleton, attribution, count: &count };
+        finder.find(text)
+    }
+
+    /// Puts the blocks into the text and tokenizes it. `bos` stands before it all.
+    pub(super) fn write(
+        &self,
+        rendering: &Rendering,
+        text: &str,
+        mut spots: Spots,
+        bos: Option<u32>,
+    ) -> Result<Placed> {
+        let late = self.spots_without_turns(text, &mut spots);
+        let escape = |text: &str| rendering.escape(text);
+        let assembler = Assembler {
+            tokenizer: self.tokenizer,
+            media: &self.media,
+            mark: rendering.mark(),
+            escape: &escape,
+        };
+        let mut pieces: Vec<Piece> = bos.into_iter().map(Piece::Id).collect();
+        pieces.extend(assembler.pieces(text, &spots.list)?);
+        let end = pieces.len() - usize::from(matches!(pieces.last(), Some(Piece::Id(_))));
+        let late: Vec<Piece> = late.into_iter().flat_map(|m| self.media.media[m].pieces()).collect();
+        pieces.splice(end..end, late);
+        assembly::expand(&pieces, &self.media, self.tokenizer)
+    }
+
+    /// For prompts without turns: images and videos after a leading BOS, audio before what the text ends with if that
+    /// is a medium. Audio that goes before the final token is returned, since tokens are not known yet.
+    fn spots_without_turns(&self, text: &str, spots: &mut Spots) -> Vec<usize> {
+        let is_heard = |m: &usize| self.media.media[*m].kind == MediaKind::Audio;
+        let (heard, seen): (Vec<usize>, Vec<usize>) =
+            std::mem::take(&mut spots.without_turns).into_iter().partition(is_heard);
+        let leading = self.tokenizer.leading_bos(text);
+        let last = match spots.list.last() {
+            Some(spot) if spot.at + spot.len == text.len() => Some(spot.at),
+            _ => (text.len() == leading).then_some(leading),
+        };
+        let spot = |at, ends_turn| move |medium| Spot { at, len: 0, ends_turn, medium };
+        spots.list.extend(seen.into_iter().map(spot(leading, false)));
+        let late = match last {
+            Some(at) => {
+                spots.list.extend(heard.into_iter().map(spot(at, true)));
+                Vec::new()
+            }
+            None => heard,
+        };
+        spots.list.sort_unstable();
+        late
+    }
+}
