@@ -159,6 +159,8 @@ mod tests {
         };
         assert_eq!(range(64, 64, 0, 1 << 20), (64, 64));
         assert_eq!(range(64, 64, 0, 1024), (32, 32));
+        assert_eq!(range(10, 10, 0, 1 << 20), (32, 32));
+        assert_eq!(range(2000, 10, 0, 1 << 20), (480, 32));
         assert_eq!(range(64, 64, 65_536, 65_536), (256, 256));
         assert_eq!(range(640, 480, 0, u32::MAX), (640, 480));
         let both = image(64, 64, 2).with_pixel_range(Some((65_536, 1 << 20))).unwrap();

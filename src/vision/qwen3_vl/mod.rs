@@ -93,7 +93,8 @@ impl Tower {
             let budget = wishes.soft_token_budget.map_or(String::new(), |n| format!(" in {n} soft tokens"));
             return Err(cannot(format_args!("a size of {least} to {of} pixels{budget}"), &can));
         }
-        let least = range.map_or(pixels.0, |(least, _)| least * frames);
+        // Without any least number, a side that rounds to nothing would take the other with it.
+        let least = range.map_or(pixels.0, |(least, _)| least.max(token) * frames);
         let most_of_all = match (range, budget) {
             (Some((_, most)), _) => most * frames,
             (None, _) => pixels.1,
