@@ -191,6 +191,11 @@ mod tests {
         assert_eq!(read(json!({})).unwrap().pixels, (3136, 1_003_520));
         let older = json!({ "min_pixels": 4096, "max_pixels": 8192.0, "size": { "shortest_edge": 1, "longest_edge": 2 } });
         assert_eq!(read(older).unwrap().pixels, (4096, 8192));
+        let oldest = json!({ "size": { "min_pixels": 3136, "max_pixels": 12845056 } });
+        assert_eq!(read(oldest).unwrap().pixels, (3136, 12_845_056));
+        let none = Section::empty("preprocessor_config.json");
+        let error = ImageProcessor::read(&none, Tower { merge_size: 4096, ..TOWER }).unwrap_err();
+        assert!(error.message().contains("vision_config.spatial_merge_size is 4096"), "{error}");
         for (key, value, code, says) in [
             (
                 "patch_size",
