@@ -291,6 +291,20 @@ public:
         });
     }
 
+    /// The same image, with crops of it where it is long or without; rmlx_image_with_pan_and_scan.
+    Result<Media> with_pan_and_scan(bool pan_and_scan) const {
+        return make([&](auto out, auto error) {
+            return rmlx_image_with_pan_and_scan(get(), pan_and_scan, out, error);
+        });
+    }
+
+    /// The same image in another range of sizes; rmlx_image_with_pixel_range.
+    Result<Media> with_pixel_range(std::uint32_t min_pixels, std::uint32_t max_pixels) const {
+        return make([&](auto out, auto error) {
+            return rmlx_image_with_pixel_range(get(), min_pixels, max_pixels, out, error);
+        });
+    }
+
     /// One of RMLX_MEDIA_*.
     rmlx_media_type kind() const noexcept { return rmlx_media_kind(get()); }
     std::uint32_t width() const noexcept { return rmlx_image_width(get()); }

@@ -142,11 +142,14 @@ fn described(desc: &rmlx_pixels) -> Result<PixelDesc> {
 
 /// Makes the same image again, to be shown to the model in more or less detail than it would by itself.
 ///
-/// - `soft_tokens`: the most positions that it may take: 70, 140, 280, 560 or 1120; 0 for the model's
-///   own number
+/// Which numbers a model can do is its own: Gemma 4 takes 70, 140, 280, 560 and 1120, Gemma 3 its 256 only,
+/// Qwen3-VL any. Another one is an error (UNSUPPORTED, with what the model can do) of the call that places
+/// the image in a prompt: a submit, or counting tokens. Without this, the model's own number holds.
+///
+/// - `soft_tokens`: the most positions that it may take, at least 1
 /// - `out`: gets a reference to the new image for you
 ///
-/// Errors: INVALID_ARGUMENT (another number, or `image` is no image).
+/// Errors: INVALID_ARGUMENT (0, or `image` is no image).
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -157,14 +160,78 @@ pub extern "C" fn rmlx_image_with_soft_token_budget(
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
     call(error, || {
-        let Media::Image(image) = required(image, "image")?.media.as_ref() else {
-            return Err(Error::invalid_argument("`image` is no image").with("argument", "image"));
-        };
+        let image = picture(image)?;
         let out = required(out, "out")?;
-        let budget = (soft_tokens != 0).then_some(soft_tokens);
-        out.write(reference(Media::Image(image.clone().with_soft_token_budget(budget)?)));
+        out.write(reference(Media::Image(image.with_soft_token_budget(Some(soft_tokens))?)));
         Ok(())
     })
+}
+
+/// Makes the same image again, to be shown to the model whole, or whole and in crops where it is long: what
+/// Gemma 3 calls pan and scan, and its snapshots mostly have off. Each crop takes as many positions as the
+/// image.
+///
+/// Asking for crops of a model without them is an error (UNSUPPORTED) of the call that places the image in
+/// a prompt.
+///
+/// - `pan_and_scan`: whether crops are shown too
+/// - `out`: gets a reference to the new image for you
+///
+/// Errors: INVALID_ARGUMENT (`image` is no image).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_image_with_pan_and_scan(
+    image: Option<&rmlx_media>,
+    pan_and_scan: bool,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let image = picture(image)?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Image(image.with_pan_and_scan(Some(pan_and_scan)))));
+        Ok(())
+    })
+}
+
+/// Makes the same image again, to be brought to another range of sizes than the model's own: what Qwen3-VL
+/// calls min_pixels and max_pixels. Within the range, it keeps about its size.
+///
+/// A range that the model cannot do is an error (UNSUPPORTED, with what it can do) of the call that places
+/// the image in a prompt: most models know no such range.
+///
+/// - `min_pixels`: the fewest pixels that it may be brought to
+/// - `max_pixels`: the most, at least 1
+/// - `out`: gets a reference to the new image for you
+///
+/// Errors: INVALID_ARGUMENT (`max_pixels` is 0 or less than `min_pixels`, or `image` is no image).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_image_with_pixel_range(
+    image: Option<&rmlx_media>,
+    min_pixels: u32,
+    max_pixels: u32,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let image = picture(image)?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Image(image.with_pixel_range(Some((min_pixels, max_pixels)))?)));
+        Ok(())
+    })
+}
+
+/// The image behind an argument of this name.
+fn picture(image: Option<&rmlx_media>) -> Result<Image> {
+    match required(image, "image")?.media.as_ref() {
+        Media::Image(image) => Ok(image.clone()),
+        Media::Audio(_) | Media::Video(_) => {
+            Err(Error::invalid_argument("`image` is no image").with("argument", "image"))
+        }
+    }
 }
 
 /// Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
@@ -255,8 +322,9 @@ pub extern "C" fn rmlx_audio_with_split(
 /// Makes a video of images and their times. Decoding a video file, and choosing a few of its frames, is
 /// yours to do: a frame or two a second, and some 30 in all, are what models are made for.
 ///
-/// The model is shown each frame's time, in minutes and seconds, and the frame. The frames take fewer
-/// positions than images by themselves: as many as the snapshot says of videos, or as many as
+/// The model is shown the frames, and when they were taken, as its family does it: Gemma 4 each frame after
+/// its minutes and seconds, Qwen3-VL frames in pairs (of one size) after their seconds. The frames take
+/// fewer positions than images by themselves: as many as the snapshot says of videos, or as many as
 /// rmlx_image_with_soft_token_budget gave them.
 ///
 /// - `frames`: `count` images, which the video shares

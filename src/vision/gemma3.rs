@@ -5,7 +5,7 @@
 
 use super::patches::{Levels, Patches, by_row_column_channel};
 use super::resize::{Filter, resize};
-use super::{MAX_SIZE, cannot, filter};
+use super::{MAX_SIZE, cannot, check_tower, filter};
 use crate::error::Result;
 use crate::media::{Check, Image};
 use crate::snapshot::config::Section;
@@ -63,6 +63,7 @@ impl ImageProcessor {
     /// Errors: `InvalidSnapshot` for a size that is not the tower's, and for values that no processor can have,
     /// `Unsupported` for one that does not resize, or with another filter.
     pub fn read(image_processor: &Section, tower: Tower) -> Result<Self> {
+        check_tower(&[("image_size", tower.image_size), ("patch_size", tower.patch_size)])?;
         check_size(image_processor, tower.image_size)?;
         let min_ratio = image_processor.f64_or("pan_and_scan_min_ratio_to_activate", 1.2)?;
         let count = |key: &str, default: u64, most: u64| {
@@ -128,7 +129,9 @@ impl ImageProcessor {
             let found = format_args!("a soft-token budget of {n}");
             return Err(cannot(found, &can).with("soft_token_budget", n));
         }
-        if let Some((least, most)) = wishes.pixel_range {
+        if let Some((least, most)) = wishes.pixel_range
+            && !(least..=most).contains(&(side * side))
+        {
             return Err(cannot(format_args!("a size of {least} to {most} pixels"), &can));
         }
         Ok(())
@@ -316,6 +319,8 @@ mod tests {
                 "{error}"
             );
         }
+        let fitting = image(9, 9, 2).with_pixel_range(Some((1024, 1 << 20))).unwrap();
+        assert_eq!(processor.parts(&fitting).unwrap().len(), 1);
     }
 
     #[test]
@@ -323,6 +328,8 @@ mod tests {
         assert_eq!(read(published()).unwrap(), read(json!({})).unwrap());
         assert_eq!(read(json!({ "size": 896 })).unwrap(), read(json!({})).unwrap());
         assert_eq!(read(json!({ "resample": 3 })).unwrap().filter, Filter::Bicubic);
+        let error = read_for(Tower { patch_size: 0, ..TOWER }, published()).unwrap_err();
+        assert_eq!(error.message(), "config.json: vision_config.patch_size is 0, but must be from 1 to 2048");
         for (key, value, code, says) in [
             (
                 "size",

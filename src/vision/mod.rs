@@ -39,3 +39,15 @@ fn filter(processor: &Section, default: Filter) -> Result<Filter> {
 fn cannot(found: impl std::fmt::Display, can: &str) -> Error {
     Error::unsupported(format!("{found} was asked for an image: {can}")).with("wish", found.to_string())
 }
+
+/// Refuses a tower whose sizes (named as in `vision_config`) make no patches, or overflow.
+fn check_tower(sizes: &[(&str, u32)]) -> Result<()> {
+    match sizes.iter().find(|(_, n)| !(1..=MAX_SIZE).contains(&u64::from(*n))) {
+        None => Ok(()),
+        Some((key, n)) => {
+            let message =
+                format!("config.json: vision_config.{key} is {n}, but must be from 1 to {MAX_SIZE}");
+            Err(Error::snapshot(message).with("key", format!("vision_config.{key}")))
+        }
+    }
+}

@@ -76,7 +76,9 @@ pub fn by_row_column_channel(picture: &Resized, side: u32, levels: &Levels, chec
             for y in 0..side {
                 let at = (row * side + y) * row_bytes + column * side * 3;
                 let pixels = picture.rgb[at..at + side * 3].as_chunks::<3>().0;
-                values.extend(pixels.iter().flat_map(|pixel| levels.of(pixel)));
+                for pixel in pixels {
+                    values.extend_from_slice(&levels.of(pixel));
+                }
             }
         }
     }

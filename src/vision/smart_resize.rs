@@ -61,22 +61,23 @@ fn fit(width: u64, height: u64, frames: (u64, u64), bounds: &Bounds) -> (u64, u6
     let (factor, (min, max)) = (f64::from(bounds.factor), bounds.pixels);
     let (w, h) = (width as f64, height as f64);
     let pixels = (frames.0 * height * width) as f64;
-    let multiple = |count: f64| count as u64 * u64::from(bounds.factor);
+    let multiple = |count: f64| (count as u64).saturating_mul(u64::from(bounds.factor));
     let shrunk = |beta: f64| {
         let side = |side: f64| multiple((side / beta / factor).floor().max(1.0));
         (side(w), side(h))
     };
     let nearest = |side: f64| multiple((side / factor).round_ties_even());
     let (mut to_width, mut to_height) = (nearest(w), nearest(h));
-    if frames.1 * to_height * to_width > max {
+    let nearest_pixels = to_height.saturating_mul(to_width).saturating_mul(frames.1);
+    if nearest_pixels > max {
         (to_width, to_height) = shrunk((pixels / max as f64).sqrt());
-    } else if frames.1 * to_height * to_width < min {
+    } else if nearest_pixels < min {
         let beta = (min as f64 / pixels).sqrt();
         let side = |side: f64| multiple((side * beta / factor).ceil());
         (to_width, to_height) = (side(w), side(h));
     }
     match bounds.most {
-        Some(most) if to_width * to_height > most => {
+        Some(most) if to_width.saturating_mul(to_height) > most => {
             let (w, h) = shrunk((w * h / most as f64).sqrt());
             cut(w, h, most, u64::from(bounds.factor))
         }

@@ -149,6 +149,10 @@ fn functions_of_media_refuse_null() {
     }
     refuses_null("image", |e| rmlx_image_with_soft_token_budget(None, 70, Some(&mut out), e));
     refuses_null("out", |e| rmlx_image_with_soft_token_budget(image.raw(), 70, None, e));
+    refuses_null("image", |e| rmlx_image_with_pan_and_scan(None, true, Some(&mut out), e));
+    refuses_null("out", |e| rmlx_image_with_pan_and_scan(image.raw(), true, None, e));
+    refuses_null("image", |e| rmlx_image_with_pixel_range(None, 1, 2, Some(&mut out), e));
+    refuses_null("out", |e| rmlx_image_with_pixel_range(image.raw(), 1, 2, None, e));
     assert_eq!((rmlx_media_kind(None), rmlx_image_width(None), rmlx_image_height(None)), (0, 0, 0));
     assert_eq!(rmlx_audio_seconds(None), 0.0);
     // SAFETY: nothing was written.

@@ -238,6 +238,14 @@ impl Media {
             .map(Self)
     }
 
+    pub fn with_pan_and_scan(&self, on: bool) -> Outcome<Self> {
+        make_object(|out, error| rmlx_image_with_pan_and_scan(self.raw(), on, out, error)).map(Self)
+    }
+
+    pub fn with_pixel_range(&self, least: u32, most: u32) -> Outcome<Self> {
+        make_object(|out, error| rmlx_image_with_pixel_range(self.raw(), least, most, out, error)).map(Self)
+    }
+
     pub fn sound(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {

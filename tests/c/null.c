@@ -91,6 +91,8 @@ static void media(void) {
     desc.data = pixel;
     REFUSED("out", rmlx_image_from_pixels(&desc, NULL, &error));
     REFUSED("image", rmlx_image_with_soft_token_budget(NULL, 70, &out, &error));
+    REFUSED("image", rmlx_image_with_pan_and_scan(NULL, true, &out, &error));
+    REFUSED("image", rmlx_image_with_pixel_range(NULL, 1, 2, &out, &error));
     REFUSED("bytes", rmlx_audio_from_encoded(NULL, 1, &out, &error));
     REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, &error));
     REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
@@ -101,6 +103,8 @@ static void media(void) {
     CHECK(out == NULL);
     CHECK_OK(rmlx_image_from_pixels(&desc, &out, &error));
     REFUSED("out", rmlx_image_with_soft_token_budget(out, 70, NULL, &error));
+    REFUSED("out", rmlx_image_with_pan_and_scan(out, true, NULL, &error));
+    REFUSED("out", rmlx_image_with_pixel_range(out, 1, 2, NULL, &error));
     const rmlx_media *frames[2] = {out, NULL};
     const double seconds[2] = {0, 1};
     REFUSED("timestamps_seconds", rmlx_video_from_frames(frames, NULL, 1, &out, &error));

@@ -75,6 +75,9 @@ void pixels_and_samples_are_taken() {
     Media image = Media::image(pixels);
     CHECK(image.kind() == RMLX_MEDIA_IMAGE && image.width() == 6 && image.height() == 4);
     Media detailed = image.with_soft_token_budget(280);
+    CHECK(image.with_pan_and_scan(true).width() == 6);
+    CHECK(image.with_pixel_range(1024, 4096).height() == 4);
+    CHECK(thrown([&] { static_cast<void>(image.with_pixel_range(2, 1)); }) == RMLX_ERROR_INVALID_ARGUMENT);
     Media shared = detailed.share();
     CHECK(shared.get() == detailed.get());
     std::vector<Media> frames;

@@ -159,6 +159,8 @@ mod tests {
         };
         assert_eq!(range(64, 64, 0, 1 << 20), (64, 64));
         assert_eq!(range(64, 64, 0, 1024), (32, 32));
+        assert_eq!(range(10, 10, 0, 1 << 20), (32, 32));
+        assert_eq!(range(2000, 10, 0, 1 << 20), (480, 32));
         assert_eq!(range(64, 64, 65_536, 65_536), (256, 256));
         assert_eq!(range(640, 480, 0, u32::MAX), (640, 480));
         let both = image(64, 64, 2).with_pixel_range(Some((65_536, 1 << 20))).unwrap();
@@ -189,6 +191,11 @@ mod tests {
         assert_eq!(read(json!({})).unwrap().pixels, (3136, 1_003_520));
         let older = json!({ "min_pixels": 4096, "max_pixels": 8192.0, "size": { "shortest_edge": 1, "longest_edge": 2 } });
         assert_eq!(read(older).unwrap().pixels, (4096, 8192));
+        let oldest = json!({ "size": { "min_pixels": 3136, "max_pixels": 12845056 } });
+        assert_eq!(read(oldest).unwrap().pixels, (3136, 12_845_056));
+        let none = Section::empty("preprocessor_config.json");
+        let error = ImageProcessor::read(&none, Tower { merge_size: 4096, ..TOWER }).unwrap_err();
+        assert!(error.message().contains("vision_config.spatial_merge_size is 4096"), "{error}");
         for (key, value, code, says) in [
             (
                 "patch_size",

@@ -7,8 +7,8 @@ mod video;
 
 pub use self::image::ImageProcessor;
 pub use self::video::{Part, VideoProcessor};
-use super::cannot;
 use super::smart_resize::Bounds;
+use super::{cannot, check_tower};
 use crate::error::Result;
 use crate::media::ImageWishes;
 use crate::media::limits::check_dimensions;
@@ -56,6 +56,11 @@ impl Tower {
 
     /// A processor for another tower would make patches that this one cannot take.
     fn check(&self, processor: &Section) -> Result<()> {
+        check_tower(&[
+            ("patch_size", self.patch_size),
+            ("temporal_patch_size", self.temporal_patch_size),
+            ("spatial_merge_size", self.merge_size),
+        ])?;
         for (key, own) in [
             ("patch_size", self.patch_size),
             ("temporal_patch_size", self.temporal_patch_size),
@@ -84,7 +89,7 @@ impl Tower {
         if wishes.pan_and_scan == Some(true) {
             return Err(cannot("pan and scan", &can));
         }
-        let budget = wishes.soft_token_budget.map(|n| u64::from(n) * token);
+        let budget = wishes.soft_token_budget.map(|n| u64::from(n).saturating_mul(token));
         let range = wishes.pixel_range.map(|(least, most)| (u64::from(least), u64::from(most)));
         let most = [budget, range.map(|(_, most)| most)].into_iter().flatten().min();
         if let Some((least, of)) = range
@@ -93,24 +98,24 @@ impl Tower {
             let budget = wishes.soft_token_budget.map_or(String::new(), |n| format!(" in {n} soft tokens"));
             return Err(cannot(format_args!("a size of {least} to {of} pixels{budget}"), &can));
         }
-        let least = range.map_or(pixels.0, |(least, _)| least * frames);
-        let most_of_all = match (range, budget) {
-            (Some((_, most)), _) => most * frames,
-            (None, _) => pixels.1,
-        };
-        let most_of_all = budget.map_or(most_of_all, |most| most_of_all.min(most * frames));
+        // Without any least number, a side that rounds to nothing would take the other with it.
+        let least = range.map_or(pixels.0, |(least, _)| least.max(token).saturating_mul(frames));
+        let most_of_all = range.map_or(pixels.1, |(_, most)| most.saturating_mul(frames));
+        let most_of_all = budget.map_or(most_of_all, |most| most_of_all.min(most.saturating_mul(frames)));
         Ok(Bounds { factor: self.factor(), pixels: (least.min(most_of_all), most_of_all), most })
     }
 }
 
-/// `size.shortest_edge` and `size.longest_edge`, which are numbers of pixels, where the section has them.
+/// `size.shortest_edge` and `size.longest_edge` (in older files `min_pixels` and `max_pixels`), which are numbers of
+/// pixels, where the section has a size.
 fn budget(processor: &Section, default: (u64, u64)) -> Result<(u64, u64)> {
     let Some(size) = processor.section("size")? else { return Ok(default) };
-    let edge = |key: &str| match size.optional_in_range(key, 1..=MAX_BUDGET)? {
+    let pixels = |key: &str| size.optional_in_range(key, 1..=MAX_BUDGET);
+    let edge = |key: &str, older: &str| match pixels(key)?.map_or_else(|| pixels(older), |n| Ok(Some(n)))? {
         Some(n) => Ok(n),
         None => Err(size.wrong(key, &serde_json::Value::Null, "a number of pixels")),
     };
-    Ok((edge("shortest_edge")?, edge("longest_edge")?))
+    Ok((edge("shortest_edge", "min_pixels")?, edge("longest_edge", "max_pixels")?))
 }
 
 /// A size within the limits of pictures.

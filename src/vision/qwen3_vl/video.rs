@@ -226,7 +226,7 @@ mod tests {
         let size = |n: usize, w, h| processor.target_size(&video(vec![image(w, h, 2); n], 1.0)).unwrap();
         assert_eq!(size(4, 640, 480), (640, 480));
         assert_eq!(size(1, 640, 480), (640, 480));
-        assert_eq!(size(100, 640, 480), (544, 416));
+        assert_eq!(size(100, 640, 480), (576, 416));
         assert_eq!(size(2, 8, 8), (64, 64));
         let capped = VideoProcessor { cap: Some(100), ..processor.clone() };
         let found = capped.target_size(&video(vec![image(640, 480, 2); 4], 1.0)).unwrap();

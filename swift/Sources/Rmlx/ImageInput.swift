@@ -50,10 +50,28 @@ public struct ImageInput: Hashable, Sendable {
     self.source = source
   }
 
-  /// The same image in more or less detail: it takes at most 70, 140, 280, 560 or 1120 positions; 0 leaves the number to
-  /// the model.
+  /// The same image in more or less detail: it takes at most so many positions, 1 or more.
+  ///
+  /// Which numbers there are is the model's: Gemma 4 takes 70, 140, 280, 560 and 1120, Gemma 3 its 256 only, Qwen3-VL
+  /// any. ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` for another one, and says what the
+  /// model can do.
   public func softTokens(_ most: UInt32) -> ImageInput {
     ImageInput(MediaSource(.budget(source, softTokens: most)))
+  }
+
+  /// The same image, with crops of it besides the whole where it is long, or without: what Gemma 3 calls pan and scan.
+  ///
+  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where crops are asked of a model
+  /// without them.
+  public func panAndScan(_ on: Bool = true) -> ImageInput {
+    ImageInput(MediaSource(.panAndScan(source, on)))
+  }
+
+  /// The same image in another range of sizes than the model's own: what Qwen3-VL calls its least and most pixels.
+  ///
+  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where the model cannot do that.
+  public func pixels(_ range: ClosedRange<UInt32>) -> ImageInput {
+    ImageInput(MediaSource(.pixelRange(source, range)))
   }
 
   /// Reads and decodes the image, and tells its size in pixels, the right way up.

@@ -45,7 +45,10 @@ import Testing
       ("\(AudioInput(samples: [.nan], sampleRate: 16_000))", .invalidMedia),
       ("\(ImageInput(pixels: Data(count: 10), width: 4, height: 4, format: .rgb8))", .invalidArgument),
       ("\(ImageInput(pixels: Data(count: 10), width: -4, height: 4, format: .rgb8))", .invalidArgument),
-      ("\(picture.softTokens(71))", .invalidArgument),
+      ("\(picture.softTokens(0))", .invalidArgument),
+      ("\(picture.softTokens(71))", .unsupported),
+      ("\(picture.panAndScan())", .unsupported),
+      ("\(picture.pixels(1024...4096))", .unsupported),
     ]
     for (prompt, code) in prompts {
       let error = await failure { () async throws(RmlxError) in try await session.respond(to: prompt) }

@@ -16,6 +16,10 @@ final class MediaSource: Hashable, Sendable {
     case frames([MediaSource], [Double])
     /// Another image, to be shown in so many positions.
     case budget(MediaSource, softTokens: UInt32)
+    /// Another image, to be shown with crops of it or without.
+    case panAndScan(MediaSource, Bool)
+    /// Another image, to be brought to so many pixels.
+    case pixelRange(MediaSource, ClosedRange<UInt32>)
   }
 
   enum Kind: Sendable {
@@ -62,6 +66,14 @@ final class MediaSource: Hashable, Sendable {
     case .budget(let image, let softTokens):
       try Self.media { [image = try image.handle()] out, error in
         rmlx_image_with_soft_token_budget(image.pointer, softTokens, out, error)
+      }
+    case .panAndScan(let image, let on):
+      try Self.media { [image = try image.handle()] out, error in
+        rmlx_image_with_pan_and_scan(image.pointer, on, out, error)
+      }
+    case .pixelRange(let image, let range):
+      try Self.media { [image = try image.handle()] out, error in
+        rmlx_image_with_pixel_range(image.pointer, range.lowerBound, range.upperBound, out, error)
       }
     }
   }
