@@ -4,6 +4,7 @@
 
 mod measurement;
 mod mlx_vlm;
+mod sessions;
 mod snapshots;
 
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use measurement::Measurement;
 use mlx_vlm::MlxVlm;
 use serde_json::Value;
 
-const USAGE: &str = "usage: cargo xtask bench [--midsize FORMAT,...|all] [--rounds N]";
+const USAGE: &str = "usage: cargo xtask bench [--midsize FORMAT,...|all] [--rounds N] [--sessions only]";
 const TOKENS: &str = "64";
 
 /// One snapshot and one prompt.
@@ -36,9 +37,11 @@ struct Case {
 struct Options {
     midsize: Vec<String>,
     rounds: usize,
+    /// Only several sessions at a time, without mlx-vlm.
+    sessions: bool,
 }
 
-/// `cargo xtask bench [--midsize FORMAT,...|all] [--rounds N]`
+/// `cargo xtask bench [--midsize FORMAT,...|all] [--rounds N] [--sessions only]`
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
     setup::ensure()?;
@@ -47,6 +50,11 @@ pub fn command(arguments: &[String]) -> Result<()> {
     let mut cases = snapshots::tiny(options.rounds)?;
     if !options.midsize.is_empty() {
         cases.extend(snapshots::midsize(&mlx_vlm, &options.midsize)?);
+    }
+    if options.sessions {
+        let driver = rmlx.with_file_name("sessions");
+        let texts = cases.iter().filter(|case| case.image.is_none());
+        return texts.map(|case| sessions::measure(&driver, case, options.rounds)).collect();
     }
     for case in &cases {
         let mut ours = Vec::new();
@@ -62,13 +70,14 @@ pub fn command(arguments: &[String]) -> Result<()> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { midsize: Vec::new(), rounds: 3 };
+    let mut options = Options { midsize: Vec::new(), rounds: 3, sessions: false };
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
         let Some(value) = rest.next() else { bail!("{flag} has no value\n{USAGE}") };
         match flag.as_str() {
             "--midsize" if value == "all" => options.midsize = snapshots::FORMATS.map(str::to_owned).to_vec(),
             "--midsize" => options.midsize = value.split(',').map(str::to_owned).collect(),
+            "--sessions" if value == "only" => options.sessions = true,
             "--rounds" => options.rounds = value.parse().context(USAGE)?,
             _ => bail!("unknown option {flag}\n{USAGE}"),
         }
@@ -80,7 +89,16 @@ fn parse(arguments: &[String]) -> Result<Options> {
 }
 
 fn build_driver() -> Result<PathBuf> {
-    process::run(cargo::command().args(["build", "--release", "--package", "rmlx", "--example", "bench"]))?;
+    process::run(cargo::command().args([
+        "build",
+        "--release",
+        "--package",
+        "rmlx",
+        "--example",
+        "bench",
+        "--example",
+        "sessions",
+    ]))?;
     Ok(cargo::output_folder(Profile::Release)?.join("examples/bench"))
 }
 

@@ -36,8 +36,8 @@ usage: cargo xtask <command>
   xcframework                   make the binary for iOS and macOS that the Swift package takes (on a Mac)
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
-  bench [--midsize FORMATS] [--rounds N]
-                                compare with mlx-vlm
+  bench [--midsize FORMATS] [--rounds N] [--sessions only]
+                                compare with mlx-vlm, or one session with several at a time
   gpu-check                     run random models of the published sizes on the GPU";
 
 fn main() {

@@ -18,7 +18,7 @@ pub struct Layout {
 struct Sight {
     images: ImageProcessor,
     videos: VideoProcessor,
-    /// What the template writes: a start, a soft token, an end.
+    /// A start, a soft token, an end.
     image: [u32; 3],
     video: [u32; 3],
 }
@@ -46,7 +46,8 @@ impl MediaLayout for Layout {
     fn placeholder(&self, kind: MediaKind) -> Option<&[u32]> {
         match (kind, &self.sight) {
             (MediaKind::Image, Some(sight)) => Some(&sight.image),
-            (MediaKind::Video, Some(sight)) => Some(&sight.video),
+            // As transformers (from 5.12 on) does it: what stands around a video stays there, and each part has its own.
+            (MediaKind::Video, Some(sight)) => Some(&sight.video[1..2]),
             _ => None,
         }
     }
