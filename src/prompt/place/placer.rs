@@ -51,7 +51,13 @@ impl<'a> Placer<'a> {
         let skeleton = self.skeleton(&text);
         let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
         let tagged = rendering.edited(|index, message, parts| tags.put(index, message, parts)).ok();
-        let spots = self.spots(rendering, &text, &skeleton, &tags, tagged.as_deref())?;
+        let spots = match self.media.media.is_empty() {
+            true => Spots::default(),
+            false => {
+                let attribution = self.attribution(rendering, (&text, &skeleton), &tags, tagged.as_deref());
+                self.spots(rendering, &text, &skeleton, attribution.as_ref())?
+            }
+        };
         let lost = tagged.map(|tagged| losses::lost_texts(rendering, &tags, &text, &tagged));
         let lost: Vec<Lost> = lost.unwrap_or_default();
         losses::check(rendering.prompt(), &tags, &lost)?;
@@ -70,22 +76,16 @@ impl<'a> Placer<'a> {
         Skeleton::of(text, self.tokenizer, self.markers, &self.media)
     }
 
-    fn spots(
+    /// What the tags tell, if anything: of all messages, or else of those with media.
+    fn attribution(
         &self,
         rendering: &Rendering,
-        text: &str,
-        skeleton: &Skeleton,
+        plain: (&str, &Skeleton),
         tags: &Tags,
         tagged: Option<&str>,
-    ) -> Result<Spots> {
-        if self.media.media.is_empty() {
-            return Ok(Spots::default());
-        }
-        let read = |tagged: &str| {
-            Attribution::read(tagged, &self.skeleton(tagged), (text, skeleton), tags, &self.media)
-        };
-        let attribution = tagged.and_then(read).or_else(|| {
-            // Perhaps it is the tag of a message that holds none of the media that the template stumbles over.
+    ) -> Option<Attribution> {
+        let read = |tagged: &str| Attribution::read(tagged, &self.skeleton(tagged), plain, tags, &self.media);
+        tagged.and_then(read).or_else(|| {
             let holds = |index| self.media.media.iter().any(|medium| medium.message == index);
             let fewer = rendering.edited(|index, message, parts| {
                 if holds(index) {
@@ -93,14 +93,22 @@ impl<'a> Placer<'a> {
                 }
             });
             read(&fewer.ok()?)
-        });
+        })
+    }
+
+    fn spots(
+        &self,
+        rendering: &Rendering,
+        text: &str,
+        skeleton: &Skeleton,
+        attribution: Option<&Attribution>,
+    ) -> Result<Spots> {
         let count = |pattern, shown: Option<usize>| {
             let text = rendering.edited(|index, _, parts| {
                 parts.retain(|part| shown == Some(index) || matches!(part, Content::Text(_)));
             });
             Ok(self.skeleton(&text?).written.iter().filter(|w| w.pattern == pattern).count())
         };
-        let attribution = attribution.as_ref();
         let finder =
             Finder { media: &self.media, markers: self.markers, skeleton, attribution, count: &count };
         finder.find(text)
