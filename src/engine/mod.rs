@@ -22,3 +22,10 @@ pub use model::Model;
 pub use options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions};
 pub use session::Session;
 pub use stats::Stats;
+
+use crate::nn::{Device, default_device};
+
+/// Whether this build of MLX has a GPU here.
+pub(crate) fn has_gpu() -> bool {
+    default_device() == Device::Gpu
+}

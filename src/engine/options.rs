@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Code, Error, Result};
+use crate::sampling::{GenerationDefaults, Settings};
 
 /// A flag that any thread may raise to stop an operation that watches it.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +135,35 @@ impl GenerationOptions {
     }
 }
 
+impl GenerationOptions {
+    /// The options over the snapshot's defaults.
+    pub(super) fn settings(&self, defaults: &GenerationDefaults) -> Settings {
+        // A caller who names any sampling option wants sampling, whatever the snapshot says of do_sample.
+        let asks = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        let sample = defaults.do_sample || asks;
+        let temperature =
+            self.temperature.unwrap_or(if sample { defaults.temperature.unwrap_or(1.0) } else { 0.0 });
+        Settings {
+            temperature,
+            top_k: self.top_k.or(defaults.top_k).unwrap_or(0),
+            top_p: self.top_p.or(defaults.top_p).unwrap_or(1.0),
+            min_p: self.min_p.or(defaults.min_p).unwrap_or(0.0),
+            repetition_penalty: self.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0),
+            presence_penalty: self.presence_penalty.unwrap_or(0.0),
+            frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
+            seed: self.seed.unwrap_or_else(random_seed),
+            logit_bias: self.logit_bias.clone(),
+            suppressed: defaults.suppressed.clone(),
+        }
+    }
+}
+
+/// Differs from run to run: the standard library keys its hash maps from the system's entropy.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
 fn range(option: &str, value: Option<f32>, low: f32, high: f32) -> Result<()> {
     match value {
         Some(v) if !(low..=high).contains(&v) => {
@@ -146,6 +176,8 @@ fn range(option: &str, value: Option<f32>, low: f32, high: f32) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -177,5 +209,24 @@ mod tests {
                 .contains("100")
         );
         assert!(GenerationOptions::default().validate(100).is_ok());
+    }
+
+    #[test]
+    fn options_win_over_the_snapshots_defaults() {
+        let generation =
+            json!({"do_sample": true, "temperature": 0.7, "top_k": 64, "suppress_tokens": [7, 8]});
+        let config = json!({"temperature": 2.0, "top_p": 0.9});
+        let defaults = GenerationDefaults::read(Some(&generation), &config, &[]);
+        let settings = GenerationOptions { top_k: Some(5), ..Default::default() }.settings(&defaults);
+        assert_eq!((settings.temperature, settings.top_k, settings.top_p), (0.7, 5, 0.9));
+        assert_eq!(settings.suppressed, [7, 8]);
+    }
+
+    #[test]
+    fn without_do_sample_the_answer_is_greedy_unless_the_caller_samples() {
+        let defaults = GenerationDefaults::read(None, &json!({}), &[3]);
+        assert_eq!(GenerationOptions::default().settings(&defaults).temperature, 0.0);
+        let options = GenerationOptions { top_p: Some(0.9), ..Default::default() };
+        assert_eq!(options.settings(&defaults).temperature, 1.0);
     }
 }

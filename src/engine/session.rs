@@ -16,7 +16,6 @@ use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::models::Prepared;
 use crate::prompt::{Placed, Prompt};
-use crate::sampling::Settings;
 
 const PREFILL_CHUNK: usize = 512;
 
@@ -153,7 +152,7 @@ impl Session {
         let output =
             Output::new(formatter, self.model.channels().clone(), ends, options.stop.clone(), &prompt.ids);
         Job {
-            settings: Settings::resolve(options, self.model.defaults()),
+            settings: options.settings(self.model.defaults()),
             vocab_size: self.model.vocab_size(),
             output,
             formatter: Arc::clone(formatter),

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::boundary::{c_text, value};
-use crate::nn::{Device, default_device};
+use crate::engine::has_gpu;
 
 /// The ABI that this header describes; compare it with rmlx_abi_version().
 ///
@@ -47,8 +47,8 @@ pub unsafe extern "C" fn rmlx_has_feature(name: *const c_char) -> bool {
         let name = unsafe { c_text(name, "name") };
         match name {
             Ok("image" | "audio" | "video") => true,
-            Ok("gpu") => default_device() == Device::Gpu,
-            Ok("metal") => cfg!(target_vendor = "apple") && default_device() == Device::Gpu,
+            Ok("gpu") => has_gpu(),
+            Ok("metal") => cfg!(target_vendor = "apple") && has_gpu(),
             _ => false,
         }
     })

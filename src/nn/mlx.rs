@@ -2,12 +2,12 @@
 //! mlx-sys is here.
 
 use std::ffi::{CStr, c_int};
-use std::sync::Once;
 
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_vector_array};
 
 use crate::error::{Code, Error, Result};
+use crate::snapshot::keep_errors;
 use crate::snapshot::quantization::{Mode, Quantization};
 
 /// Waits for the work of the calling thread's streams and frees what MLX holds for them. The thread must not use MLX
@@ -228,13 +228,6 @@ pub fn quantize(w: &Array, quantization: Quantization) -> Result<(Array, Array, 
     })?;
     let biases = (quantization.mode == Mode::Affine).then(|| part(&parts, 2)).transpose()?;
     Ok((codes, part(&parts, 1)?, biases))
-}
-
-/// To be called before mlx-c is: its own error handler ends the process. mlx-rs puts another in place with its first
-/// operation.
-pub fn keep_errors() {
-    static HANDLER: Once = Once::new();
-    HANDLER.call_once(|| drop(mlx_rs::memory::active_memory()));
 }
 
 /// Runs one MLX operation that fills an array handle.

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::engine::GenerationOptions;
-
 /// The sampling defaults, end tokens and suppressed tokens of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GenerationDefaults {
@@ -77,60 +75,10 @@ pub(crate) struct Settings {
     pub suppressed: Vec<u32>,
 }
 
-impl Settings {
-    pub fn resolve(options: &GenerationOptions, defaults: &GenerationDefaults) -> Self {
-        // A caller who names any sampling option wants sampling, whatever the snapshot says of do_sample.
-        let asks = options.top_k.is_some() || options.top_p.is_some() || options.min_p.is_some();
-        let sample = defaults.do_sample || asks;
-        let temperature =
-            options.temperature.unwrap_or(if sample { defaults.temperature.unwrap_or(1.0) } else { 0.0 });
-        Self {
-            temperature,
-            top_k: options.top_k.or(defaults.top_k).unwrap_or(0),
-            top_p: options.top_p.or(defaults.top_p).unwrap_or(1.0),
-            min_p: options.min_p.or(defaults.min_p).unwrap_or(0.0),
-            repetition_penalty: options.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0),
-            presence_penalty: options.presence_penalty.unwrap_or(0.0),
-            frequency_penalty: options.frequency_penalty.unwrap_or(0.0),
-            seed: options.seed.unwrap_or_else(random_seed),
-            logit_bias: options.logit_bias.clone(),
-            suppressed: defaults.suppressed.clone(),
-        }
-    }
-}
-
-/// Differs from run to run: the standard library keys its hash maps from the system's entropy.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn generation_config_wins_over_config_and_options_over_both() {
-        let generation = json!({"do_sample": true, "temperature": 0.7, "top_k": 64, "eos_token_id": [1, 106, 50],
-            "suppress_tokens": [7, 8]});
-        let config = json!({"eos_token_id": 1, "temperature": 2.0, "top_p": 0.9});
-        let defaults = GenerationDefaults::read(Some(&generation), &config, &[9]);
-        assert_eq!(defaults.end_tokens, BTreeSet::from([1, 50, 106]));
-        let settings =
-            Settings::resolve(&GenerationOptions { top_k: Some(5), ..Default::default() }, &defaults);
-        assert_eq!((settings.temperature, settings.top_k, settings.top_p), (0.7, 5, 0.9));
-        assert_eq!(settings.suppressed, [7, 8]);
-    }
-
-    #[test]
-    fn without_do_sample_the_answer_is_greedy_unless_the_caller_samples() {
-        let defaults = GenerationDefaults::read(None, &json!({}), &[3]);
-        assert_eq!(defaults.end_tokens, BTreeSet::from([3]));
-        assert_eq!(Settings::resolve(&GenerationOptions::default(), &defaults).temperature, 0.0);
-        let options = GenerationOptions { top_p: Some(0.9), ..Default::default() };
-        assert_eq!(Settings::resolve(&options, &defaults).temperature, 1.0);
-    }
 
     #[test]
     fn a_converted_snapshot_keeps_its_defaults_in_config_json() {
@@ -140,5 +88,16 @@ mod tests {
         assert!(defaults.do_sample);
         assert_eq!(defaults.suppressed, [4]);
         assert_eq!(defaults.end_tokens, BTreeSet::from([1, 2]));
+    }
+
+    #[test]
+    fn generation_config_wins_over_config() {
+        let generation = json!({"temperature": 0.7, "eos_token_id": [1, 106, 50]});
+        let config = json!({"eos_token_id": 1, "temperature": 2.0, "top_p": 0.9});
+        let defaults = GenerationDefaults::read(Some(&generation), &config, &[9]);
+        assert_eq!(defaults.end_tokens, BTreeSet::from([1, 50, 106]));
+        assert_eq!((defaults.temperature, defaults.top_p), (Some(0.7), Some(0.9)));
+        let bare = GenerationDefaults::read(None, &json!({}), &[3]);
+        assert_eq!(bare.end_tokens, BTreeSet::from([3]));
     }
 }

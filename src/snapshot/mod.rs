@@ -20,6 +20,7 @@ use self::config::{read_json, read_optional_json};
 pub use self::header::TensorInfo;
 use self::processors::ProcessorFiles;
 use self::quantization::QuantizationPlan;
+pub use self::shard::keep_errors;
 pub use self::weights::Weights;
 use crate::error::{Code, Error, Result};
 

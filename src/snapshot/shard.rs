@@ -11,14 +11,20 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use mlx_rs::{Array, Stream};
 
 use super::file_name;
 use super::header::unreadable;
 use crate::error::{Error, Result};
-use crate::nn::mlx;
+
+/// To be called before mlx-c is: its own error handler ends the process. mlx-rs puts another in place with its first
+/// operation.
+pub fn keep_errors() {
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| drop(mlx_rs::memory::active_memory()));
+}
 
 /// What went wrong while tensors of a file were read; empty while nothing has.
 #[derive(Clone)]
@@ -43,7 +49,7 @@ pub fn open(path: &Path) -> Result<(HashMap<String, Array>, Fault)> {
     let fault = Fault { file: path.display().to_string(), error: Arc::default() };
     let label = CString::new(fault.file.clone()).unwrap_or_default();
     let source = Source { file, position: AtomicU64::new(0), label, fault: fault.clone() };
-    mlx::keep_errors();
+    keep_errors();
     match load(source) {
         Some(arrays) => Ok((arrays, fault)),
         None => Err(unreadable(path, "MLX does not take it for a safetensors file")),

@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod gpu_check;
 mod header;
+mod imports;
 mod library;
 mod paths;
 mod process;

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::cargo::{self, Profile};
 use crate::report::Report;
-use crate::{abi, dist, header, library, setup, symbols};
+use crate::{abi, dist, header, imports, library, setup, symbols};
 
 /// `cargo xtask test [--filter TEXT]`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -29,6 +29,7 @@ fn run(report: &mut Report) -> Result<()> {
     let stage = setup::ensure()?;
     rust::run(report)?;
     report.check("header matches src/ffi", header::check);
+    report.check("imports point downwards", imports::check);
     report.check("binary interface is as recorded", abi::check);
     let built = cargo::build(Profile::Dev)?;
     report.check("exported symbols", || symbols::check(&built.join(library::file_name("rmlx"))));
