@@ -14,6 +14,8 @@ mod golden;
 mod harness;
 mod kinds;
 mod lifetimes;
+#[cfg(target_os = "linux")]
+mod limits;
 mod loading;
 mod memory;
 mod prefixes;
