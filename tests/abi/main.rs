@@ -9,6 +9,7 @@ mod cancelling;
 mod defects;
 mod demo_model;
 mod family_defects;
+mod family_reuse;
 mod fixtures;
 mod fresh;
 mod golden;
