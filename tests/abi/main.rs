@@ -5,6 +5,7 @@ mod bad_calls;
 mod bad_media;
 mod bad_prompts;
 mod bad_snapshots;
+mod batches;
 mod cancelling;
 mod defects;
 mod demo_model;
