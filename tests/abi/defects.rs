@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use rmlx::ffi::event::RMLX_FINISH_END_OF_TURN;
 use serde_json::json;
 
-use crate::answers::{Answer, Options, Session};
-use crate::fixtures::{self, Case, TOLERANCE, distance};
+use crate::answers::{Options, Session};
+use crate::fixtures::{self, Case};
 use crate::harness::{Model, Prompt};
+use crate::mistakes::{self, Answered, asked, near_the_right_row};
 use crate::scratch::Scratch;
 
 const BOS: u32 = 2;
@@ -15,47 +16,10 @@ const OPENER: u32 = 15;
 const END_OF_TURN: u32 = 16;
 const IMAGE: u32 = 721;
 
-/// How many tolerances a wrong answer is away at least.
-const FAR: f32 = 20.0;
-
-/// Every golden case with its prompt ids and its answer on the dense snapshot, which all tests here look at.
-fn answered() -> &'static [(Case, Vec<u32>, Answer)] {
-    static ANSWERED: OnceLock<Vec<(Case, Vec<u32>, Answer)>> = OnceLock::new();
-    ANSWERED.get_or_init(|| {
-        let answered = |case| {
-            let (ids, answer) = asked(fixtures::model(), &case);
-            (case, ids, answer)
-        };
-        Case::all().into_iter().map(answered).collect()
-    })
-}
-
-/// Looks at the cases that know of a mistake, and sees that each answer is right and far from the mistaken one.
+/// The golden cases on the dense snapshot, which all tests here look at.
 fn never_made(mistake: &str) {
-    let mut compared = 0;
-    for (case, ids, answer) in answered() {
-        let Some(wrong) = case.wrong.get(mistake) else { continue };
-        compared += 1;
-        assert_ne!(Some(ids), wrong.prompt_ids.as_ref(), "{}: {mistake}", case.name);
-        assert_eq!(ids, &case.prompt_ids, "{}", case.name);
-        near_the_right_row(case, answer);
-        let row = case.tensor(&format!("bf16/wrong/{mistake}"));
-        let off = distance(&answer.first_row, &row, case.bf16().sigma);
-        assert!(off > FAR * TOLERANCE, "{}: only {off} from {mistake}", case.name);
-    }
-    assert!(compared > 0, "no case knows of {mistake}");
-}
-
-fn near_the_right_row(case: &Case, answer: &Answer) {
-    let off = distance(&answer.first_row, &case.tensor("bf16/logits"), case.bf16().sigma);
-    assert!(off <= TOLERANCE, "{}: off by {off}", case.name);
-}
-
-/// Prompt ids, and the answer, of a golden case.
-fn asked(model: &Model, case: &Case) -> (Vec<u32>, Answer) {
-    let session = Session::new(model);
-    let answer = session.answer(&case.prompt(), &Options::endless(1));
-    (session.prompt_tokens().expect("prompt ids"), answer)
+    static ANSWERED: OnceLock<Vec<Answered>> = OnceLock::new();
+    mistakes::never_made(ANSWERED.get_or_init(|| mistakes::answered(fixtures::model(), "")), mistake);
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl Case {
     }
 
     pub fn prompt(&self) -> Prompt {
+        self.prompt_with(|image| image)
+    }
+
+    /// The prompt with each of its images changed.
+    pub fn prompt_with(&self, change: impl Fn(Media) -> Media) -> Prompt {
         let mut prompt = Prompt::new();
         for message in &self.messages {
             prompt = prompt.message(&message.role);
@@ -129,7 +134,7 @@ impl Case {
                         prompt.media(&Media::video(&images, &seconds).expect("a video"))
                     }
                     Part::Image { file, max_soft_tokens } => {
-                        let image = Media::image(&bytes(file)).expect("an image");
+                        let image = change(Media::image(&bytes(file)).expect("an image"));
                         match max_soft_tokens {
                             Some(budget) => prompt.media(&image.with_budget(*budget).expect("a budget")),
                             None => prompt.media(&image),

@@ -22,7 +22,7 @@ fn an_image_is_reused_with_what_comes_before_it(kind: &str) {
     assert_eq!(same_as_fresh(&model, &session, &about(&image())), 0);
     let ids = session.prompt_tokens().expect("ids");
     let end = ids.iter().rposition(|id| *id == IMAGE).expect("soft tokens");
-    let held = last_turn(&session);
+    let held = last_turn(&model, &session);
     assert!(held > end);
     let next = about(&image()).message("assistant").text("A strip.").message("user").text("Which colour?");
     assert!(same_as_fresh(&model, &session, &next) >= held);
@@ -42,7 +42,7 @@ fn a_conversation_longer_than_the_window_goes_on_as_if_it_were_new(kind: &str) {
     let mut held = 0;
     for turn in 0..3 {
         assert!(same_as_fresh(&model, &session, &prompt) >= held, "turn {turn}");
-        held = last_turn(&session);
+        held = last_turn(&model, &session);
         assert!(held > 64, "longer than the longest window");
         prompt = prompt.message("assistant").text("I see.").message("user").text(&format!("More, {turn}!"));
     }

@@ -39,7 +39,7 @@ fn a_next_turn_reuses_what_came_before_the_answer() {
     let session = Session::new(fixtures::model());
     let question = "What is a window?";
     same_as_fresh(&session, &Prompt::user(question));
-    let held = last_turn(&session);
+    let held = last_turn(fixtures::model(), &session);
     let next = Prompt::user(question).message("assistant").text("A hole.").message("user").text("Why?");
     assert!(same_as_fresh(&session, &next) >= held);
 }
@@ -98,7 +98,7 @@ fn a_conversation_longer_than_the_window_goes_on_as_if_it_were_new() {
     for turn in 0..4 {
         let reused = same_as_fresh(&session, &prompt);
         assert!(reused >= held, "turn {turn}: {reused} of {held}");
-        held = last_turn(&session);
+        held = last_turn(fixtures::model(), &session);
         assert!(held > 48);
         prompt = prompt.message("assistant").text("I see.").message("user").text(&format!("More, {turn}!"));
     }
