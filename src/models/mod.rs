@@ -7,6 +7,11 @@
 mod batch;
 mod gemma3;
 mod gemma4;
+// The tests of the C ABI read more of it.
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../../tests/support/golden.rs"]
+mod cases;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

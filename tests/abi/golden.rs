@@ -1,18 +1,11 @@
 //! Every snapshot answers every conversation as the reference implementation does in fp32.
 
-use std::collections::BTreeMap;
-
-use crate::answers::{Answer, Options, Session};
-use crate::fixtures::{self, Case, Results, TOLERANCE, distance};
+use crate::answers::{Options, Session};
+use crate::fixtures::{self, Case, Results, TOLERANCE, distance, snapshots};
 use crate::harness::Model;
 
-/// Tokens must be equal as long as the likeliest one leads by more than this many tolerances.
-const CLEAR_LEAD: f32 = 4.0;
-
 fn snapshot_answers_like_the_reference(folder: &str) {
-    let names: BTreeMap<String, String> =
-        serde_json::from_slice(&fixtures::bytes("snapshots.json")).expect("snapshots.json");
-    let (kind, name) = names[folder].rsplit_once('/').unwrap_or(("", &names[folder]));
+    let (kind, name) = &snapshots()[folder];
     let loaded;
     let model = match folder {
         "unified-bf16-mlx" => fixtures::model(),
@@ -51,24 +44,10 @@ fn differences(model: &Model, case: &Case, name: &str, results: &Results) -> Res
     if off > TOLERANCE {
         return Err(format!("{}: logits are off by {off} standard deviations", case.name));
     }
-    same_tokens_while_the_lead_is_clear(&answer, results).map_err(|e| format!("{}: {e}", case.name))
+    results.compare(answer.tokens()).map(|_| ()).map_err(|e| format!("{}: {e}", case.name))
 }
 
-fn same_tokens_while_the_lead_is_clear(answer: &Answer, results: &Results) -> Result<(), String> {
-    let tokens = answer.tokens();
-    let lead = CLEAR_LEAD * TOLERANCE * results.sigma;
-    for (i, (wanted, margin)) in results.greedy_ids.iter().zip(&results.greedy_margins).enumerate() {
-        match tokens.get(i) {
-            Some(token) if token == wanted => {}
-            // Both are right here, and what follows another token is another answer.
-            Some(_) if *margin <= lead => return Ok(()),
-            other => return Err(format!("token {i} is {other:?}, not {wanted}, which leads by {margin}")),
-        }
-    }
-    Ok(())
-}
-
-macro_rules! snapshots {
+macro_rules! answers {
     ($($test:ident: $folder:literal,)*) => {
         $(#[test]
         fn $test() {
@@ -77,16 +56,14 @@ macro_rules! snapshots {
 
         #[test]
         fn every_snapshot_of_the_fixtures_is_compared() {
-            let names: BTreeMap<String, String> =
-                serde_json::from_slice(&fixtures::bytes("snapshots.json")).expect("snapshots.json");
             let mut compared = vec![$($folder),*];
             compared.sort_unstable();
-            assert_eq!(names.keys().collect::<Vec<_>>(), compared);
+            assert_eq!(snapshots().keys().collect::<Vec<_>>(), compared);
         }
     };
 }
 
-snapshots! {
+answers! {
     dense_with_published_names_in_three_shards_answers_like_the_reference: "unified-bf16-hf",
     dense_with_mlx_names_in_one_file_answers_like_the_reference: "unified-bf16-mlx",
     affine_of_4_bits_answers_like_the_reference: "unified-affine4",

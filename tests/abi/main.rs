@@ -7,6 +7,10 @@ mod bad_prompts;
 mod bad_snapshots;
 mod batches;
 mod cancelling;
+// The tests of the models read more of it.
+#[allow(dead_code)]
+#[path = "../support/golden.rs"]
+mod cases;
 mod defects;
 mod demo_model;
 mod family_defects;

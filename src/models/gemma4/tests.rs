@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::Value;
 
 use crate::media::{Image, Media};
+use crate::models::cases::{Case, Part, bytes, path, sigma};
 use crate::models::{Batch, LanguageModel, LoadContext, Run, architecture};
 use crate::nn::Device;
 use crate::nn::positions::Positions;
@@ -18,10 +19,7 @@ use crate::snapshot::Snapshot;
 const KINDS: [&str; 4] = ["e2b", "e4b", "moe", "dense31"];
 
 fn fixtures() -> PathBuf {
-    match std::env::var_os("RMLX_FIXTURES") {
-        Some(dir) => dir.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
-    }
+    path("")
 }
 
 fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
@@ -41,11 +39,6 @@ fn append(model: &dyn LanguageModel, ids: &[i32], state: &mut State) -> Vec<f32>
     let hidden = model.forward(&Batch::of(run), &mut [state]).unwrap();
     eval(state.arrays()).unwrap();
     host(&model.logits(&hidden, 0..1).unwrap())
-}
-
-fn sigma(row: &[f32]) -> f32 {
-    let mean = row.iter().sum::<f32>() / row.len() as f32;
-    (row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / row.len() as f32).sqrt()
 }
 
 #[track_caller]
@@ -190,21 +183,19 @@ fn the_code_for_the_gpu_gives_the_logits_of_the_reference() {
         let wide = widened(&fixtures().join(format!("{kind}-bf16-hf")));
         let model = load(wide.path(), Device::Gpu);
         for name in ["long_text", "image_longer_than_window"] {
-            let golden = fixtures().join("golden").join(kind);
-            let case: Value =
-                serde_json::from_slice(&std::fs::read(golden.join(format!("{name}.json"))).unwrap()).unwrap();
-            let tensors = Array::load_safetensors(golden.join(format!("{name}.safetensors"))).unwrap();
-            let ids: Vec<i32> =
-                case["prompt_ids"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect();
+            let case = Case::load(&format!("{kind}/{name}"));
+            let ids: Vec<i32> = case.prompt_ids.iter().map(|id| *id as i32).collect();
             let media = architecture(&Snapshot::open(wide.path()).unwrap()).unwrap();
             let mut run =
                 Run::text(Array::from_slice(&ids, &[ids.len() as i32]), Positions::counting(ids.len()));
-            for (part, place) in media_parts(&case).iter().zip(case["media"].as_array().unwrap()) {
-                let bytes = std::fs::read(fixtures().join(part["file"].as_str().unwrap())).unwrap();
-                let budget = part["max_soft_tokens"].as_u64().map(|n| n as u32);
-                let image = Image::decode(&bytes).unwrap().with_soft_token_budget(budget).unwrap();
-                let at = place["begin"].as_u64().unwrap() as usize + 1;
-                let count = place["soft_tokens"].as_u64().unwrap() as usize;
+            let parts = case.messages.iter().flat_map(|message| &message.parts);
+            let images = parts.filter_map(|part| match part {
+                Part::Image { file, max_soft_tokens } => Some((file, *max_soft_tokens)),
+                _ => None,
+            });
+            for ((file, budget), place) in images.zip(&case.media) {
+                let image = Image::decode(&bytes(file)).unwrap().with_soft_token_budget(budget).unwrap();
+                let (at, count) = (place.begin + 1, place.soft_tokens);
                 let prepared = media.media().prepare(&Media::Image(image), &|| Ok(())).unwrap();
                 run.soft.push((at..at + count, model.encode(&prepared).unwrap()));
                 run.blocks.push(at..at + count);
@@ -212,15 +203,9 @@ fn the_code_for_the_gpu_gives_the_logits_of_the_reference() {
             let hidden = model.forward(&Batch::of(run), &mut [&mut model.new_state()]).unwrap();
             let logits = host(&model.logits(&hidden, 0..1).unwrap());
             println!("{kind} {name}: {} ids", ids.len());
-            close(&logits, &host(&tensors["bf16/logits"]), 1e-3);
+            close(&logits, &case.tensor("bf16/logits"), 1e-3);
         }
     }
-}
-
-fn media_parts(case: &Value) -> Vec<&Value> {
-    let messages = case["messages"].as_array().unwrap();
-    let parts = messages.iter().flat_map(|message| message["parts"].as_array().unwrap());
-    parts.filter(|part| part["type"] != "text").collect()
 }
 
 #[test]
