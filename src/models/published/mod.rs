@@ -220,6 +220,24 @@ fn a_missing_a_misshapen_and_a_surplus_tensor_are_told() {
             "multi_modal_projector.mm_input_projection_weight",
             "[576, 2560], but must be a float [1152, 2560]",
         ),
+        (
+            "Qwen3-VL 2B",
+            "pos_embed.weight",
+            "layers.27.self_attn.k_norm.weight",
+            "[64], but must be a float [128]",
+        ),
+        (
+            "Qwen3-VL 8B",
+            "lm_head.weight",
+            "deepstack_merger_list.1.linear_fc1.weight",
+            "[2304, 4608], but must be a float [4608, 4608]",
+        ),
+        (
+            "Qwen3-VL 30B-A3B",
+            "layers.47.mlp.gate.weight",
+            "layers.0.mlp.experts.gate_up_proj",
+            "[64, 2048, 1536], but must be a float [128, 2048, 1536]",
+        ),
     ] {
         let published = one(model);
         for end in [missing, halved] {
@@ -269,7 +287,7 @@ fn a_full_context_fits_the_caches_of_the_owning_layers() {
     let expected: BTreeMap<&str, f64> =
         // Gibibytes, by hand: full layers · 2 · heads · size · 2 bytes · context, and the same with the window for the
         // sliding ones. Gemma 4 has full heads of 512 and sliding ones of 256: E2B keeps 3 + 12 layers, E4B 4 + 20, the
-        // 12B 8 + 40, the 26B 5 + 25, the 31B 10 + 50. Gemma 3: 4 + 22, 5 + 29, 8 + 40, 10 + 52.
+        // 12B 8 + 40, the 26B 5 + 25, the 31B 10 + 50. Gemma 3: 4 + 22, 5 + 29, 8 + 40, 10 + 52. All of Qwen3-VL's are full.
         [
             ("Gemma 4 E2B", 0.7559),
             ("Gemma 4 E4B", 2.0195),
@@ -280,6 +298,12 @@ fn a_full_context_fits_the_caches_of_the_owning_layers() {
             ("Gemma 3 4B", 2.6133),
             ("Gemma 3 12B", 8.3125),
             ("Gemma 3 27B", 10.4063),
+            ("Qwen3-VL 2B", 28.0),
+            ("Qwen3-VL 4B", 36.0),
+            ("Qwen3-VL 8B", 36.0),
+            ("Qwen3-VL 32B", 64.0),
+            ("Qwen3-VL 30B-A3B", 24.0),
+            ("Qwen3-VL 235B-A22B", 47.0),
         ]
         .into();
     for published in all() {

@@ -18,7 +18,7 @@ struct Facts {
     context: usize,
     vocab: usize,
     has_tower: bool,
-    /// As the model cards count (`safetensors` of the hub's pages), exactly.
+    /// As many count that have loaded the published files, exactly.
     parameters: usize,
 }
 

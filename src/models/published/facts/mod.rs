@@ -1,7 +1,8 @@
 //! What is published of each model: its `config.json`, less keys that no reader looks at, and its tensors.
 
-pub mod gemma3;
-pub mod gemma4;
+mod gemma3;
+mod gemma4;
+mod qwen3_vl;
 
 use serde_json::Value;
 
@@ -60,7 +61,7 @@ pub struct Picture {
 
 /// All of them, family by family.
 pub fn all() -> impl Iterator<Item = Published> {
-    gemma4::published().chain(gemma3::published())
+    gemma4::published().chain(gemma3::published()).chain(qwen3_vl::published())
 }
 
 pub fn one(name: &str) -> Published {
