@@ -1,66 +1,68 @@
-//! What is published of each Gemma 4: its `config.json`, less keys that no reader looks at, and its tensors.
+//! Gemma 4.
 
 use serde_json::{Value, json};
 
+use super::{Cache, Count, Picture, Published, Tensors, channels_last, moved};
+
 /// One published model. Widths are counts of values.
-pub struct Facts {
-    pub name: &'static str,
-    pub model_type: &'static str,
-    pub hidden: usize,
-    pub layers: usize,
+struct Facts {
+    name: &'static str,
+    model_type: &'static str,
+    hidden: usize,
+    layers: usize,
     /// Every so many layers, one is full.
-    pub full_every: usize,
-    pub intermediate: usize,
-    pub double_wide: bool,
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub global_kv_heads: Option<usize>,
-    pub k_eq_v: bool,
-    pub shared_layers: usize,
-    pub per_layer: usize,
-    pub window: usize,
-    pub context: usize,
-    pub moe: Option<Moe>,
-    pub blocks: Option<&'static str>,
-    pub vision: Vision,
-    pub audio: Audio,
+    full_every: usize,
+    intermediate: usize,
+    double_wide: bool,
+    heads: usize,
+    kv_heads: usize,
+    global_kv_heads: Option<usize>,
+    k_eq_v: bool,
+    shared_layers: usize,
+    per_layer: usize,
+    window: usize,
+    context: usize,
+    moe: Option<Moe>,
+    blocks: Option<&'static str>,
+    vision: Vision,
+    audio: Audio,
     /// The published count of parameters in billions, of the text model or of everything, and how exact it is.
-    pub billions: (Scope, f64, f64),
+    billions: (Scope, f64, f64),
 }
 
-pub struct Moe {
-    pub experts: usize,
-    pub top_k: usize,
-    pub intermediate: usize,
+struct Moe {
+    experts: usize,
+    top_k: usize,
+    intermediate: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Scope {
+enum Scope {
     Text,
     Everything,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Vision {
+enum Vision {
     Clipped,
     Standardized,
     Unified,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Audio {
+enum Audio {
     Conformer,
     Unified,
     None,
 }
 
-pub const VOCAB: usize = 262_144;
-pub const HEAD_DIM: usize = 256;
-pub const GLOBAL_HEAD_DIM: usize = 512;
+const VOCAB: usize = 262_144;
+const HEAD_DIM: usize = 256;
+const GLOBAL_HEAD_DIM: usize = 512;
 
 /// Counts from Google's model cards: 5.1B with embeddings; 8B with embeddings; 25.2B; 30.7B, the last two without
 /// the vision tower. Of the 12B only its name is known.
-pub const ALL: [Facts; 5] = [
+const ALL: [Facts; 5] = [
     Facts {
         name: "E2B",
         model_type: "gemma4",
@@ -173,16 +175,71 @@ pub const ALL: [Facts; 5] = [
     },
 ];
 
-/// A tensor's published name and shape.
-pub type Tensors = Vec<(String, Vec<usize>)>;
+pub fn published() -> impl Iterator<Item = Published> {
+    ALL.iter().map(|facts| Published {
+        name: format!("Gemma 4 {}", facts.name),
+        config: facts.config(),
+        tensors: facts.tensors(),
+        renamed: None,
+        converted: converted(facts.tensors()),
+        count: facts.count(),
+        vocab: VOCAB,
+        hidden: facts.hidden,
+        context: facts.context,
+        caches: (0..facts.layers - facts.shared_layers).map(|i| facts.cache(i)).collect(),
+        picture: Some(facts.picture()),
+    })
+}
+
+/// As mlx_vlm.convert writes them: `model.` moves, experts are split, convolutions have their channels last.
+fn converted(tensors: Tensors) -> Tensors {
+    let mut all = Tensors::new();
+    for (name, shape) in tensors {
+        let name = moved(&name);
+        if let Some(at) = name.strip_suffix("experts.gate_up_proj") {
+            let half = vec![shape[0], shape[1] / 2, shape[2]];
+            all.push((format!("{at}experts.switch_glu.gate_proj.weight"), half.clone()));
+            all.push((format!("{at}experts.switch_glu.up_proj.weight"), half));
+        } else if let Some(at) = name.strip_suffix("experts.down_proj") {
+            all.push((format!("{at}experts.switch_glu.down_proj.weight"), shape));
+        } else if name.contains("conv") && shape.len() >= 3 {
+            all.push((name, channels_last(&shape)));
+        } else {
+            all.push((name, shape));
+        }
+    }
+    all
+}
 
 impl Facts {
-    pub fn is_full(&self, layer: usize) -> bool {
+    fn is_full(&self, layer: usize) -> bool {
         (layer + 1).is_multiple_of(self.full_every)
     }
 
+    fn count(&self) -> Count {
+        let (scope, billions, within) = &self.billions;
+        let of: fn(&str) -> bool = match scope {
+            Scope::Text => |name| name.contains("language_model"),
+            Scope::Everything => |_| true,
+        };
+        Count { of, parameters: billions * 1e9, within: within * 1e9 }
+    }
+
+    fn cache(&self, layer: usize) -> Cache {
+        let (heads, dim) = self.kv(layer);
+        Cache { heads, dim, window: (!self.is_full(layer)).then_some(self.window) }
+    }
+
+    /// 280 soft tokens, 14 by 20.
+    fn picture(&self) -> Picture {
+        let (rows, columns, values) =
+            if self.vision == Vision::Unified { (14, 20, 6912) } else { (42, 60, 768) };
+        let together = self.blocks.is_some();
+        Picture { rows, columns, values, soft_tokens: 280, extra: 0, grid: None, together }
+    }
+
     /// Heads of keys, and their size.
-    pub fn kv(&self, layer: usize) -> (usize, usize) {
+    fn kv(&self, layer: usize) -> (usize, usize) {
         match (self.is_full(layer), self.global_kv_heads) {
             (true, Some(heads)) => (heads, GLOBAL_HEAD_DIM),
             (true, None) => (self.kv_heads, GLOBAL_HEAD_DIM),
@@ -190,7 +247,7 @@ impl Facts {
         }
     }
 
-    pub fn config(&self) -> Value {
+    fn config(&self) -> Value {
         let types: Vec<&str> = (0..self.layers)
             .map(|i| if self.is_full(i) { "full_attention" } else { "sliding_attention" })
             .collect();
@@ -270,14 +327,14 @@ impl Facts {
     }
 
     /// All tensors under the names of the published files, less those that layers with shared keys do not need.
-    pub fn tensors(&self) -> Tensors {
+    fn tensors(&self) -> Tensors {
         let mut all = self.text_tensors();
         all.extend(self.vision_tensors());
         all.extend(self.audio_tensors());
         all
     }
 
-    pub fn text_tensors(&self) -> Tensors {
+    fn text_tensors(&self) -> Tensors {
         let at = "model.language_model";
         let mut all = vec![
             (format!("{at}.embed_tokens.weight"), vec![VOCAB, self.hidden]),
