@@ -79,9 +79,9 @@ impl Model {
         let defaults = GenerationDefaults::read(
             snapshot.generation_config.as_ref(),
             &snapshot.config,
-            &architecture.eos_from_config(),
+            &architecture.facts().eos,
         );
-        let most = architecture.context_length();
+        let most = architecture.facts().context_length;
         let context_length = options.context_length.map_or(most, |n| n.clamp(1, most));
         let mut info = snapshot.inspect();
         info["device"] = json!(match device {
@@ -91,7 +91,7 @@ impl Model {
         info["loaded_bytes"] = json!(weight_bytes);
         info["context_length"] = json!(context_length);
         info["chat_template"] = json!(formatter.has_template());
-        log::info(&format!("loaded {} from {}", architecture.name(), dir.display()));
+        log::info(&format!("loaded {} from {}", architecture.facts().name, dir.display()));
         Ok(Self(Arc::new(Shared {
             id,
             channels: Channels::of(&formatter),
@@ -140,7 +140,7 @@ impl Model {
     }
 
     pub fn vocab_size(&self) -> usize {
-        self.0.architecture.vocab_size()
+        self.0.architecture.facts().vocab_size
     }
 
     pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {

@@ -38,16 +38,9 @@ use crate::vision::patches::Patches;
 
 /// The host side of an architecture: everything that is known before the weights are read.
 pub trait Architecture: Send + Sync {
-    /// `model_type` of `config.json`.
-    fn name(&self) -> &str;
+    fn facts(&self) -> &Facts;
     /// Where media go in a prompt, and what is done with them before they are encoded.
     fn media(&self) -> &dyn MediaModel;
-    /// Positions that the model was made for (`max_position_embeddings`).
-    fn context_length(&self) -> usize;
-    /// Rows of the logits.
-    fn vocab_size(&self) -> usize;
-    /// `eos_token_id` of `config.json`, for snapshots without a `generation_config.json`. Empty when it has none.
-    fn eos_from_config(&self) -> Vec<u32>;
     /// Reads the weights on the calling thread, which is the only one that may use the model afterwards.
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>>;
 
@@ -56,6 +49,19 @@ pub trait Architecture: Send + Sync {
         let takes = |kind: &MediaKind| self.media().placeholder(*kind).is_some();
         MediaKind::ALL.into_iter().filter(takes).collect()
     }
+}
+
+/// What `config.json` says of every model.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `model_type`.
+    pub name: String,
+    /// Positions that the model was made for (`max_position_embeddings`).
+    pub context_length: usize,
+    /// Rows of the logits.
+    pub vocab_size: usize,
+    /// `eos_token_id`, for snapshots without a `generation_config.json`. Empty when there is none.
+    pub eos: Vec<u32>,
 }
 
 /// What a model is loaded from, and for.

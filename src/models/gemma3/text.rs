@@ -11,6 +11,7 @@ use crate::models::shared::attention::{Attention, Heads};
 use crate::models::shared::mlp::Mlp;
 use crate::models::shared::rows::insert;
 use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::activation::{GeluGlu, Glu};
@@ -87,16 +88,24 @@ impl TextModel {
         })
     }
 
-    pub fn new_state(&self) -> State {
-        State::new(self.layers.iter().map(|layer| self.window(layer)))
-    }
-
     fn window(&self, layer: &Layer) -> Option<usize> {
         (!layer.is_full).then_some(self.config.sliding_window)
     }
 
+    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
+    fn embed(&self, batch: &Batch) -> Result<Array> {
+        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
+        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
+    }
+}
+
+impl Decoder for TextModel {
+    fn new_state(&self) -> State {
+        State::new(self.layers.iter().map(|layer| self.window(layer)))
+    }
+
     /// Image tokens see each other on all layers, on sliding ones inside the window.
-    pub fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
         let mut hidden = self.embed(batch)?;
         let kind = (self.dtype, self.device);
         let full = Setting::new(&self.full_rope, batch, states, None, true, kind)?;
@@ -111,14 +120,8 @@ impl TextModel {
         Ok(Hidden { rows: hidden })
     }
 
-    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
-    fn embed(&self, batch: &Batch) -> Result<Array> {
-        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
-        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
-    }
-
     /// `f32` `[rows, vocab]` of some rows of `hidden`.
-    pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
         let normed = self.norm.forward(&hidden.rows(rows)?)?;
         let logits =
             cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)?;

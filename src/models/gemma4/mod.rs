@@ -11,36 +11,31 @@ mod text;
 mod tokens;
 mod tower;
 
-use std::ops::Range;
-
-use mlx_rs::Array;
-
 use self::config::Config;
 pub use self::config::MODEL_TYPES;
 use self::encoder::{Audio, Vision};
 use self::layout::{Layout, Sound};
 use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
-use super::{Architecture, Batch, Hidden, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
+use super::shared::whole::{Encoders, Whole};
+use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::audio::mel::MelFrontEnd;
 use crate::error::Result;
 use crate::nn::loader::Loader;
-use crate::nn::state::State;
 use crate::snapshot::Snapshot;
 
 /// The host side.
 pub struct Gemma4 {
+    facts: Facts,
     config: Config,
     layout: Layout,
     /// Bands of the speech encoder's front end, where the model hears speech by its spectra.
     bands: usize,
 }
 
-/// The device side.
-struct Model {
-    text: TextModel,
+/// What the model has besides its language model.
+struct Senses {
     vision: Option<Vision>,
     audio: Option<Audio>,
-    weight_bytes: usize,
 }
 
 impl Gemma4 {
@@ -57,7 +52,13 @@ impl Gemma4 {
         let tower = matches!(config.vision, Some(config::Vision::Tower(_)));
         let layout = Layout::new(&config.tokens, side, sound, processors)?;
         let layout = Layout { tower, image_blocks: config.text.image_blocks, ..layout };
-        Ok(Gemma4 { config, layout, bands })
+        let facts = Facts {
+            name: config.model_type.clone(),
+            context_length: config.text.context_length,
+            vocab_size: config.text.vocab_size,
+            eos: config.eos.clone(),
+        };
+        Ok(Gemma4 { facts, config, layout, bands })
     }
 
     /// Whether the file may hold a tensor that no part takes: some conversions write ranges for layers that are not
@@ -69,24 +70,12 @@ impl Gemma4 {
 }
 
 impl Architecture for Gemma4 {
-    fn name(&self) -> &str {
-        &self.config.model_type
+    fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     fn media(&self) -> &dyn MediaModel {
         &self.layout
-    }
-
-    fn context_length(&self) -> usize {
-        self.config.text.context_length
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.config.text.vocab_size
-    }
-
-    fn eos_from_config(&self) -> Vec<u32> {
-        self.config.eos.clone()
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
@@ -100,15 +89,11 @@ impl Architecture for Gemma4 {
         let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
         let weight_bytes = loader.finish(|name| self.is_ignored(name))?;
         (context.progress)(1.0)?;
-        Ok(Box::new(Model { text, vision, audio, weight_bytes }))
+        Ok(Box::new(Whole { decoder: text, encoders: Senses { vision, audio }, weight_bytes }))
     }
 }
 
-impl LanguageModel for Model {
-    fn new_state(&self) -> State {
-        self.text.new_state()
-    }
-
+impl Encoders for Senses {
     fn encode(&self, prepared: &Prepared) -> Result<SoftTokens> {
         let features = match (prepared, &self.vision, &self.audio) {
             (Prepared::Patches(patches), Some(vision), _) => vision.forward(patches)?,
@@ -117,17 +102,5 @@ impl LanguageModel for Model {
             _ => return Err(prepared.misplaced()),
         };
         Ok(SoftTokens { features, extra: Vec::new() })
-    }
-
-    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
-        self.text.forward(batch, states)
-    }
-
-    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
-        self.text.logits(hidden, rows)
-    }
-
-    fn weight_bytes(&self) -> usize {
-        self.weight_bytes
     }
 }

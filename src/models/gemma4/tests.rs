@@ -223,7 +223,8 @@ fn a_text_model_by_itself_is_the_one_of_the_whole_model() {
             text
         });
         let architecture = architecture(&Snapshot::open(alone.path()).unwrap()).unwrap();
-        assert_eq!((architecture.name(), architecture.eos_from_config()), (model_type, vec![7]));
+        let facts = architecture.facts();
+        assert_eq!((facts.name.as_str(), &facts.eos[..]), (model_type, &[7][..]));
         assert!(architecture.modalities().is_empty());
         let whole = load(&fixtures().join(format!("{kind}-bf16-hf")), Device::Cpu);
         close(&of_text(&*load(alone.path(), Device::Cpu)), &of_text(&*whole), 1e-6);

@@ -173,7 +173,8 @@ fn all_layouts_load() {
             let loaded = loaded(&published, &dense(tensors), None);
             assert_eq!(loaded.tensor_bytes, 2 * parameters(tensors), "{}", published.name);
             let host = &loaded.host;
-            let sizes = (host.context_length(), host.vocab_size(), host.modalities().is_empty());
+            let facts = host.facts();
+            let sizes = (facts.context_length, facts.vocab_size, host.modalities().is_empty());
             let expected = (published.context, published.vocab, published.picture.is_none());
             assert_eq!(sizes, expected, "{}", published.name);
         }

@@ -12,6 +12,7 @@ use crate::models::shared::experts;
 use crate::models::shared::mlp::Mlp;
 use crate::models::shared::rows::insert;
 use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::activation::Glu;
@@ -85,12 +86,25 @@ impl TextModel {
         })
     }
 
-    pub fn new_state(&self) -> State {
+    /// `[ΣT, H]`: zero but under soft tokens.
+    fn deeper(&self, batch: &Batch, index: usize) -> Result<Array> {
+        let rows: usize = batch.spans().last().map_or(0, |span| span.end);
+        let width = self.hidden_size;
+        let zeros = zeros_dtype(&[rows as i32, width], self.dtype)?;
+        insert(&zeros, &batch.soft(), |tokens| match tokens.extra.get(index) {
+            Some(features) => cast(features, self.dtype),
+            None => Ok(zeros_dtype(&[tokens.features.dim(0), width], self.dtype)?),
+        })
+    }
+}
+
+impl Decoder for TextModel {
+    fn new_state(&self) -> State {
         State::new(self.layers.iter().map(|_| None))
     }
 
     /// Causal everywhere. After layer `n`, the rows of pictures get the tower's `n`th deeper features.
-    pub fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
         let soft = batch.soft();
         let embedded = self.embed_tokens.forward(&batch.ids()?)?;
         let mut hidden = insert(&embedded, &soft, |tokens| cast(&tokens.features, self.dtype))?;
@@ -108,19 +122,8 @@ impl TextModel {
         Ok(Hidden { rows: hidden })
     }
 
-    /// `[ΣT, H]`: zero but under soft tokens.
-    fn deeper(&self, batch: &Batch, index: usize) -> Result<Array> {
-        let rows: usize = batch.spans().last().map_or(0, |span| span.end);
-        let width = self.hidden_size;
-        let zeros = zeros_dtype(&[rows as i32, width], self.dtype)?;
-        insert(&zeros, &batch.soft(), |tokens| match tokens.extra.get(index) {
-            Some(features) => cast(features, self.dtype),
-            None => Ok(zeros_dtype(&[tokens.features.dim(0), width], self.dtype)?),
-        })
-    }
-
     /// `f32` `[rows, vocab]` of some rows of `hidden`.
-    pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
         let normed = self.norm.forward(&hidden.rows(rows)?)?;
         cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)
     }

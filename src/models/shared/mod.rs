@@ -6,3 +6,4 @@ pub mod experts;
 pub mod mlp;
 pub mod rows;
 pub mod setting;
+pub mod whole;

@@ -18,6 +18,7 @@ use self::per_layer::PerLayerInputs;
 use crate::error::Result;
 use crate::models::shared::rows::insert;
 use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::linear::Embedding;
@@ -105,14 +106,48 @@ impl TextModel {
         })
     }
 
-    pub fn new_state(&self) -> State {
+    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
+    fn embed(&self, batch: &Batch) -> Result<Array> {
+        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
+        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
+    }
+
+    /// `[ΣT]`: the ids, with padding under soft tokens.
+    fn text_ids(&self, batch: &Batch) -> Result<Array> {
+        let ids = batch.ids()?;
+        insert(&ids, &batch.soft(), |tokens| {
+            let padding = vec![self.config.pad; tokens.features.dim(0) as usize];
+            cast(&Array::from_slice(&padding, &[padding.len() as i32]), ids.dtype())
+        })
+    }
+
+    /// Full layers are plainly causal; sliding ones see their window, and each other within an image.
+    fn settings(&self, batch: &Batch, states: &[&mut State]) -> Result<ByKind<Setting<'_>>> {
+        let of_kind = |kind: LayerType| {
+            let blocks = self.config.image_blocks && kind == LayerType::Sliding;
+            let window = self.config.window(kind);
+            Setting::new(self.rope(kind), batch, states, window, blocks, (self.dtype, self.device))
+        };
+        Ok(ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? })
+    }
+
+    fn rope(&self, kind: LayerType) -> &Rope {
+        match kind {
+            LayerType::Sliding => &self.sliding_rope,
+            LayerType::Full => &self.full_rope,
+        }
+    }
+}
+
+impl Decoder for TextModel {
+    fn new_state(&self) -> State {
         let owners = &self.config.layer_types[..self.config.owning_layers()];
         State::new(owners.iter().map(|kind| self.config.window(*kind)))
     }
 
     /// Layers that use the keys of others only ever see the wanted rows: what they do to the rows before is read by
     /// nobody.
-    pub fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
+    fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
         let (owners, sharers) = self.layers.split_at(self.config.owning_layers());
         let mut hidden = self.embed(batch)?;
         let inputs = match &self.per_layer_inputs {
@@ -147,40 +182,8 @@ impl TextModel {
         Ok(Hidden { rows: hidden })
     }
 
-    /// `[ΣT, H]`: scaled embeddings, with the soft tokens, which are not scaled, in their places.
-    fn embed(&self, batch: &Batch) -> Result<Array> {
-        let embedded = self.embed_tokens.forward(&batch.ids()?)?.multiply(&self.embed_scale)?;
-        insert(&embedded, &batch.soft(), |tokens| cast(&tokens.features, self.dtype))
-    }
-
-    /// `[ΣT]`: the ids, with padding under soft tokens.
-    fn text_ids(&self, batch: &Batch) -> Result<Array> {
-        let ids = batch.ids()?;
-        insert(&ids, &batch.soft(), |tokens| {
-            let padding = vec![self.config.pad; tokens.features.dim(0) as usize];
-            cast(&Array::from_slice(&padding, &[padding.len() as i32]), ids.dtype())
-        })
-    }
-
-    /// Full layers are plainly causal; sliding ones see their window, and each other within an image.
-    fn settings(&self, batch: &Batch, states: &[&mut State]) -> Result<ByKind<Setting<'_>>> {
-        let of_kind = |kind: LayerType| {
-            let blocks = self.config.image_blocks && kind == LayerType::Sliding;
-            let window = self.config.window(kind);
-            Setting::new(self.rope(kind), batch, states, window, blocks, (self.dtype, self.device))
-        };
-        Ok(ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? })
-    }
-
-    fn rope(&self, kind: LayerType) -> &Rope {
-        match kind {
-            LayerType::Sliding => &self.sliding_rope,
-            LayerType::Full => &self.full_rope,
-        }
-    }
-
     /// `f32` `[rows, vocab]` of some rows of `hidden`.
-    pub fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
+    fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
         let logits = self.embed_tokens.logits(&self.norm.forward(&hidden.rows(rows)?)?)?;
         let logits = cast(&logits, Dtype::Float32)?;
         match &self.softcap {
