@@ -18,7 +18,7 @@ struct Facts {
     context: usize,
     vocab: usize,
     has_tower: bool,
-    /// As many count that have loaded the published files, exactly.
+    /// As others count that have loaded the published files, exactly.
     parameters: usize,
 }
 

@@ -15,7 +15,7 @@ struct Facts {
     tied: bool,
     moe: Option<Moe>,
     tower: Tower,
-    /// As many count that have loaded or served the published files, exactly.
+    /// As others count that have loaded, served or copied the published files, exactly.
     parameters: usize,
 }
 
