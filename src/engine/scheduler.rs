@@ -69,7 +69,7 @@ impl Scheduler {
             (None, None) => None,
             (Some((id, s)), decode) if self.decoded || decode.is_none() => {
                 self.decoded = false;
-                self.to_the_back(&[*id]);
+                self.put_back(&[*id]);
                 Some(if s.stage == Stage::Encode { Unit::Encode(*id) } else { Unit::Prefill(*id) })
             }
             (_, Some((_, first))) => {
@@ -81,7 +81,7 @@ impl Scheduler {
                 }
                 let ready: Vec<u64> = ready.into_iter().map(|(id, _)| id).collect();
                 self.decoded = true;
-                self.to_the_back(&ready);
+                self.put_back(&ready);
                 Some(Unit::Decode(ready))
             }
             // The guard of the second arm holds where nothing decodes.
@@ -89,7 +89,7 @@ impl Scheduler {
         }
     }
 
-    fn to_the_back(&mut self, sessions: &[u64]) {
+    fn put_back(&mut self, sessions: &[u64]) {
         self.turns.retain(|id| !sessions.contains(id));
         self.turns.extend(sessions);
     }

@@ -55,7 +55,7 @@ impl Rope {
     /// Interleaved M-RoPE (Qwen3-VL): pair `i` turns with the height where `i % 3 == 1`, with the width where
     /// `i % 3 == 2`, as long as `i` is below three times that axis' section, and else with the time.
     pub fn interleaved(dim: usize, theta: f32, sections: [usize; 3], device: Device) -> Rope {
-        let axis = |i: usize| if i % 3 != 0 && i < 3 * sections[i % 3] { i % 3 } else { 0 };
+        let axis = |i: usize| if !i.is_multiple_of(3) && i < 3 * sections[i % 3] { i % 3 } else { 0 };
         Rope { axes: (0..dim / 2).map(axis).collect(), ..Rope::plain(dim, theta, device) }
     }
 

@@ -178,7 +178,7 @@ fn load(folder: &str) -> Model {
     Model::load(fixtures::path(folder)).expect("the snapshot loads")
 }
 
-fn with<'a>(model: &'a Model, asks: Vec<Ask>) -> Vec<(&'a Model, Ask)> {
+fn with(model: &Model, asks: Vec<Ask>) -> Vec<(&Model, Ask)> {
     asks.into_iter().map(|ask| (model, ask)).collect()
 }
 

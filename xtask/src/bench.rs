@@ -53,8 +53,8 @@ pub fn command(arguments: &[String]) -> Result<()> {
     }
     if options.sessions {
         let driver = rmlx.with_file_name("sessions");
-        let texts = cases.iter().filter(|case| case.image.is_none());
-        return texts.map(|case| sessions::measure(&driver, case, options.rounds)).collect();
+        let mut texts = cases.iter().filter(|case| case.image.is_none());
+        return texts.try_for_each(|case| sessions::measure(&driver, case, options.rounds));
     }
     for case in &cases {
         let mut ours = Vec::new();

@@ -140,7 +140,7 @@ fn refuse_other_parts(s: &Section) -> Result<()> {
 
 /// Base and sections: `rope_parameters`, or the keys before it.
 fn rope(s: &Section, head_dim: usize) -> Result<(f32, [usize; 3])> {
-    if head_dim == 0 || head_dim % 2 != 0 {
+    if head_dim == 0 || !head_dim.is_multiple_of(2) {
         return Err(s.wrong("head_dim", &json!(head_dim), "even"));
     }
     let theta = s.f32_or("rope_theta", 5e6)?;
