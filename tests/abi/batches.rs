@@ -1,14 +1,16 @@
 //! Sessions that are answered at the same time, their tokens in one pass: each gets what it gets alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, OnceLock};
 use std::thread;
 
 use rmlx::ffi::event::*;
 use rmlx::ffi::generation_options::*;
+use rmlx::ffi::memory::rmlx_memory_trim;
 
 use crate::answers::{Options, Session};
 use crate::fixtures::{self, Case, distance, sigma};
-use crate::harness::{Model, Prompt};
+use crate::harness::{Model, Prompt, check};
 
 /// How far from its row alone a session's row may be, in standard deviations.
 const CLOSE: f32 = 1e-4;
@@ -43,7 +45,7 @@ const E2B: [&str; 8] =
 struct Ask {
     case: Case,
     tokens: usize,
-    /// Sampled with it; the likeliest token otherwise.
+    /// Sampled with it, every other with penalties for what was said; the likeliest token otherwise.
     seed: Option<u64>,
     /// Cancelled by its host after so many tokens.
     cancel_after: Option<usize>,
@@ -79,7 +81,8 @@ impl Ask {
             None => Options::endless(self.tokens),
             Some(seed) => Options::endless(self.tokens)
                 .set(|o, e| rmlx_generation_options_set_temperature(o, 1.0, e))
-                .set(|o, e| rmlx_generation_options_set_seed(o, seed, e)),
+                .set(|o, e| rmlx_generation_options_set_seed(o, seed, e))
+                .set(|o, e| rmlx_generation_options_set_frequency_penalty(o, (seed % 2) as f32, e)),
         };
         session.submit(&self.prompt(), &options).expect("an accepted prompt");
     }
@@ -270,4 +273,59 @@ fn an_end_of_turn_ends_its_own_answer_only() {
     });
     let alone = Session::new(&model).answer(&goes_on.prompt(), &Options::endless(20));
     assert_eq!(other.tokens(), alone.tokens());
+}
+
+#[test]
+fn a_session_that_is_reset_or_released_in_the_middle_leaves_the_others_alone() {
+    let model = load("qwen3vl-bf16-mlx");
+    let asks = || with(&model, Ask::of("qwen3vl", &QWEN3_VL));
+    let (asked, alone) = (asks(), alone(&asks()));
+    let mut sessions: Vec<Option<Session>> = asked.iter().map(|_| Some(Session::new(&model))).collect();
+    let mut seen: Vec<Seen> = asked.iter().map(|_| Seen::default()).collect();
+    asked
+        .iter()
+        .zip(&sessions)
+        .for_each(|((_, ask), session)| ask.submit(session.as_ref().expect("a session")));
+    let mut running: Vec<usize> = (0..asked.len()).collect();
+    for round in 0.. {
+        match round {
+            3 => drop(sessions[0].take()),
+            5 => sessions[4].as_ref().expect("a session").reset().expect("a reset"),
+            6 => drop(sessions[6].take()),
+            _ => {}
+        }
+        running.retain(|i| !(round >= 3 && *i == 0 || round >= 5 && *i == 4 || round >= 6 && *i == 6));
+        let step =
+            |i: &usize, seen: &mut Seen| asked[*i].1.step(sessions[*i].as_ref().expect("a session"), seen);
+        running.retain(|i| !step(i, &mut seen[*i]));
+        if running.is_empty() {
+            break;
+        }
+    }
+    for i in [1, 2, 3, 5, 7] {
+        asked[i].1.is_answered_as_alone(&seen[i], &alone[i]);
+    }
+    let reset = sessions[4].as_ref().expect("a session");
+    assert_eq!(reset.answer(&asked[4].1.prompt(), &Options::endless(18)).tokens(), alone[4].tokens);
+}
+
+#[test]
+fn encodings_that_are_given_up_at_any_moment_are_made_again() {
+    let model = load("gemma3-bf16-mlx");
+    let names = ["two_images", "interleaved", "two_images", "interleaved"];
+    let (asked, alone) =
+        (with(&model, Ask::of("gemma3", &names)), alone(&with(&model, Ask::of("gemma3", &names))));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                check(|error| rmlx_memory_trim(error)).expect("a trim");
+                thread::yield_now();
+            }
+        });
+        for _ in 0..3 {
+            answered_as_alone(&asked, &alone);
+        }
+        done.store(true, Ordering::Release);
+    });
 }

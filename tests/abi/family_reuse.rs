@@ -1,6 +1,7 @@
 //! What a session holds is not evaluated again by Gemma 3 and Qwen3-VL: windows that wrapped, and pictures whose rows are
 //! more than their positions.
 
+use rmlx::ffi::generation_options::rmlx_generation_options_set_progress_events;
 use rmlx::ffi::load_options::rmlx_load_options_set_media_cache;
 
 use crate::answers::{Options, Session};
@@ -125,6 +126,50 @@ fn a_conversation_longer_than_the_window_goes_on_as_if_it_were_new(kind: &str) {
     same_as_fresh(&model, &session, &begun());
 }
 
+/// So many tokens that windows have let go of the place where the answer began.
+fn a_long_answer_is_taken_back_to_where_it_began(kind: &str) {
+    let model = load(kind);
+    let session = Session::new(&model);
+    let asked = || Prompt::new().message("user").media(&picture(96, 96, 10)).text(LONG);
+    session.answer(&asked(), &Options::endless(500));
+    let began = last_turn(&model, &session);
+    let of = |answer: &str| asked().message("assistant").text(answer).message("user").text("Why?");
+    assert!(same_as_fresh(&model, &session, &of("It is a strip.")) >= began);
+    assert_eq!(session.stats().encoded_media, 0);
+    // Again, from further behind; and back to before.
+    session.answer(&of("It is a strip."), &Options::endless(500));
+    let next = of("It is a strip.").message("assistant").text("So.").message("user").text("And then?");
+    assert!(same_as_fresh(&model, &session, &next) > began);
+    session.answer(&next, &Options::endless(500));
+    same_as_fresh(&model, &session, &of("No."));
+    same_as_fresh(&model, &session, &asked());
+}
+
+/// A cancel may come between any two chunks, and for Qwen3-VL between rows of a picture.
+fn what_a_cancelled_prompt_left_behind_is_right(kind: &str) {
+    let model = load(kind);
+    let case = Case::load(&format!("{kind}/interleaved"));
+    let session = Session::of_chunk(&model, 5);
+    let options = Options::endless(4).set(|o, e| rmlx_generation_options_set_progress_events(o, true, e));
+    for events in [1, 2, 3, 4, 6, 8, 11] {
+        session.reset().expect("a reset");
+        session.submit(&case.prompt(), &options).expect("an accepted prompt");
+        for _ in 0..events {
+            session.step().expect("an event");
+        }
+        session.cancel();
+        session.rest();
+        let off = |session: &Session, case: &Case| {
+            let answer = session.answer(&case.prompt(), &Options::endless(4));
+            distance(&answer.first_row, &case.tensor("bf16/logits"), case.bf16().sigma)
+        };
+        for case in [&case, &Case::load(&format!("{kind}/two_images")), &case] {
+            let off = off(&session, case);
+            assert!(off <= fixtures::TOLERANCE, "{}: off by {off} after {events} events", case.name);
+        }
+    }
+}
+
 /// In its own order, whatever the session held before.
 fn every_conversation_in_one_session_gets_its_own_answer(kind: &str) {
     let model = load(kind);
@@ -139,17 +184,34 @@ fn every_conversation_in_one_session_gets_its_own_answer(kind: &str) {
 
 /// The first is evaluated token by token too.
 fn a_prompt_in_small_chunks_gives_the_row_of_the_whole(kind: &str) {
-    let model = load(kind);
     let names = ["interleaved", "long_text", "image_left_behind", "image_across_window", "two_images"];
-    for (chunk, names) in [(1, &names[..1]), (7, &names), (16, &names), (50, &names)] {
+    small_chunks_give_the_row_of_the_whole(&load(kind), kind, &names);
+}
+
+#[track_caller]
+fn small_chunks_give_the_row_of_the_whole(model: &Model, kind: &str, names: &[&str]) {
+    for (chunk, names) in [(1, &names[..1]), (7, names), (16, names), (50, names)] {
         for name in names {
             let case = Case::load(&format!("{kind}/{name}"));
-            let answer = Session::of_chunk(&model, chunk).answer(&case.prompt(), &Options::endless(6));
-            let whole = Session::new(&model).answer(&case.prompt(), &Options::endless(6));
+            let answer = Session::of_chunk(model, chunk).answer(&case.prompt(), &Options::endless(6));
+            let whole = Session::new(model).answer(&case.prompt(), &Options::endless(6));
             let off = distance(&answer.first_row, &whole.first_row, case.bf16().sigma);
             assert!(off <= CLOSE, "{} in chunks of {chunk}: off by {off}", case.name);
             assert_eq!(answer.tokens(), whole.tokens(), "{} in chunks of {chunk}", case.name);
         }
+    }
+}
+
+#[test]
+fn crops_videos_and_texts_in_small_chunks_give_the_row_of_the_whole() {
+    for (folder, kind, names) in [
+        ("gemma3-panscan", "gemma3-panscan", &["wide_crops", "tall_crops"][..]),
+        ("gemma3text-bf16-hf", "gemma3text", &["multi_turn", "long_text"]),
+        ("gemma4text-bf16-hf", "gemma4text", &["tools", "long_text"]),
+        ("qwen3vltied-bf16-hf", "qwen3vltied", &["video", "video_five", "image_and_video"]),
+    ] {
+        let model = Model::load(fixtures::path(folder)).expect("the snapshot loads");
+        small_chunks_give_the_row_of_the_whole(&model, kind, names);
     }
 }
 
@@ -176,7 +238,14 @@ kinds! {
         another_picture_in_the_same_place_is_not_reused,
         an_answer_about_a_picture_is_reused_with_it,
         a_conversation_longer_than_the_window_goes_on_as_if_it_were_new,
+        a_long_answer_is_taken_back_to_where_it_began,
+        what_a_cancelled_prompt_left_behind_is_right,
         every_conversation_in_one_session_gets_its_own_answer,
         a_prompt_in_small_chunks_gives_the_row_of_the_whole,
     }
+}
+
+#[test]
+fn a_long_answer_of_the_unified_model_is_taken_back_to_where_it_began() {
+    a_long_answer_is_taken_back_to_where_it_began("unified");
 }
