@@ -1,5 +1,6 @@
 //! The first unit of a run: media become soft tokens, one at a time.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use mlx_rs::transforms::eval;
@@ -44,7 +45,7 @@ impl SessionState {
         let prepared = match run.job.prepared[index].take() {
             Some(prepared) => prepared,
             // It was at hand when the host submitted, and has been given up since.
-            None => self.loaded.architecture.media().prepare(media, &go_on)?,
+            None => Arc::new(self.loaded.architecture.media().prepare(media, &go_on)?),
         };
         let soft = self.loaded.model.encode(&prepared)?;
         eval(soft.arrays())?;

@@ -29,7 +29,7 @@ pub(super) struct Job {
     /// Of the prompt's rows.
     pub positions: Positions,
     /// For each medium of the prompt, what its encoder takes; empty where the encoding was at hand.
-    pub prepared: Vec<Option<Prepared>>,
+    pub prepared: Vec<Option<Arc<Prepared>>>,
     pub settings: Settings,
     pub vocab_size: usize,
     pub output: Output,

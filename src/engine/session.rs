@@ -1,6 +1,6 @@
 //! A conversation with a model: submit a prompt, step the answer out.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,6 +14,7 @@ use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::worker;
 use crate::error::{Code, Error, Result};
+use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Placed, Prompt};
 
@@ -93,8 +94,8 @@ impl Session {
     }
 
     /// What the encoders take of the media that have to be encoded. A cancel stops it: then nothing will be encoded.
-    fn prepare(&self, prompt: &Arc<Placed>) -> Result<Vec<Option<Prepared>>> {
-        let mut prepared: Vec<Option<Prepared>> = prompt.media.iter().map(|_| None).collect();
+    fn prepare(&self, prompt: &Arc<Placed>) -> Result<Vec<Option<Arc<Prepared>>>> {
+        let mut prepared: Vec<Option<Arc<Prepared>>> = prompt.media.iter().map(|_| None).collect();
         if prompt.media.is_empty() {
             return Ok(prepared);
         }
@@ -105,14 +106,18 @@ impl Session {
             true => Err(Error::new(Code::Cancelled, "cancelled by the host")),
             false => Ok(()),
         };
-        let mut done = HashSet::new();
+        let mut done: HashMap<ContentHash, Arc<Prepared>> = HashMap::new();
         for index in missing {
             let medium = &prompt.media[index].media;
-            if !done.insert(*medium.hash()) {
-                continue;
-            }
-            match media.prepare(medium, &check) {
-                Ok(ready) => prepared[index] = Some(ready),
+            let ready = match done.get(medium.hash()) {
+                Some(same) => Ok(Arc::clone(same)),
+                None => media.prepare(medium, &check).map(Arc::new),
+            };
+            match ready {
+                Ok(ready) => {
+                    done.insert(*medium.hash(), Arc::clone(&ready));
+                    prepared[index] = Some(ready);
+                }
                 Err(_) if self.queue.is_cancelled() => break,
                 Err(error) => return Err(error),
             }
@@ -142,7 +147,7 @@ impl Session {
     fn job(
         &self,
         prompt: Arc<Placed>,
-        prepared: Vec<Option<Prepared>>,
+        prepared: Vec<Option<Arc<Prepared>>>,
         options: &GenerationOptions,
         submitted: Instant,
     ) -> Job {
