@@ -1,6 +1,7 @@
 //! Attention of several sessions in one pass: the rows of all runs are one array, and each run attends to the keys of
 //! its own session.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use mlx_rs::Array;
@@ -16,9 +17,25 @@ use crate::error::{Code, Error, Result};
 pub struct KeyValues {
     pub keys: Array,
     pub values: Array,
+    /// Where these are the keys of several sessions, `[sessions, kv_heads, n, D]`: which of them are rows of each,
+    /// `[sessions, 1, 1, n]`. The others are unused rows.
+    used: Option<Array>,
 }
 
+/// Up to so many keys the sessions' rows are copied side by side, for one attention in place of one for each: on a GPU
+/// small operations cost their launches.
+const SIDE_BY_SIDE: usize = 2048;
+
 impl KeyValues {
+    pub fn new(keys: Array, values: Array) -> KeyValues {
+        KeyValues { keys, values, used: None }
+    }
+
+    /// Whether these are the keys of several sessions.
+    pub fn are_side_by_side(&self) -> bool {
+        self.used.is_some()
+    }
+
     /// Those that the last `queries` of the run see in a layer with this window.
     pub fn of_last_queries(&self, window: Option<usize>, queries: usize) -> Result<KeyValues> {
         let count = self.keys.dim(2);
@@ -27,30 +44,64 @@ impl KeyValues {
             return Ok(self.clone());
         }
         let last = |x: &Array| mlx::slice(x, &[0, 0, count - seen, 0], &[1, x.dim(1), count, x.dim(3)]);
-        Ok(KeyValues { keys: last(&self.keys)?, values: last(&self.values)? })
+        Ok(KeyValues::new(last(&self.keys)?, last(&self.values)?))
     }
 }
 
 /// Appends `k` and `v` `[1, kv_heads, ΣT, D]` to the layer `layer` of each session's state, and gives what the
-/// queries of each run see.
+/// queries of each run see; or one entry for all, where each run is one row and that is faster. `used` is kept for the
+/// other layers of the same pass and kind.
 pub fn append(
     k: &Array,
     v: &Array,
     spans: &[Range<usize>],
     states: &mut [&mut State],
     layer: usize,
+    used: &OnceCell<Array>,
+    device: Device,
 ) -> Result<Vec<KeyValues>> {
     if states.len() != spans.len() {
         return Err(Error::new(Code::Backend, format!("{} runs for {} states", spans.len(), states.len())));
     }
     let one = |(span, state): (&Range<usize>, &mut &mut State)| {
         let (keys, values) = state.layer(layer).append(&rows(k, span)?, &rows(v, span)?)?;
-        Ok(KeyValues { keys, values })
+        Ok(KeyValues::new(keys, values))
     };
-    spans.iter().zip(states).map(one).collect()
+    let seen: Vec<KeyValues> = spans.iter().zip(states.iter_mut()).map(one).collect::<Result<_>>()?;
+    if device == Device::Gpu && spans.len() > 1 && spans.iter().all(|span| span.len() == 1) {
+        return Ok(side_by_side(states, layer, used)?.map_or(seen, |all| vec![all]));
+    }
+    Ok(seen)
 }
 
-/// `softmax(q kᵀ · scale + mask) v` for `q` `[1, heads, ΣT, D]`, run by run: `[1, heads, ΣT, D]`.
+/// The keys of all sessions in one array, as long as the longest; `None` where a buffer has no room for that.
+fn side_by_side(
+    states: &mut [&mut State],
+    layer: usize,
+    used: &OnceCell<Array>,
+) -> Result<Option<KeyValues>> {
+    let seen: Vec<usize> = states.iter_mut().map(|state| state.layer(layer).seen()).collect();
+    let longest = seen.iter().copied().max().unwrap_or(0);
+    if longest > SIDE_BY_SIDE {
+        return Ok(None);
+    }
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    for state in states.iter_mut() {
+        let Some(rows) = state.layer(layer).padded(longest) else { return Ok(None) };
+        let (k, v) = rows?;
+        keys.push(k);
+        values.push(v);
+    }
+    let mask = used.get_or_init(|| {
+        let rows = seen.iter().flat_map(|count| (0..longest).map(move |row| row < *count));
+        let rows: Vec<bool> = rows.collect();
+        Array::from_slice(&rows, &[seen.len() as i32, 1, 1, longest as i32])
+    });
+    let used = Some(mask.clone());
+    Ok(Some(KeyValues { keys: concatenate(&keys, 0)?, values: concatenate(&values, 0)?, used }))
+}
+
+/// `softmax(q kᵀ · scale + mask) v` for `q` `[1, heads, ΣT, D]`, each run over its own keys: `[1, heads, ΣT, D]`.
 pub fn attend_each(
     q: &Array,
     spans: &[Range<usize>],
@@ -59,6 +110,11 @@ pub fn attend_each(
     scale: f32,
     device: Device,
 ) -> Result<Array> {
+    if let [KeyValues { keys, values, used: Some(used) }] = seen {
+        let q = q.swap_axes(0, 2)?;
+        let attended = attend(&q, keys, values, scale, &Mask::Array(used.clone()), device)?;
+        return Ok(attended.swap_axes(0, 2)?);
+    }
     let one = |((span, kv), mask): ((&Range<usize>, &KeyValues), &Mask)| {
         attend(&rows(q, span)?, &kv.keys, &kv.values, scale, mask, device)
     };
@@ -97,7 +153,12 @@ mod tests {
         [4, 2, 2].map(|heads| random(&[1, heads, count, 8], seed + heads as u64 * 17))
     }
 
-    fn pass(parts: &[[Array; 3]], states: &mut [&mut State], window: Option<usize>) -> Vec<f32> {
+    fn pass(
+        parts: &[[Array; 3]],
+        states: &mut [&mut State],
+        window: Option<usize>,
+        device: Device,
+    ) -> Vec<f32> {
         let join = |i: usize| {
             let arrays: Vec<&Array> = parts.iter().map(|part| &part[i]).collect();
             concatenate(&arrays, 2).unwrap()
@@ -109,30 +170,33 @@ mod tests {
         }
         let mask = |(span, state): (&Range<usize>, &&mut State)| {
             let (queries, keys) = (span.len(), LayerState::visible(window, state.len(), span.len()));
-            Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, Device::Cpu).unwrap()
+            Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, device).unwrap()
         };
         let masks: Vec<Mask> = spans.iter().zip(states.iter()).map(mask).collect();
-        let seen = append(&join(1), &join(2), &spans, states, 0).unwrap();
+        let used = OnceCell::new();
+        let seen = append(&join(1), &join(2), &spans, states, 0, &used, device).unwrap();
+        let rows = spans.iter().all(|span| span.len() == 1) && spans.len() > 1;
+        assert_eq!(seen[0].are_side_by_side(), rows && device == Device::Gpu);
         for (state, span) in states.iter_mut().zip(&spans) {
             let position = (state.len() + span.len()) as i32;
             state.advance(span.len(), position);
         }
-        host(
-            &attend_each(&join(0), &spans, &seen, &masks, 0.3, Device::Cpu).unwrap().swap_axes(1, 2).unwrap(),
-        )
+        host(&attend_each(&join(0), &spans, &seen, &masks, 0.3, device).unwrap().swap_axes(1, 2).unwrap())
     }
 
     #[test]
     fn each_run_sees_its_own_session_alone() {
-        for window in [None, Some(3)] {
+        for (window, device) in
+            [(None, Device::Cpu), (Some(3), Device::Cpu), (None, Device::Gpu), (Some(3), Device::Gpu)]
+        {
             let new = || State::new([window]);
             let (mut a, mut b, mut alone_a, mut alone_b) = (new(), new(), new(), new());
-            for (step, counts) in [[5, 2], [1, 1], [1, 4], [1, 1]].into_iter().enumerate() {
+            for (step, counts) in [[5, 2], [1, 1], [1, 4], [1, 1], [1, 1]].into_iter().enumerate() {
                 let parts = [qkv(counts[0], step as u64), qkv(counts[1], 100 + step as u64)];
-                let together = pass(&parts, &mut [&mut a, &mut b], window);
-                let mut expected = pass(&parts[..1], &mut [&mut alone_a], window);
-                expected.extend(pass(&parts[1..], &mut [&mut alone_b], window));
-                close(&together, &expected, 1e-6);
+                let together = pass(&parts, &mut [&mut a, &mut b], window, device);
+                let mut expected = pass(&parts[..1], &mut [&mut alone_a], window, Device::Cpu);
+                expected.extend(pass(&parts[1..], &mut [&mut alone_b], window, Device::Cpu));
+                close(&together, &expected, 1e-5);
             }
         }
     }
@@ -140,7 +204,7 @@ mod tests {
     #[test]
     fn the_last_queries_see_their_windows() {
         let keys = random(&[1, 1, 9, 2], 1);
-        let all = KeyValues { keys: keys.clone(), values: keys };
+        let all = KeyValues::new(keys.clone(), keys);
         let seen = |window, queries| all.of_last_queries(window, queries).unwrap().keys.dim(2);
         assert_eq!((seen(None, 1), seen(Some(4), 1), seen(Some(4), 3), seen(Some(20), 3)), (9, 4, 6, 9));
     }

@@ -193,6 +193,18 @@ impl LayerState {
         }
     }
 
+    /// How many rows a query at the last position sees.
+    pub fn seen(&self) -> usize {
+        self.window.map_or(self.end, |window| self.end.min(window))
+    }
+
+    /// Those rows, and behind them unused ones up to `count` rows in all. `None` where the buffer is too short for that.
+    pub fn padded(&self, count: usize) -> Option<Result<(Array, Array)>> {
+        let rows = self.rows.as_ref()?;
+        let from = (self.end - self.start).checked_sub(self.seen())?;
+        (from + count <= rows.capacity()).then(|| rows.view(from, from + count))
+    }
+
     /// For a sliding layer, the rows to keep of a chunk that is longer than the buffer may become.
     fn outgrown(&self, count: usize) -> Option<usize> {
         let kept = self.window? - 1 + SPARE;

@@ -1,5 +1,6 @@
 //! What all layers of one kind share in one pass.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use mlx_rs::{Array, Dtype};
@@ -21,6 +22,8 @@ pub struct Setting<'a> {
     masks: Vec<Mask>,
     /// The rows of each run.
     spans: Vec<Range<usize>>,
+    /// Which keys are rows of the sessions, where they lie side by side.
+    used: OnceCell<Array>,
     window: Option<usize>,
     device: Device,
 }
@@ -47,6 +50,7 @@ impl<'a> Setting<'a> {
             angles: rope.angles(&batch.positions(), dtype)?,
             masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
             spans: batch.spans(),
+            used: OnceCell::new(),
             window,
             device,
         })
@@ -72,6 +76,7 @@ impl<'a> Setting<'a> {
             angles: self.rope.angles(&Positions::joined(&positions), dtype)?,
             masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
             spans: batch.runs.iter().map(span).collect(),
+            used: OnceCell::new(),
             window: self.window,
             device: self.device,
         })
@@ -79,6 +84,10 @@ impl<'a> Setting<'a> {
 
     /// What the wanted queries see of what all queries of a run saw.
     pub fn seen_by_wanted(&self, batch: &Batch, seen: &[KeyValues]) -> Result<Vec<KeyValues>> {
+        if seen.iter().any(KeyValues::are_side_by_side) {
+            // Then each run is one row, which is wanted.
+            return Ok(seen.to_vec());
+        }
         let last = |(run, kv): (&Run, &KeyValues)| kv.of_last_queries(self.window, run.outputs);
         batch.runs.iter().zip(seen).map(last).collect()
     }
@@ -96,7 +105,7 @@ impl<'a> Setting<'a> {
         states: &mut [&mut State],
         layer: usize,
     ) -> Result<Vec<KeyValues>> {
-        runs::append(k, v, &self.spans, states, layer)
+        runs::append(k, v, &self.spans, states, layer, &self.used, self.device)
     }
 
     /// `[1, heads, ΣT, D]` of queries `[1, heads, ΣT, D]`.

@@ -108,7 +108,7 @@ impl Attention {
         let turned = turn(&heads(0, queries + kv)?)?;
         let q = mlx::slice(&turned, &[0; 4], &[1, queries, count, dim])?;
         let keys = mlx::slice(&turned, &[0, queries, 0, 0], &[1, queries + kv, count, dim])?;
-        Ok((q, Some(KeyValues { keys, values })))
+        Ok((q, Some(KeyValues::new(keys, values))))
     }
 }
 
