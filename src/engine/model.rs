@@ -10,7 +10,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::encoded::{self, EncodedMedia};
+use super::encoded::{self, EncodedMedia, Known};
 use super::options::{CancelToken, DeviceChoice, LoadOptions};
 use super::output::Channels;
 use super::worker::{self, LoadedModel};
@@ -34,6 +34,7 @@ struct Shared {
     defaults: GenerationDefaults,
     info: Value,
     context_length: usize,
+    encoded: Known,
 }
 
 impl Drop for Shared {
@@ -68,8 +69,9 @@ impl Model {
         let limit = options
             .media_cache_bytes
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let progress = options.progress.as_deref();
-        let loaded = load_weights(&snapshot, &architecture, device, &cancel, progress, limit);
+        let (progress, encoded) = (options.progress.as_deref(), Known::default());
+        let kept = (limit, encoded.clone());
+        let loaded = load_weights(&snapshot, &architecture, device, &cancel, progress, kept);
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -100,6 +102,7 @@ impl Model {
             defaults,
             info,
             context_length,
+            encoded,
         })))
     }
 
@@ -181,6 +184,11 @@ impl Model {
         self.0.architecture.as_ref()
     }
 
+    /// The media that the model has encodings of.
+    pub(super) fn encoded(&self) -> &Known {
+        &self.0.encoded
+    }
+
     pub(super) fn channels(&self) -> &Channels {
         &self.0.channels
     }
@@ -229,7 +237,7 @@ fn load_weights(
     device: Device,
     cancel: &CancelToken,
     progress: Option<&(dyn Fn(f32) + Send + Sync)>,
-    media_cache_bytes: usize,
+    (media_cache_bytes, known): (usize, Known),
 ) -> Result<(u64, usize)> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -243,7 +251,7 @@ fn load_weights(
         let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report };
         let model = nn::on(device, || architecture.load(&mut context))?;
         let bytes = model.weight_bytes();
-        let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes)));
+        let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
         worker.models.insert(id, LoadedModel { id, architecture, model: model.into(), encoded, device });
         Ok(bytes)
     })?;

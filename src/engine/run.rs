@@ -91,15 +91,9 @@ impl SessionState {
         Self { loaded, queue, past, run: None, ended: true, rows: VecDeque::new(), next_row: 0 }
     }
 
-    /// The media of a prompt, by number, that this session would have to encode for it.
-    pub fn missing(&self, prompt: &Placed) -> Vec<usize> {
-        let covered = self.past.covers(prompt);
-        let encoded = self.loaded.encoded.borrow();
-        let media = prompt.media.iter().enumerate();
-        media
-            .filter(|(_, m)| m.tokens.end > covered && !encoded.has(m.media.hash()))
-            .map(|(i, _)| i)
-            .collect()
+    /// Rows of a prompt that this session would not evaluate again.
+    pub fn covers(&self, prompt: &Placed) -> usize {
+        self.past.covers(prompt)
     }
 
     pub fn start(&mut self, job: Job) {

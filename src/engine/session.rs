@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::event::Event;
@@ -30,6 +30,8 @@ pub struct Session {
     queue: Arc<Queue>,
     context_length: usize,
     prefill_chunk: usize,
+    /// Something was submitted since the session was made or reset.
+    holds: AtomicBool,
 }
 
 impl Session {
@@ -53,6 +55,7 @@ impl Session {
             queue,
             context_length: options.context_length.map_or(most, |n| n.min(most)),
             prefill_chunk: options.prefill_chunk.unwrap_or(PREFILL_CHUNK),
+            holds: AtomicBool::new(false),
         })
     }
 
@@ -77,6 +80,7 @@ impl Session {
         let prepared = self.prepare(&placed)?;
         let job = self.job(placed, prepared, options, submitted);
         self.queue.start(job.prompt.ids.clone())?;
+        self.holds.store(true, Ordering::Release);
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         self.queue.update_stats(|s| {
             *s = Stats {
@@ -93,14 +97,26 @@ impl Session {
         })
     }
 
+    /// The media of a prompt, by number, that are neither held by the session nor encoded for the model. The MLX thread
+    /// is asked only where its answer can matter.
+    fn missing(&self, prompt: &Arc<Placed>) -> Result<Vec<usize>> {
+        let unknown = |index: &usize| !self.model.encoded().has(prompt.media[*index].media.hash());
+        let mut missing: Vec<usize> = (0..prompt.media.len()).filter(unknown).collect();
+        if !missing.is_empty() && self.holds.load(Ordering::Acquire) {
+            let (id, shared) = (self.id, Arc::clone(prompt));
+            let covered = worker::call(move |worker| Ok(worker.session(id)?.covers(&shared)))?;
+            missing.retain(|index| prompt.media[*index].tokens.end > covered);
+        }
+        Ok(missing)
+    }
+
     /// What the encoders take of the media that have to be encoded. A cancel stops it: then nothing will be encoded.
     fn prepare(&self, prompt: &Arc<Placed>) -> Result<Vec<Option<Arc<Prepared>>>> {
         let mut prepared: Vec<Option<Arc<Prepared>>> = prompt.media.iter().map(|_| None).collect();
         if prompt.media.is_empty() {
             return Ok(prepared);
         }
-        let (id, shared) = (self.id, Arc::clone(prompt));
-        let missing = worker::call(move |worker| Ok(worker.session(id)?.missing(&shared)))?;
+        let missing = self.missing(prompt)?;
         let media = self.model.architecture().media();
         let check = || match self.queue.is_cancelled() {
             true => Err(Error::new(Code::Cancelled, "cancelled by the host")),
@@ -210,6 +226,7 @@ impl Session {
             Ok(())
         })?;
         self.queue.reset();
+        self.holds.store(false, Ordering::Release);
         Ok(())
     }
 
