@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mlx_rs::Array;
+use mlx_rs::transforms::async_eval;
 
 use super::decode::Pending;
 use super::event::{Event, FinishReason};
@@ -17,6 +18,7 @@ use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
 use crate::models::{Prepared, SoftTokens};
 use crate::nn::positions::Positions;
+use crate::nn::state::State;
 use crate::prompt::{Formatter, Placed};
 use crate::sampling::{Sampler, Settings};
 
@@ -198,11 +200,22 @@ impl SessionState {
     /// Hands out the run's last event.
     pub fn finish(&mut self, event: Event) {
         self.ended = true;
+        if let Err(error) = self.loaded.on_its_device(|| part(&mut self.past.state)) {
+            return self.fail(error);
+        }
         self.queue.update_stats(|s| {
             s.held_tokens = self.past.held.len() as u64;
             s.cache_bytes = self.past.state.bytes() as u64;
         });
         self.queue.push(event);
+    }
+}
+
+/// A session that idles keeps no buffers of others alive.
+fn part(state: &mut State) -> Result<()> {
+    match state.part()? {
+        true => Ok(async_eval(state.arrays())?),
+        false => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use super::Device;
 use crate::error::Result;
 
 /// Which keys the queries of a chunk see.
+#[derive(Clone)]
 pub enum Mask {
     /// All of them: a decode step.
     All,

@@ -159,6 +159,22 @@ pub fn slice_update(array: &Array, update: &Array, start: &[i32], stop: &[i32]) 
     })
 }
 
+/// `array` `[B, heads, n, D]` with `rows` `[B, heads, 1, D]` in the places `at`: the indices of the first axis and of the
+/// third, `[B]` each. Written in place like [`slice_update`].
+pub fn put_rows(array: &Array, rows: &Array, at: &[Array; 2]) -> Result<Array> {
+    let mut indices = Vector::of(&at[0]);
+    indices.push(&at[1])?;
+    let axes = [0, 2];
+    let updates = rows.reshape(&[rows.dim(0), 1, rows.dim(1), 1, rows.dim(3)])?;
+    call("scatter", |out, stream| {
+        // SAFETY: the handles are live, there is an index for each axis, and the pointer goes with its length.
+        unsafe {
+            let (array, updates) = (array.as_ptr(), updates.as_ptr());
+            mlx_sys::mlx_scatter(out, array, indices.0, updates, axes.as_ptr(), axes.len(), stream)
+        }
+    })
+}
+
 /// `a & b` of integers.
 pub fn bitwise_and(a: &Array, b: &Array) -> Result<Array> {
     // SAFETY: the handles belong to live arrays, and `out` is an empty array handle.
@@ -278,6 +294,14 @@ impl Vector {
     fn of(array: &Array) -> Vector {
         // SAFETY: the handle is live; the vector takes its own reference.
         Vector(unsafe { mlx_sys::mlx_vector_array_new_value(array.as_ptr()) })
+    }
+
+    fn push(&mut self, array: &Array) -> Result<()> {
+        // SAFETY: both handles are live; the vector takes its own reference.
+        match unsafe { mlx_sys::mlx_vector_array_append_value(self.0, array.as_ptr()) } {
+            0 => Ok(()),
+            _ => Err(Error::new(Code::Backend, "MLX refuses an array in a list")),
+        }
     }
 }
 

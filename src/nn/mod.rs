@@ -19,6 +19,7 @@ pub mod runs;
 pub mod state;
 #[cfg(test)]
 pub mod testing;
+pub mod together;
 pub mod unpack;
 
 use std::sync::OnceLock;

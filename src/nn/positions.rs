@@ -33,6 +33,12 @@ impl Positions {
         }
     }
 
+    /// One number for each row, where the three are equal in all of them.
+    pub fn scalars(&self) -> Option<Vec<i32>> {
+        let rows = (0..self.count()).map(|index| self.row(index));
+        rows.map(|[a, b, c]| (a == b && b == c).then_some(a)).collect()
+    }
+
     /// The positions of some of the rows.
     pub fn slice(&self, range: Range<usize>) -> Positions {
         match self {
@@ -83,6 +89,8 @@ mod tests {
     fn sessions_follow_each_other() {
         let (a, b) = (Positions::Consecutive { start: 5, count: 2 }, Positions::Each(vec![[1, 2, 3]]));
         assert_eq!(Positions::joined([&a]), a);
-        assert_eq!(Positions::joined([&a, &b]), Positions::Each(vec![[5; 3], [6; 3], [1, 2, 3]]));
+        let both = Positions::joined([&a, &b]);
+        assert_eq!(both, Positions::Each(vec![[5; 3], [6; 3], [1, 2, 3]]));
+        assert_eq!((both.scalars(), both.slice(0..2).scalars()), (None, Some(vec![5, 6])));
     }
 }

@@ -22,6 +22,8 @@ pub struct Rope {
 pub enum Angles {
     /// For MLX's kernel: the first of consecutive positions.
     Kernel(i32),
+    /// For MLX's kernel: `[T]`, the position of each row.
+    Rows(Array),
     /// `[T, D]` each: `[cos, cos]` and `[-sin, sin]`.
     Table { cos: Array, sin: Array },
 }
@@ -61,8 +63,13 @@ impl Rope {
 
     /// Of the rows at `positions`. The products are `f32` as in the reference, which matters for far positions.
     pub fn angles(&self, positions: &Positions, dtype: Dtype) -> Result<Angles> {
-        if let (Device::Gpu, Positions::Consecutive { start, .. }) = (self.device, positions) {
-            return Ok(Angles::Kernel(*start));
+        if self.device == Device::Gpu {
+            if let Positions::Consecutive { start, .. } = positions {
+                return Ok(Angles::Kernel(*start));
+            }
+            if let Some(rows) = positions.scalars() {
+                return Ok(Angles::Rows(Array::from_slice(&rows, &[rows.len() as i32])));
+            }
         }
         let (count, half) = (positions.count(), self.inverse_frequencies.len());
         let mut cos = vec![0.0f32; count * half * 2];
@@ -88,6 +95,12 @@ impl Rope {
         let dim = self.inverse_frequencies.len() as i32 * 2;
         match angles {
             Angles::Kernel(offset) => Ok(fast::rope(x, dim, false, None, 1.0, *offset, &self.frequencies)?),
+            Angles::Rows(positions) => {
+                // The kernel takes a position for each entry of the first axis.
+                let rows = x.swap_axes(0, 2)?;
+                let turned = fast::rope_dynamic(rows, dim, false, None, 1.0, positions, &self.frequencies)?;
+                Ok(turned.swap_axes(0, 2)?)
+            }
             Angles::Table { cos, sin } => {
                 let (heads, count) = (x.dim(1), x.dim(2));
                 let first = mlx::slice(x, &[0; 4], &[1, heads, count, dim / 2])?;
@@ -150,6 +163,32 @@ mod tests {
             );
             let proportional = Rope::proportional(dim, 1e4, 0.25, 2.0, device);
             close(&turn(proportional), &reference(&host(&x), count, dim, offset, quarter), 1e-5);
+        }
+    }
+
+    #[test]
+    fn rows_of_several_sessions_turn_by_their_own_positions() {
+        let dim = 16usize;
+        let x = random(&[1, 3, 2, dim as i32], 7);
+        let rows = [[9; 3], [2; 3]];
+        let turn = |rope: Rope, x: &Array, positions: Positions| {
+            host(&rope.apply(x, &rope.angles(&positions, Dtype::Float32).unwrap()).unwrap())
+        };
+        for device in [Device::Cpu, Device::Gpu] {
+            let joined = Positions::Each(rows.to_vec());
+            let plain = turn(Rope::plain(dim, 1e4, device), &x, joined.clone());
+            // Where the three numbers are equal, the axes make no difference.
+            close(&turn(Rope::interleaved(dim, 1e4, [4, 2, 2], device), &x, joined), &plain, 1e-5);
+            for (row, position) in [9, 2].into_iter().enumerate() {
+                let at = row as i32;
+                let alone = mlx::slice(&x, &[0, 0, at, 0], &[1, 3, at + 1, dim as i32]).unwrap();
+                let positions = Positions::Consecutive { start: position, count: 1 };
+                let expected = turn(Rope::plain(dim, 1e4, Device::Cpu), &alone, positions);
+                let found: Vec<f32> = (0..3)
+                    .flat_map(|head| plain[(head * 2 + row) * dim..(head * 2 + row + 1) * dim].to_vec())
+                    .collect();
+                close(&found, &expected, 1e-5);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use mlx_rs::ops::concatenate;
 
 use super::attention::{Mask, attend};
 use super::state::State;
+use super::together::{self, Spots};
 use super::{Device, mlx};
 use crate::error::{Code, Error, Result};
 
@@ -17,23 +18,23 @@ use crate::error::{Code, Error, Result};
 pub struct KeyValues {
     pub keys: Array,
     pub values: Array,
-    /// Where these are the keys of several sessions, `[sessions, kv_heads, n, D]`: which of them are rows of each,
-    /// `[sessions, 1, 1, n]`. The others are unused rows.
-    used: Option<Array>,
+    /// Where these are the keys of several sessions, `[sessions, kv_heads, n, D]`: which of them each session sees.
+    sessions: Option<Mask>,
 }
-
-/// Up to so many keys the sessions' rows are copied side by side, for one attention in place of one for each: on a GPU
-/// small operations cost their launches.
-const SIDE_BY_SIDE: usize = 2048;
 
 impl KeyValues {
     pub fn new(keys: Array, values: Array) -> KeyValues {
-        KeyValues { keys, values, used: None }
+        KeyValues { keys, values, sessions: None }
+    }
+
+    /// Those of several sessions, each of which sees what its part of `mask` `[sessions, 1, 1, n]` says.
+    pub fn side_by_side(keys: Array, values: Array, mask: Mask) -> KeyValues {
+        KeyValues { keys, values, sessions: Some(mask) }
     }
 
     /// Whether these are the keys of several sessions.
     pub fn are_side_by_side(&self) -> bool {
-        self.used.is_some()
+        self.sessions.is_some()
     }
 
     /// Those that the last `queries` of the run see in a layer with this window.
@@ -49,7 +50,7 @@ impl KeyValues {
 }
 
 /// Appends `k` and `v` `[1, kv_heads, ΣT, D]` to the layer `layer` of each session's state, and gives what the
-/// queries of each run see; or one entry for all, where each run is one row and that is faster. `used` is kept for the
+/// queries of each run see; or one entry for all, where each run is one row and that is faster. `spots` is kept for the
 /// other layers of the same pass and kind.
 pub fn append(
     k: &Array,
@@ -57,48 +58,23 @@ pub fn append(
     spans: &[Range<usize>],
     states: &mut [&mut State],
     layer: usize,
-    used: &OnceCell<Array>,
+    spots: &OnceCell<Spots>,
     device: Device,
 ) -> Result<Vec<KeyValues>> {
     if states.len() != spans.len() {
         return Err(Error::new(Code::Backend, format!("{} runs for {} states", spans.len(), states.len())));
     }
+    if device == Device::Gpu && spans.len() > 1 && spans.iter().all(|span| span.len() == 1) {
+        let mut layers: Vec<_> = states.iter_mut().map(|state| state.layer(layer)).collect();
+        if let Some(all) = together::append(&mut layers, k, v, spots)? {
+            return Ok(vec![all]);
+        }
+    }
     let one = |(span, state): (&Range<usize>, &mut &mut State)| {
         let (keys, values) = state.layer(layer).append(&rows(k, span)?, &rows(v, span)?)?;
         Ok(KeyValues::new(keys, values))
     };
-    let seen: Vec<KeyValues> = spans.iter().zip(states.iter_mut()).map(one).collect::<Result<_>>()?;
-    if device == Device::Gpu && spans.len() > 1 && spans.iter().all(|span| span.len() == 1) {
-        return Ok(side_by_side(states, layer, used)?.map_or(seen, |all| vec![all]));
-    }
-    Ok(seen)
-}
-
-/// The keys of all sessions in one array, as long as the longest; `None` where a buffer has no room for that.
-fn side_by_side(
-    states: &mut [&mut State],
-    layer: usize,
-    used: &OnceCell<Array>,
-) -> Result<Option<KeyValues>> {
-    let seen: Vec<usize> = states.iter_mut().map(|state| state.layer(layer).seen()).collect();
-    let longest = seen.iter().copied().max().unwrap_or(0);
-    if longest > SIDE_BY_SIDE {
-        return Ok(None);
-    }
-    let (mut keys, mut values) = (Vec::new(), Vec::new());
-    for state in states.iter_mut() {
-        let Some(rows) = state.layer(layer).padded(longest) else { return Ok(None) };
-        let (k, v) = rows?;
-        keys.push(k);
-        values.push(v);
-    }
-    let mask = used.get_or_init(|| {
-        let rows = seen.iter().flat_map(|count| (0..longest).map(move |row| row < *count));
-        let rows: Vec<bool> = rows.collect();
-        Array::from_slice(&rows, &[seen.len() as i32, 1, 1, longest as i32])
-    });
-    let used = Some(mask.clone());
-    Ok(Some(KeyValues { keys: concatenate(&keys, 0)?, values: concatenate(&values, 0)?, used }))
+    spans.iter().zip(states.iter_mut()).map(one).collect()
 }
 
 /// `softmax(q kᵀ · scale + mask) v` for `q` `[1, heads, ΣT, D]`, each run over its own keys: `[1, heads, ΣT, D]`.
@@ -110,9 +86,8 @@ pub fn attend_each(
     scale: f32,
     device: Device,
 ) -> Result<Array> {
-    if let [KeyValues { keys, values, used: Some(used) }] = seen {
-        let q = q.swap_axes(0, 2)?;
-        let attended = attend(&q, keys, values, scale, &Mask::Array(used.clone()), device)?;
+    if let [KeyValues { keys, values, sessions: Some(mask) }] = seen {
+        let attended = attend(&q.swap_axes(0, 2)?, keys, values, scale, mask, device)?;
         return Ok(attended.swap_axes(0, 2)?);
     }
     let one = |((span, kv), mask): ((&Range<usize>, &KeyValues), &Mask)| {
@@ -173,8 +148,8 @@ mod tests {
             Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, device).unwrap()
         };
         let masks: Vec<Mask> = spans.iter().zip(states.iter()).map(mask).collect();
-        let used = OnceCell::new();
-        let seen = append(&join(1), &join(2), &spans, states, 0, &used, device).unwrap();
+        let spots = OnceCell::new();
+        let seen = append(&join(1), &join(2), &spans, states, 0, &spots, device).unwrap();
         let rows = spans.iter().all(|span| span.len() == 1) && spans.len() > 1;
         assert_eq!(seen[0].are_side_by_side(), rows && device == Device::Gpu);
         for (state, span) in states.iter_mut().zip(&spans) {
@@ -199,6 +174,71 @@ mod tests {
                 close(&together, &expected, 1e-5);
             }
         }
+    }
+
+    /// `steps` says which sessions take part.
+    fn together_as_alone(window: Option<usize>, prompts: &[i32], steps: &[&[usize]]) {
+        let new = || prompts.iter().map(|_| State::new([window])).collect::<Vec<_>>();
+        let (mut joined, mut alone) = (new(), new());
+        for (i, count) in prompts.iter().enumerate() {
+            for state in [&mut joined[i], &mut alone[i]] {
+                pass(&[qkv(*count, i as u64)], &mut [state], window, Device::Cpu);
+            }
+        }
+        for (step, members) in steps.iter().enumerate() {
+            let parts: Vec<_> = members.iter().map(|i| qkv(1, (1000 * i + step) as u64)).collect();
+            let states = joined.iter_mut().enumerate().filter(|(i, _)| members.contains(i));
+            let mut states: Vec<&mut State> = states.map(|(_, state)| state).collect();
+            let found = pass(&parts, &mut states, window, Device::Gpu);
+            let mut expected = Vec::new();
+            for (part, i) in parts.into_iter().zip(*members) {
+                expected.extend(pass(&[part], &mut [&mut alone[*i]], window, Device::Cpu));
+            }
+            close(&found, &expected, 1e-5);
+        }
+    }
+
+    #[test]
+    fn sessions_join_and_leave() {
+        let steps: [&[usize]; 9] =
+            [&[0, 1], &[0, 1], &[0, 1, 2], &[1, 2], &[0], &[0, 1, 2], &[1], &[0, 2], &[0, 1, 2]];
+        for window in [None, Some(4)] {
+            together_as_alone(window, &[9, 2, 5], &steps);
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_is_made_anew() {
+        for window in [None, Some(5)] {
+            together_as_alone(window, &[240, 3], &vec![&[0usize, 1][..]; 400]);
+        }
+    }
+
+    #[test]
+    fn a_session_that_parts_keeps_its_rows_and_no_others() {
+        let (mut a, mut b) = (State::new([None]), State::new([None]));
+        let parts = [qkv(1, 1), qkv(1, 2)];
+        for (part, state) in parts.iter().zip([&mut a, &mut b]) {
+            pass(std::slice::from_ref(part), &mut [state], None, Device::Gpu);
+        }
+        let kept = a.fork();
+        pass(&parts, &mut [&mut a, &mut b], None, Device::Gpu);
+        let bytes = a.bytes();
+        assert_eq!(a.arrays()[0].dim(0), 2);
+        assert!(a.part().unwrap() && !a.part().unwrap());
+        assert_eq!((a.arrays()[0].dim(0), a.bytes()), (1, bytes));
+        // What the fork holds is as it was, whatever the others wrote.
+        for state in [&mut a, &mut b] {
+            assert!(state.trim(1));
+        }
+        let [mut fork, again] = [kept, a].map(|mut state| {
+            let shown = pass(&[qkv(1, 9)], &mut [&mut state], None, Device::Gpu);
+            (state, shown)
+        });
+        assert_eq!(fork.1, again.1);
+        assert!(fork.0.trim(1));
+        let together = pass(&[qkv(1, 9), qkv(1, 8)], &mut [&mut fork.0, &mut b], None, Device::Gpu);
+        close(&together[..together.len() / 2], &again.1, 1e-5);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a session has evaluated: keys and values of every layer that has its own, behind one small interface.
 //!
 //! Keys and values are `[1, kv_heads, n, D]`. Buffers have spare rows, and new rows are written in place, so that a
-//! decode step copies nothing.
+//! decode step copies nothing. Sessions that decode together may share a buffer ([`super::together`]).
+
+use std::rc::Rc;
 
 use mlx_rs::Array;
 use mlx_rs::ops::{concatenate, zeros_dtype};
@@ -70,6 +72,16 @@ impl State {
         n <= self.len && self.layers.iter().all(|layer| layer.can_trim(n))
     }
 
+    /// Takes the rows out of buffers that other sessions share, so that this state keeps none of them alive. True if
+    /// there were any; the copies are lazy, and among [`arrays`](Self::arrays).
+    pub fn part(&mut self) -> Result<bool> {
+        let mut any = false;
+        for layer in &mut self.layers {
+            any |= layer.part()?;
+        }
+        Ok(any)
+    }
+
     /// Every array that holds state, for evaluation after a prefill chunk.
     pub fn arrays(&self) -> Vec<&Array> {
         self.layers
@@ -79,9 +91,10 @@ impl State {
             .collect()
     }
 
-    /// Bytes of the buffers, used or reserved.
+    /// Bytes of the buffers, used or reserved; of one that is shared, this session's part.
     pub fn bytes(&self) -> usize {
-        self.arrays().iter().map(|array| array.nbytes()).sum()
+        let own = |array: &Array| array.nbytes() / array.dim(0).max(1) as usize;
+        self.arrays().into_iter().map(own).sum()
     }
 
     /// Forgets everything and gives the buffers back.
@@ -156,11 +169,22 @@ pub struct LayerState {
     rows: Option<Rows>,
 }
 
-/// Buffers whose first rows are in use.
+/// Buffers whose first rows are in use, and which are never changed but by making new ones of them. MLX writes in place
+/// where nobody holds the old ones.
 #[derive(Clone, Debug)]
-struct Rows {
-    keys: Array,
-    values: Array,
+pub(super) struct Rows {
+    /// `[1, kv_heads, capacity, D]`, or those of several sessions that lie side by side, `[sessions, ..]`.
+    pub keys: Array,
+    pub values: Array,
+    pub place: Place,
+}
+
+/// Which of the sessions in a buffer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    pub index: usize,
+    /// The same for all sessions of a buffer, and another one once it has been written to.
+    pub version: Rc<()>,
 }
 
 impl LayerState {
@@ -178,7 +202,8 @@ impl LayerState {
     pub fn append(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let count = k.dim(2) as usize;
         let visible = Self::visible(self.window, self.end, count);
-        let used = self.end - self.start;
+        let used = self.used();
+        self.part()?;
         if let Some(rows) = self.rows.as_mut().filter(|rows| used + count <= rows.capacity()) {
             rows.write(used, k, v)?;
         } else if let Some(long) = self.outgrown(count) {
@@ -188,21 +213,58 @@ impl LayerState {
         }
         self.end += count;
         match &self.rows {
-            Some(rows) => rows.view(self.end - self.start - visible, self.end - self.start),
+            Some(rows) => rows.view(self.used() - visible, self.used()),
             None => Ok((k.clone(), v.clone())),
         }
     }
 
-    /// How many rows a query at the last position sees.
-    pub fn seen(&self) -> usize {
-        self.window.map_or(self.end, |window| self.end.min(window))
+    pub(super) fn window(&self) -> Option<usize> {
+        self.window
     }
 
-    /// Those rows, and behind them unused ones up to `count` rows in all. `None` where the buffer is too short for that.
-    pub fn padded(&self, count: usize) -> Option<Result<(Array, Array)>> {
-        let rows = self.rows.as_ref()?;
-        let from = (self.end - self.start).checked_sub(self.seen())?;
-        (from + count <= rows.capacity()).then(|| rows.view(from, from + count))
+    /// Position after the last row.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Rows in use.
+    pub(super) fn used(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) fn rows(&self) -> Option<&Rows> {
+        self.rows.as_ref()
+    }
+
+    /// Rows of those in use that are still needed.
+    pub(super) fn kept(&self) -> usize {
+        let used = self.used();
+        self.window.map_or(used, |w| used.min(w - 1 + SPARE))
+    }
+
+    /// Rows of a new buffer for `needed` ones.
+    pub(super) fn roomy(&self, needed: usize) -> usize {
+        let roomy = (needed + needed / 8).next_multiple_of(STEP);
+        self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed)
+    }
+
+    /// Takes other buffers in place of its own: the `kept` last rows in use are their first ones.
+    pub(super) fn move_to(&mut self, rows: Rows, kept: usize) {
+        self.start = self.end - kept;
+        self.rows = Some(rows);
+    }
+
+    /// Takes the buffers after a row has been written behind those in use.
+    pub(super) fn appended(&mut self, rows: Rows) {
+        self.end += 1;
+        self.rows = Some(rows);
+    }
+
+    /// See [`State::part`].
+    fn part(&mut self) -> Result<bool> {
+        let Some(rows) = self.rows.as_mut().filter(|rows| rows.sessions() > 1) else { return Ok(false) };
+        *rows = rows.own()?;
+        Ok(true)
     }
 
     /// For a sliding layer, the rows to keep of a chunk that is longer than the buffer may become.
@@ -214,20 +276,16 @@ impl LayerState {
 
     /// A new buffer of the rows still needed, the new ones, and spare ones.
     fn grow(&mut self, k: &Array, v: &Array, count: usize) -> Result<()> {
-        let used = self.end - self.start;
-        let kept = self.window.map_or(used, |w| used.min(w - 1 + SPARE));
+        let (used, kept) = (self.used(), self.kept());
         let needed = kept + count;
-        let roomy = (needed + needed / 8).next_multiple_of(STEP);
-        let capacity = self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed);
         let prior = self.rows.take().map(|rows| rows.view(used - kept, used)).transpose()?;
-        self.rows = Some(Rows::joined(prior, k, v, capacity - needed)?);
-        self.start = self.end - kept;
+        self.move_to(Rows::joined(prior, k, v, self.roomy(needed) - needed)?, kept);
         Ok(())
     }
 
     /// Takes in a chunk longer than the buffer: the queries see all of it, the buffer keeps its last `kept` rows.
     fn replace_by_tail(&mut self, kept: usize, k: &Array, v: &Array) -> Result<(Array, Array)> {
-        let (used, count) = (self.end - self.start, k.dim(2) as usize);
+        let (used, count) = (self.used(), k.dim(2) as usize);
         let visible = Self::visible(self.window, self.end, count);
         let prior = visible - count;
         let prior = self.rows.take().map(|rows| rows.view(used - prior, used)).transpose()?;
@@ -253,12 +311,22 @@ impl LayerState {
 }
 
 impl Rows {
-    fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.keys.dim(2) as usize
     }
 
+    pub fn sessions(&self) -> usize {
+        self.keys.dim(0) as usize
+    }
+
+    /// A copy of this session's rows alone.
+    fn own(&self) -> Result<Rows> {
+        let (keys, values) = self.view(0, self.capacity())?;
+        Ok(Rows { keys: keys.contiguous()?, values: values.contiguous()?, place: Place::default() })
+    }
+
     /// `prior`, then `k` and `v`, then `spare` zero rows.
-    fn joined(prior: Option<(Array, Array)>, k: &Array, v: &Array, spare: usize) -> Result<Rows> {
+    pub fn joined(prior: Option<(Array, Array)>, k: &Array, v: &Array, spare: usize) -> Result<Rows> {
         let join = |prior: Option<Array>, new: &Array| -> Result<Array> {
             let mut parts: Vec<Array> = prior.into_iter().collect();
             parts.push(new.clone());
@@ -268,7 +336,7 @@ impl Rows {
             Ok(concatenate(&parts, 2)?)
         };
         let (prior_k, prior_v) = prior.unzip();
-        Ok(Rows { keys: join(prior_k, k)?, values: join(prior_v, v)? })
+        Ok(Rows { keys: join(prior_k, k)?, values: join(prior_v, v)?, place: Place::default() })
     }
 
     fn write(&mut self, at: usize, k: &Array, v: &Array) -> Result<()> {
@@ -281,10 +349,12 @@ impl Rows {
         Ok(())
     }
 
-    fn view(&self, from: usize, to: usize) -> Result<(Array, Array)> {
+    /// This session's rows `from..to`.
+    pub fn view(&self, from: usize, to: usize) -> Result<(Array, Array)> {
+        let index = self.place.index as i32;
         let part = |buffer: &Array| {
-            let stop = [1, buffer.dim(1), to as i32, buffer.dim(3)];
-            mlx::slice(buffer, &[0, 0, from as i32, 0], &stop)
+            let stop = [index + 1, buffer.dim(1), to as i32, buffer.dim(3)];
+            mlx::slice(buffer, &[index, 0, from as i32, 0], &stop)
         };
         Ok((part(&self.keys)?, part(&self.values)?))
     }

@@ -13,6 +13,7 @@ use crate::nn::positions::Positions;
 use crate::nn::rope::{Angles, Rope};
 use crate::nn::runs::{self, KeyValues};
 use crate::nn::state::{LayerState, State};
+use crate::nn::together::Spots;
 
 /// Rotations and masks of the rows of a batch.
 pub struct Setting<'a> {
@@ -22,8 +23,8 @@ pub struct Setting<'a> {
     masks: Vec<Mask>,
     /// The rows of each run.
     spans: Vec<Range<usize>>,
-    /// Which keys are rows of the sessions, where they lie side by side.
-    used: OnceCell<Array>,
+    /// Where the rows of the sessions are, where they lie side by side.
+    spots: OnceCell<Spots>,
     window: Option<usize>,
     device: Device,
 }
@@ -50,7 +51,7 @@ impl<'a> Setting<'a> {
             angles: rope.angles(&batch.positions(), dtype)?,
             masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
             spans: batch.spans(),
-            used: OnceCell::new(),
+            spots: OnceCell::new(),
             window,
             device,
         })
@@ -76,7 +77,7 @@ impl<'a> Setting<'a> {
             angles: self.rope.angles(&Positions::joined(&positions), dtype)?,
             masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
             spans: batch.runs.iter().map(span).collect(),
-            used: OnceCell::new(),
+            spots: OnceCell::new(),
             window: self.window,
             device: self.device,
         })
@@ -105,7 +106,7 @@ impl<'a> Setting<'a> {
         states: &mut [&mut State],
         layer: usize,
     ) -> Result<Vec<KeyValues>> {
-        runs::append(k, v, &self.spans, states, layer, &self.used, self.device)
+        runs::append(k, v, &self.spans, states, layer, &self.spots, self.device)
     }
 
     /// `[1, heads, ΣT, D]` of queries `[1, heads, ΣT, D]`.
