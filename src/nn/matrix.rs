@@ -1,15 +1,17 @@
 //! A weight matrix as it is stored: dense, or packed codes with scales.
 //!
-//! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work. MLX's CPU backend
+//! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work, but for four-bit floats
+//! on CUDA, where some of their products are wrong ([`fp4_rows`]). MLX's CPU backend
 //! accumulates quantized products in the activations' dtype and is slow for more than a few rows, so there
 //! activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for the BLAS.
 
 use mlx_rs::ops::{concatenate, gather_mm};
 use mlx_rs::{Array, Dtype};
 
+use super::kernels::fp4_rows;
 use super::norm::cast;
 use super::unpack::Unpack;
-use super::{Device, mlx};
+use super::{Device, has_cuda, mlx};
 use crate::error::Result;
 use crate::snapshot::quantization::Quantization;
 
@@ -17,6 +19,11 @@ use crate::snapshot::quantization::Quantization;
 const BLOCK_VALUES: usize = 1 << 19;
 /// What the operations of a block cost besides its weights.
 const BLOCK_NANOSECONDS: f64 = 40e3;
+
+/// On CUDA: from so many rows on, writing the exact values out for a dense product is faster than our own kernel, ..
+const FP4_ROWS: i32 = 192;
+/// .. unless that takes more than half a GB.
+const FP4_VALUES: usize = 1 << 28;
 
 /// `[out, in]`, or `[E, out, in]` for the same matrix of several experts.
 pub enum Matrix {
@@ -35,6 +42,8 @@ pub struct Packed {
     pub quantization: Quantization,
     /// On the CPU: how to unpack for more than a few rows.
     unpack: Option<Unpack>,
+    /// Whether our own kernel for few rows takes it.
+    fp4_rows: bool,
 }
 
 impl Matrix {
@@ -73,6 +82,7 @@ impl Matrix {
                 biases: p.biases.as_ref().map(part).transpose()?,
                 quantization: p.quantization,
                 unpack: p.unpack.clone(),
+                fp4_rows: false,
             }),
         })
     }
@@ -115,6 +125,7 @@ impl Matrix {
                 },
                 quantization: p.quantization,
                 unpack: p.unpack.clone(),
+                fp4_rows: parts.iter().filter_map(Matrix::packed).all(|p| p.fp4_rows),
             }),
         };
         Ok(Ok(stacked))
@@ -166,14 +177,38 @@ impl Packed {
         device: Device,
     ) -> Result<Packed> {
         let unpack = (device == Device::Cpu).then(|| Unpack::new(quantization)).transpose()?;
-        Ok(Packed { codes, scales, biases, quantization, unpack })
+        let cuda = device == Device::Gpu && has_cuda();
+        let fp4_rows = cuda && fp4_rows::takes(&codes, &scales, quantization)?;
+        Ok(Packed { codes, scales, biases, quantization, unpack, fp4_rows })
     }
 
     fn multiply(&self, x: &Array) -> Result<Array> {
         match &self.unpack {
             Some(unpack) if self.is_cheaper_unpacked(unpack, x.dim(0)) => self.multiply_unpacked(unpack, x),
+            None if self.fp4_rows && x.ndim() == 2 && x.dtype() == Dtype::Bfloat16 => {
+                self.multiply_on_cuda(x)
+            }
             _ => mlx::quantized_matmul(x, &self.codes, &self.scales, self.biases.as_ref(), self.quantization),
         }
+    }
+
+    fn multiply_on_cuda(&self, x: &Array) -> Result<Array> {
+        let rows = x.dim(0);
+        if rows > FP4_ROWS && self.quantization.codes(self.codes.size()) <= FP4_VALUES {
+            let dtype = x.dtype();
+            let values = mlx::dequantize(&self.codes, &self.scales, None, self.quantization, dtype)?;
+            return Ok(x.matmul(values.t())?);
+        }
+        let part = |first: i32| {
+            let stop = rows.min(first + fp4_rows::ROWS);
+            let x = mlx::slice(x, &[first, 0], &[stop, x.dim(1)])?;
+            fp4_rows::multiply(&x, &self.codes, &self.scales, self.quantization)
+        };
+        if rows <= fp4_rows::ROWS {
+            return fp4_rows::multiply(x, &self.codes, &self.scales, self.quantization);
+        }
+        let parts = (0..rows).step_by(fp4_rows::ROWS as usize).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(concatenate(&parts, 0)?)
     }
 
     fn is_cheaper_unpacked(&self, unpack: &Unpack, rows: i32) -> bool {
@@ -210,6 +245,7 @@ impl Packed {
             biases: self.biases.as_ref().map(part).transpose()?,
             quantization: self.quantization,
             unpack: None,
+            fp4_rows: false,
         })
     }
 }
@@ -256,6 +292,23 @@ mod tests {
                 close(&host(&matrix.multiply_unpacked(&unpack, &x).unwrap()), &expected, 1e-4);
                 let kernel = packed(96, 256, quantization, Device::Gpu);
                 close(&host(&kernel.multiply(&x).unwrap()), &expected, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn any_number_of_rows_on_cuda() {
+        assert!(has_cuda());
+        for (mode, group_size) in [(Mode::Mxfp4, 32), (Mode::Nvfp4, 16)] {
+            let matrix = packed(256, 512, Quantization { mode, bits: 4, group_size }, Device::Gpu);
+            assert!(matrix.fp4_rows);
+            let dense = values(&matrix);
+            for rows in [1, 32, 33, 100, FP4_ROWS, FP4_ROWS + 1, 1000] {
+                let x = random(&[rows, 512], 9).as_dtype(Dtype::Bfloat16).unwrap();
+                let expected = x.as_dtype(Dtype::Float32).unwrap().matmul(dense.t()).unwrap();
+                // Sums of some tens, rounded to bf16; a GPU's f32 products have 10 bits.
+                close(&host(&matrix.multiply(&x).unwrap()), &host(&expected), 0.3);
             }
         }
     }

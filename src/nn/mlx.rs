@@ -1,7 +1,7 @@
 //! The MLX calls that mlx-rs lacks, or makes with more operations than they need. All of the crate's direct use of
 //! mlx-sys is here.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, CString, c_int};
 
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_vector_array};
@@ -244,6 +244,113 @@ pub fn quantize(w: &Array, quantization: Quantization) -> Result<(Array, Array, 
     })?;
     let biases = (quantization.mode == Mode::Affine).then(|| part(&parts, 2)).transpose()?;
     Ok((codes, part(&parts, 1)?, biases))
+}
+
+/// A kernel in CUDA, which MLX compiles for each set of constants at its first use.
+pub struct CudaKernel(mlx_sys::mlx_fast_cuda_kernel);
+
+/// How a [`CudaKernel`] is run.
+pub struct CudaLaunch<'a> {
+    /// Known when the kernel is compiled.
+    pub constants: &'a [(&'a CStr, i32)],
+    /// Threads, a multiple of `block`.
+    pub grid: i32,
+    /// Threads of a block.
+    pub block: i32,
+    /// Of the result.
+    pub shape: &'a [i32],
+    pub dtype: Dtype,
+}
+
+impl CudaKernel {
+    /// `body` sees the inputs and the output as pointers with these names, and `NAME_shape` of those whose shape it
+    /// mentions. Inputs are made contiguous.
+    pub fn new<const N: usize>(
+        name: &CStr,
+        inputs: [&CStr; N],
+        output: &CStr,
+        header: &str,
+        body: &str,
+    ) -> Result<CudaKernel> {
+        // MLX copies and hashes the source at each launch.
+        let text = |text: &str| {
+            let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
+            let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+            CString::new(text).map_err(|_| Error::new(Code::Backend, "a kernel's source has a zero byte"))
+        };
+        let (header, body) = (text(header)?, text(body)?);
+        let mut inputs = inputs.map(CStr::as_ptr);
+        let mut outputs = [output.as_ptr()];
+        // SAFETY: all strings live until the end of the block, and MLX copies them; the lists are freed once.
+        unsafe {
+            let inputs = mlx_sys::mlx_vector_string_new_data(inputs.as_mut_ptr(), N);
+            let outputs = mlx_sys::mlx_vector_string_new_data(outputs.as_mut_ptr(), 1);
+            let (header, body) = (header.as_ptr(), body.as_ptr());
+            let kernel =
+                mlx_sys::mlx_fast_cuda_kernel_new(name.as_ptr(), inputs, outputs, body, header, true, 0);
+            mlx_sys::mlx_vector_string_free(inputs);
+            mlx_sys::mlx_vector_string_free(outputs);
+            Ok(CudaKernel(kernel))
+        }
+    }
+
+    pub fn launch<const N: usize>(&self, inputs: [&Array; N], launch: &CudaLaunch) -> Result<Array> {
+        let mut arrays = Vector::empty();
+        for input in inputs {
+            arrays.push(input)?;
+        }
+        let mut results = Vector::empty();
+        let config = LaunchConfig::new(launch);
+        call("cuda_kernel", |out, stream| {
+            // SAFETY: kernel, lists and configuration are live, and `out` is an empty array handle.
+            unsafe {
+                match mlx_sys::mlx_fast_cuda_kernel_apply(&mut results.0, self.0, arrays.0, config.0, stream)
+                {
+                    0 => mlx_sys::mlx_vector_array_get(out, results.0, 0),
+                    status => status,
+                }
+            }
+        })
+    }
+}
+
+impl Drop for CudaKernel {
+    fn drop(&mut self) {
+        // SAFETY: the kernel is owned and freed once.
+        unsafe { mlx_sys::mlx_fast_cuda_kernel_free(self.0) };
+    }
+}
+
+/// An owned configuration of a launch.
+struct LaunchConfig(mlx_sys::mlx_fast_cuda_kernel_config);
+
+impl LaunchConfig {
+    fn new(launch: &CudaLaunch) -> LaunchConfig {
+        // SAFETY: the configuration is made here and freed on drop; the shape's pointer goes with its length.
+        unsafe {
+            let config = mlx_sys::mlx_fast_cuda_kernel_config_new();
+            let shape = launch.shape;
+            mlx_sys::mlx_fast_cuda_kernel_config_add_output_arg(
+                config,
+                shape.as_ptr(),
+                shape.len(),
+                launch.dtype.into(),
+            );
+            mlx_sys::mlx_fast_cuda_kernel_config_set_grid(config, launch.grid, 1, 1);
+            mlx_sys::mlx_fast_cuda_kernel_config_set_thread_group(config, launch.block, 1, 1);
+            for (name, value) in launch.constants {
+                mlx_sys::mlx_fast_cuda_kernel_config_add_template_arg_int(config, name.as_ptr(), *value);
+            }
+            LaunchConfig(config)
+        }
+    }
+}
+
+impl Drop for LaunchConfig {
+    fn drop(&mut self) {
+        // SAFETY: the configuration is owned and freed once.
+        unsafe { mlx_sys::mlx_fast_cuda_kernel_config_free(self.0) };
+    }
 }
 
 /// Runs one MLX operation that fills an array handle.

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod attention;
 pub mod clipped;
 pub mod encoder_attention;
+pub mod kernels;
 pub mod linear;
 pub mod loader;
 pub mod matrix;
@@ -45,6 +46,11 @@ pub fn default_device() -> Device {
         Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
         _ => Device::Cpu,
     })
+}
+
+/// Whether the GPU is one that runs CUDA.
+pub fn has_cuda() -> bool {
+    cfg!(not(target_vendor = "apple")) && default_device() == Device::Gpu
 }
 
 /// Runs `f` with MLX's operations on `device`, which is [`default_device`]'s or the CPU.

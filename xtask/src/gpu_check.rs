@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-check`: the tiny models of the tests on this machine's GPU beside its CPU, and models of the published
-//! sizes, with random weights, on the GPU.
+//! `cargo xtask gpu-check`: our own kernels and the tiny models of the tests on this machine's GPU beside its CPU, and models
+//! of the published sizes, with random weights, on the GPU.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +31,11 @@ pub fn command(arguments: &[String]) -> Result<()> {
     build.args(["build", "--release", "--package", "rmlx", "--example", "bench", "--example", "devices"]);
     process::run(&mut build)?;
     let examples = cargo::output_folder(Profile::Release)?.join("examples");
+    if cfg!(target_os = "linux") {
+        let mut kernels = cargo::command();
+        kernels.args(["test", "--release", "--package", "rmlx", "--lib", "on_cuda", "--", "--ignored"]);
+        process::run(&mut kernels)?;
+    }
     compare(&examples.join("devices"))?;
     let driver = examples.join("bench");
     let folder = paths::root().join("target/gpu-check");

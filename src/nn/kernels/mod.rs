@@ -1,0 +1,3 @@
+//! Kernels of our own, for what MLX's do slowly or wrongly.
+
+pub mod fp4_rows;
