@@ -79,6 +79,10 @@ impl Error {
         &self.details
     }
 
+    pub fn cancelled() -> Self {
+        Self::new(Code::Cancelled, "cancelled by the host")
+    }
+
     pub fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidArgument, message)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::sampling::{GenerationDefaults, Settings};
 
 /// A flag that any thread may raise to stop an operation that watches it.
@@ -26,7 +26,7 @@ impl CancelToken {
 
     /// `CANCELLED` once the flag is raised.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::new(Code::Cancelled, "cancelled by the host")) } else { Ok(()) }
+        if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
     }
 }
 

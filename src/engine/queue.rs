@@ -23,6 +23,20 @@ pub(super) enum Phase {
     Poisoned,
 }
 
+impl Phase {
+    /// `BUSY` or `POISONED` where no submit can begin.
+    fn require_idle(self) -> Result<()> {
+        match self {
+            Phase::Idle => Ok(()),
+            Phase::Running { .. } => Err(Error::new(
+                Code::Busy,
+                "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
+            )),
+            Phase::Poisoned => Err(poisoned()),
+        }
+    }
+}
+
 struct Inner {
     phase: Phase,
     events: VecDeque<Event>,
@@ -94,31 +108,16 @@ impl Queue {
     /// Idle to running; `BUSY` or `POISONED` otherwise.
     pub fn start(&self, prompt: Vec<u32>) -> Result<()> {
         let mut inner = self.lock();
-        match inner.phase {
-            Phase::Running { .. } => Err(Error::new(
-                Code::Busy,
-                "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
-            )),
-            Phase::Poisoned => Err(poisoned()),
-            Phase::Idle => {
-                inner.phase = Phase::Running { doomed: false };
-                inner.events.clear();
-                inner.row = None;
-                inner.prompt = prompt;
-                Ok(())
-            }
-        }
+        inner.phase.require_idle()?;
+        inner.phase = Phase::Running { doomed: false };
+        inner.events.clear();
+        inner.row = None;
+        inner.prompt = prompt;
+        Ok(())
     }
 
     pub fn require_usable(&self) -> Result<()> {
-        match self.lock().phase {
-            Phase::Poisoned => Err(poisoned()),
-            Phase::Running { .. } => Err(Error::new(
-                Code::Busy,
-                "the previous submit has not delivered its FINISH event; step until it comes (cancel makes it come soon)",
-            )),
-            Phase::Idle => Ok(()),
-        }
+        self.lock().phase.require_idle()
     }
 
     /// Blocks until an event is there.

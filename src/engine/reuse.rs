@@ -22,6 +22,15 @@ enum Resume {
     Nothing,
 }
 
+impl Resume {
+    fn rows(self) -> usize {
+        match self {
+            Resume::Trimmed(rows) | Resume::Checkpoint(rows) => rows,
+            Resume::Nothing => 0,
+        }
+    }
+}
+
 impl Past {
     pub fn new(state: State) -> Past {
         Past { state, held: Held::default(), checkpoint: None }
@@ -29,17 +38,15 @@ impl Past {
 
     /// Rows of `prompt` that need not be evaluated again. Changes nothing.
     pub fn covers(&self, prompt: &Placed) -> usize {
-        match self.way(prompt) {
-            Resume::Trimmed(rows) | Resume::Checkpoint(rows) => rows,
-            Resume::Nothing => 0,
-        }
+        self.way(prompt).rows()
     }
 
     /// Goes back to what is shared with `prompt`; the number of rows that stay.
     pub fn resume(&mut self, prompt: &Placed) -> usize {
-        let rows = self.covers(prompt);
-        match (self.way(prompt), &self.checkpoint) {
-            (Resume::Trimmed(rows), _) => {
+        let way = self.way(prompt);
+        let rows = way.rows();
+        match (way, &self.checkpoint) {
+            (Resume::Trimmed(_), _) => {
                 self.state.trim(rows);
             }
             (Resume::Checkpoint(_), Some(checkpoint)) => self.state.restore(checkpoint),

@@ -65,28 +65,23 @@ impl Scheduler {
         }
         let alone = all.iter().find(|(_, s)| s.room && matches!(s.stage, Stage::Encode | Stage::Prefill));
         let first = all.iter().find(|(_, s)| s.room && s.stage == Stage::Decode);
-        match (alone, first) {
-            (None, None) => None,
-            (Some((id, s)), decode) if self.decoded || decode.is_none() => {
-                self.decoded = false;
-                self.put_back(&[*id]);
-                Some(if s.stage == Stage::Encode { Unit::Encode(*id) } else { Unit::Prefill(*id) })
-            }
-            (_, Some((_, first))) => {
-                let others =
-                    all.iter().copied().filter(|(_, s)| s.stage == Stage::Decode && s.model == first.model);
-                let (ready, held): (Vec<_>, Vec<_>) = others.partition(|(_, s)| s.room);
-                if patient && alone.is_none() && !held.is_empty() {
-                    return Some(Unit::Gather);
-                }
-                let ready: Vec<u64> = ready.into_iter().map(|(id, _)| id).collect();
-                self.decoded = true;
-                self.put_back(&ready);
-                Some(Unit::Decode(ready))
-            }
-            // The guard of the second arm holds where nothing decodes.
-            (Some(_), None) => None,
+        if let Some((id, s)) = alone
+            && (self.decoded || first.is_none())
+        {
+            self.decoded = false;
+            self.put_back(&[*id]);
+            return Some(if s.stage == Stage::Encode { Unit::Encode(*id) } else { Unit::Prefill(*id) });
         }
+        let (_, first) = first?;
+        let others = all.iter().copied().filter(|(_, s)| s.stage == Stage::Decode && s.model == first.model);
+        let (ready, held): (Vec<_>, Vec<_>) = others.partition(|(_, s)| s.room);
+        if patient && alone.is_none() && !held.is_empty() {
+            return Some(Unit::Gather);
+        }
+        let ready: Vec<u64> = ready.into_iter().map(|(id, _)| id).collect();
+        self.decoded = true;
+        self.put_back(&ready);
+        Some(Unit::Decode(ready))
     }
 
     fn put_back(&mut self, sessions: &[u64]) {

@@ -119,7 +119,7 @@ impl Session {
         let missing = self.missing(prompt)?;
         let media = self.model.architecture().media();
         let check = || match self.queue.is_cancelled() {
-            true => Err(Error::new(Code::Cancelled, "cancelled by the host")),
+            true => Err(Error::cancelled()),
             false => Ok(()),
         };
         let mut done: HashMap<ContentHash, Arc<Prepared>> = HashMap::new();

@@ -341,7 +341,7 @@ fn prompt(picture: &Picture) -> Placed {
     let desc = PixelDesc { width: 1, height: 1, row_stride: 0, format: PixelFormat::Gray8 };
     let media = Arc::new(Media::Image(Image::from_pixels(&desc, &[0]).unwrap()));
     let tokens = 10..10 + picture.soft_tokens;
-    let grid = picture.grid.map(|(rows, columns)| Grid { frames: 1, rows, columns });
+    let grid = picture.grid.map(|(rows, columns)| Grid { rows, columns });
     Placed {
         ids: vec![7; tokens.end + 10],
         media: vec![PlacedMedia { media, tokens, grid, together: picture.together }],

@@ -77,7 +77,7 @@ fn block(media: Arc<Media>, lead: String, [start, soft, end]: [u32; 3], grid: qw
         count: grid.count(),
         after: vec![end],
         tail: String::new(),
-        grid: Some(Grid { frames: 1, rows: grid.rows, columns: grid.columns }),
+        grid: Some(Grid { rows: grid.rows, columns: grid.columns }),
         together: false,
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     fn text_goes_on_behind_the_larger_side_of_a_picture() {
         let layout = layout();
         let media = Arc::new(Media::Image(image(96, 64)));
-        let grid = Some(Grid { frames: 1, rows: 2, columns: 3 });
+        let grid = Some(Grid { rows: 2, columns: 3 });
         let placed = crate::prompt::PlacedMedia { media, tokens: 2..8, grid, together: false };
         let prompt = Placed { ids: vec![0; 10], media: vec![placed], ..Placed::default() };
         let expected = [

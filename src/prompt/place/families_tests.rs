@@ -92,7 +92,7 @@ impl MediaLayout for Qwen {
                 count: columns,
                 after: vec![end],
                 tail: String::new(),
-                grid: Some(Grid { frames: 1, rows: 1, columns }),
+                grid: Some(Grid { rows: 1, columns }),
                 together: false,
             };
         Ok(match media.as_ref() {

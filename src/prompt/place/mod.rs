@@ -55,10 +55,9 @@ pub struct SoftBlock {
     pub together: bool,
 }
 
-/// Soft tokens in rows and columns, frame after frame.
+/// Soft tokens in rows and columns, row after row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    pub frames: usize,
     pub rows: usize,
     pub columns: usize,
 }

@@ -48,12 +48,12 @@ impl<'a> Placer<'a> {
     /// Into what the template writes.
     pub fn place(&self, rendering: &Rendering) -> Result<Placed> {
         let text = rendering.plain()?;
-        let skeleton = self.skeleton(&text);
         let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
         let tagged = rendering.edited(|index, message, parts| tags.put(index, message, parts)).ok();
         let spots = match self.media.media.is_empty() {
             true => Spots::default(),
             false => {
+                let skeleton = self.skeleton(&text);
                 let attribution = self.attribution(rendering, (&text, &skeleton), &tags, tagged.as_deref());
                 self.spots(rendering, &text, &skeleton, attribution.as_ref())?
             }
