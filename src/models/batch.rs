@@ -9,6 +9,7 @@ use super::SoftTokens;
 use crate::error::{Code, Error, Result};
 use crate::nn::mlx;
 use crate::nn::positions::Positions;
+use crate::nn::runs;
 use crate::prompt::Placed;
 
 /// Runs of rows, each of another session. Matrices see the rows of all runs at once; attention goes run by run over
@@ -69,19 +70,9 @@ impl Batch {
         }
     }
 
-    pub fn positions(&self) -> Positions {
-        Positions::joined(self.runs.iter().map(|run| &run.positions))
-    }
-
     /// The rows of each run among those of the batch.
     pub fn spans(&self) -> Vec<Range<usize>> {
-        let mut start = 0;
-        let span = |run: &Run| {
-            let from = start;
-            start += run.count();
-            from..start
-        };
-        self.runs.iter().map(span).collect()
+        runs::spans(self.runs.iter().map(Run::count))
     }
 
     /// Soft tokens of all runs and the rows of the batch that they take the place of.
@@ -94,9 +85,14 @@ impl Batch {
         soft
     }
 
+    /// Whether all rows are wanted, as those of a step are.
+    pub fn is_all_wanted(&self) -> bool {
+        self.runs.iter().all(|run| run.outputs == run.count())
+    }
+
     /// The wanted rows of `x` `[ΣT, ..]`, run after run.
     pub fn wanted(&self, x: &Array) -> Result<Array> {
-        if self.runs.iter().all(|run| run.outputs == run.count()) {
+        if self.is_all_wanted() {
             return Ok(x.clone());
         }
         if let [run] = &self.runs[..] {

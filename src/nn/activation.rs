@@ -3,7 +3,7 @@
 use mlx_rs::ops::{erf, sigmoid};
 use mlx_rs::{Array, Dtype};
 
-use super::mlx;
+use super::mlx::halves;
 use super::norm::cast;
 use crate::error::Result;
 
@@ -53,15 +53,8 @@ impl Glu {
 
     /// Of the gate and up halves of the last axis: `[.., 2n]` → `[.., n]`.
     pub fn halves(&self, both: &Array) -> Result<Array> {
-        let width = both.dim(-1);
-        let part = |from: i32, to: i32| {
-            let (mut start, mut stop) = (vec![0; both.ndim()], both.shape().to_vec());
-            for (end, value) in [(start.last_mut(), from), (stop.last_mut(), to)] {
-                end.into_iter().for_each(|end| *end = value);
-            }
-            mlx::slice(both, &start, &stop)
-        };
-        self.forward(&part(0, width / 2)?, &part(width / 2, width)?)
+        let [gate, up] = halves(both)?;
+        self.forward(&gate, &up)
     }
 }
 

@@ -137,6 +137,16 @@ pub fn slice_every(array: &Array, start: &[i32], stop: &[i32], step: i32) -> Res
     })
 }
 
+/// The two halves of the last axis: `[.., 2n]` → twice `[.., n]`.
+pub fn halves(array: &Array) -> Result<[Array; 2]> {
+    let (shape, middle) = (array.shape(), array.dim(-1) / 2);
+    let (mut start, mut stop) = (vec![0; shape.len()], shape.to_vec());
+    if let (Some(from), Some(to)) = (start.last_mut(), stop.last_mut()) {
+        (*from, *to) = (middle, middle);
+    }
+    Ok([slice(array, &vec![0; shape.len()], &stop)?, slice(array, &start, shape)?])
+}
+
 /// `array` with `array[start..stop]` replaced; written in place when nobody else holds `array` once it is evaluated.
 pub fn slice_update(array: &Array, update: &Array, start: &[i32], stop: &[i32]) -> Result<Array> {
     let strides = vec![1; start.len()];

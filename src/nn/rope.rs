@@ -3,8 +3,10 @@
 use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype, fast};
 
+use super::Device;
+use super::mlx::halves;
+use super::norm::cast;
 use super::positions::Positions;
-use super::{Device, mlx};
 use crate::error::Result;
 
 /// The frequencies of one kind of layer.
@@ -19,13 +21,51 @@ pub struct Rope {
 }
 
 /// The angles of a pass's rows, shared by all layers of one kind.
+#[derive(Clone)]
 pub enum Angles {
     /// For MLX's kernel: the first of consecutive positions.
     Kernel(i32),
     /// For MLX's kernel: `[T]`, the position of each row.
     Rows(Array),
-    /// `[T, D]` each: `[cos, cos]` and `[-sin, sin]`.
-    Table { cos: Array, sin: Array },
+    Table(Table),
+}
+
+/// The angles of rows in numbers, `[T, D]` each: `[cos, cos]` and `[-sin, sin]`.
+#[derive(Clone)]
+pub struct Table {
+    cos: Array,
+    sin: Array,
+}
+
+impl Table {
+    /// `angle` gives those of a row's pairs, in radians.
+    pub fn new(
+        rows: usize,
+        pairs: usize,
+        dtype: Dtype,
+        angle: impl Fn(usize, usize) -> f32,
+    ) -> Result<Table> {
+        let mut cos = vec![0.0f32; rows * pairs * 2];
+        let mut sin = vec![0.0f32; rows * pairs * 2];
+        for row in 0..rows {
+            for pair in 0..pairs {
+                let (s, c) = angle(row, pair).sin_cos();
+                let at = row * pairs * 2 + pair;
+                (cos[at], cos[at + pairs]) = (c, c);
+                (sin[at], sin[at + pairs]) = (-s, s);
+            }
+        }
+        let array =
+            |values: &[f32]| cast(&Array::from_slice(values, &[rows as i32, pairs as i32 * 2]), dtype);
+        Ok(Table { cos: array(&cos)?, sin: array(&sin)? })
+    }
+
+    /// Turns `x` `[.., T, D]`.
+    pub fn turn(&self, x: &Array) -> Result<Array> {
+        let [first, second] = halves(x)?;
+        let swapped = concatenate(&[second, first], -1)?;
+        Ok(x.multiply(&self.cos)?.add(swapped.multiply(&self.sin)?)?)
+    }
 }
 
 impl Rope {
@@ -71,23 +111,12 @@ impl Rope {
                 return Ok(Angles::Rows(Array::from_slice(&rows, &[rows.len() as i32])));
             }
         }
-        let (count, half) = (positions.count(), self.inverse_frequencies.len());
-        let mut cos = vec![0.0f32; count * half * 2];
-        let mut sin = vec![0.0f32; count * half * 2];
-        for row in 0..count {
-            let position = positions.row(row);
-            for (i, frequency) in self.inverse_frequencies.iter().enumerate() {
-                let position = position[self.axes.get(i).copied().unwrap_or(0)];
-                let (s, c) = (position as f32 * frequency).sin_cos();
-                let at = row * half * 2 + i;
-                (cos[at], cos[at + half]) = (c, c);
-                (sin[at], sin[at + half]) = (-s, s);
-            }
-        }
-        let table = |values: &[f32]| {
-            super::norm::cast(&Array::from_slice(values, &[count as i32, half as i32 * 2]), dtype)
+        let frequencies = &self.inverse_frequencies;
+        let angle = |row: usize, pair: usize| {
+            let axis = self.axes.get(pair).copied().unwrap_or(0);
+            positions.row(row)[axis] as f32 * frequencies[pair]
         };
-        Ok(Angles::Table { cos: table(&cos)?, sin: table(&sin)? })
+        Ok(Angles::Table(Table::new(positions.count(), frequencies.len(), dtype, angle)?))
     }
 
     /// Turns `x` `[1, heads, T, D]`.
@@ -101,19 +130,13 @@ impl Rope {
                 let turned = fast::rope_dynamic(rows, dim, false, None, 1.0, positions, &self.frequencies)?;
                 Ok(turned.swap_axes(0, 2)?)
             }
-            Angles::Table { cos, sin } => {
-                let (heads, count) = (x.dim(1), x.dim(2));
-                let first = mlx::slice(x, &[0; 4], &[1, heads, count, dim / 2])?;
-                let second = mlx::slice(x, &[0, 0, 0, dim / 2], &[1, heads, count, dim])?;
-                let swapped = concatenate(&[second, first], -1)?;
-                Ok(x.multiply(cos)?.add(swapped.multiply(sin)?)?)
-            }
+            Angles::Table(table) => table.turn(x),
         }
     }
 }
 
 /// `θ^(-2i/D)` for the first `turning` of `D/2` pairs, 0 for the others; in `f32` like the reference.
-fn plain_frequencies(dim: usize, theta: f32, turning: usize) -> Vec<f32> {
+pub fn plain_frequencies(dim: usize, theta: f32, turning: usize) -> Vec<f32> {
     let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f32 / dim as f32);
     (0..dim / 2).map(|i| if i < turning { frequency(i) } else { 0.0 }).collect()
 }
@@ -121,6 +144,7 @@ fn plain_frequencies(dim: usize, theta: f32, turning: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::mlx;
     use crate::nn::testing::{close, host, random};
 
     /// Rotation by definition, in `f64`.

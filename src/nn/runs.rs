@@ -32,11 +32,6 @@ impl KeyValues {
         KeyValues { keys, values, sessions: Some(mask) }
     }
 
-    /// Whether these are the keys of several sessions.
-    pub fn are_side_by_side(&self) -> bool {
-        self.sessions.is_some()
-    }
-
     /// Those that the last `queries` of the run see in a layer with this window.
     pub fn of_last_queries(&self, window: Option<usize>, queries: usize) -> Result<KeyValues> {
         let count = self.keys.dim(2);
@@ -47,6 +42,16 @@ impl KeyValues {
         let last = |x: &Array| mlx::slice(x, &[0, 0, count - seen, 0], &[1, x.dim(1), count, x.dim(3)]);
         Ok(KeyValues::new(last(&self.keys)?, last(&self.values)?))
     }
+}
+
+/// The rows of runs that have so many each, one run after the other.
+pub fn spans(counts: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let span = |count: usize| {
+        start += count;
+        start - count..start
+    };
+    counts.into_iter().map(span).collect()
 }
 
 /// Appends `k` and `v` `[1, kv_heads, ΣT, D]` to the layer `layer` of each session's state, and gives what the
@@ -138,11 +143,7 @@ mod tests {
             let arrays: Vec<&Array> = parts.iter().map(|part| &part[i]).collect();
             concatenate(&arrays, 2).unwrap()
         };
-        let (mut spans, mut start) = (Vec::new(), 0);
-        for part in parts {
-            spans.push(start..start + part[0].dim(2) as usize);
-            start += part[0].dim(2) as usize;
-        }
+        let spans = spans(parts.iter().map(|part| part[0].dim(2) as usize));
         let mask = |(span, state): (&Range<usize>, &&mut State)| {
             let (queries, keys) = (span.len(), LayerState::visible(window, state.len(), span.len()));
             Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, device).unwrap()
@@ -151,7 +152,7 @@ mod tests {
         let spots = OnceCell::new();
         let seen = append(&join(1), &join(2), &spans, states, 0, &spots, device).unwrap();
         let rows = spans.iter().all(|span| span.len() == 1) && spans.len() > 1;
-        assert_eq!(seen[0].are_side_by_side(), rows && device == Device::Gpu);
+        assert_eq!(seen[0].sessions.is_some(), rows && device == Device::Gpu);
         for (state, span) in states.iter_mut().zip(&spans) {
             let position = (state.len() + span.len()) as i32;
             state.advance(span.len(), position);

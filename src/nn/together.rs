@@ -21,7 +21,7 @@ use crate::error::Result;
 const LONGEST: usize = 2048;
 
 /// Where the next rows go and what their queries see; the same in all layers of a kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spots {
     /// Of each session: the row that is written, and the rows that its query sees.
     sessions: Vec<(usize, Range<usize>)>,

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use mlx_rs::ops::tanh;
 use mlx_rs::{Array, Dtype};
 
 use super::config::TextConfig;
 use crate::error::Result;
 use crate::models::shared::attention::{Attention, Heads};
+use crate::models::shared::head::{Head, PATH};
 use crate::models::shared::mlp::Mlp;
-use crate::models::shared::rows::insert;
-use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::rows::{insert, keep};
+use crate::models::shared::setting::{Kind, Setting, advance};
 use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
@@ -21,12 +21,6 @@ use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
 use crate::nn::state::State;
 
-const PATH: &str = "language_model.model";
-const HEAD: &str = "language_model.lm_head";
-
-/// The norm that every file has, and whose dtype is the snapshot's.
-pub const REFERENCE_TENSOR: &str = "language_model.model.norm.weight";
-
 pub struct TextModel {
     config: TextConfig,
     device: Device,
@@ -35,13 +29,9 @@ pub struct TextModel {
     /// `√H` in the activations' dtype.
     embed_scale: Array,
     layers: Vec<Layer>,
-    norm: RmsNorm,
-    /// Of its own, where the file has one.
-    head: Option<Embedding>,
+    head: Head,
     full_rope: Rope,
     local_rope: Rope,
-    /// `c` and `1 / c` of the softcap.
-    softcap: Option<(Array, Array)>,
 }
 
 struct Layer {
@@ -70,21 +60,19 @@ impl TextModel {
             progress((index as f32 + 1.0) / steps)?;
             layers.push(Layer::load(loader, config, index)?);
         }
-        let head = loader.has(&format!("{HEAD}.weight")) || !config.tied;
-        let head = head.then(|| loader.embedding(HEAD, config.vocab_size, hidden)).transpose()?;
+        let own = Head::own_table(loader, config.tied, config.vocab_size, hidden)?;
+        let norm = loader.rms_norm_plus_one(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
         let (dim, global) = (config.head_dim, config.rope_theta);
         Ok(TextModel {
             embed_scale: Array::from_f32((hidden as f32).sqrt()).as_dtype(dtype)?,
             full_rope: Rope::linear(dim, global, config.rope_factor, device),
             local_rope: Rope::plain(dim, config.local_rope_theta, device),
-            norm: loader.rms_norm_plus_one(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?,
-            softcap: config.softcap.map(|c| (Array::from_f32(c), Array::from_f32(1.0 / c))),
+            head: Head::new(norm, own, config.softcap),
             config: config.clone(),
             device,
             dtype,
             embed_tokens,
             layers,
-            head,
         })
     }
 
@@ -107,10 +95,11 @@ impl Decoder for TextModel {
     /// Image tokens see each other on all layers, on sliding ones inside the window.
     fn forward(&self, batch: &Batch, states: &mut [&mut State]) -> Result<Hidden> {
         let mut hidden = self.embed(batch)?;
-        let kind = (self.dtype, self.device);
-        let full = Setting::new(&self.full_rope, batch, states, None, true, kind)?;
+        let (dtype, device) = (self.dtype, self.device);
+        let full = Kind { rope: &self.full_rope, window: None, blocks: true, dtype, device };
         let window = Some(self.config.sliding_window);
-        let local = Setting::new(&self.local_rope, batch, states, window, true, kind)?;
+        let local = Setting::new(Kind { rope: &self.local_rope, window, ..full }, batch, states)?;
+        let full = Setting::new(full, batch, states)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let setting = if layer.is_full { &full } else { &local };
             let wanted = (index + 1 == self.layers.len()).then_some(batch);
@@ -120,15 +109,8 @@ impl Decoder for TextModel {
         Ok(Hidden { rows: hidden })
     }
 
-    /// `f32` `[rows, vocab]` of some rows of `hidden`.
     fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
-        let normed = self.norm.forward(&hidden.rows(rows)?)?;
-        let logits =
-            cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)?;
-        match &self.softcap {
-            None => Ok(logits),
-            Some((cap, inverse)) => Ok(tanh(logits.multiply(inverse)?)?.multiply(cap)?),
-        }
+        self.head.logits(&self.embed_tokens, hidden, rows)
     }
 }
 
@@ -167,9 +149,8 @@ impl Layer {
         index: usize,
         wanted: Option<&Batch>,
     ) -> Result<Array> {
-        let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
         let attended = self.attention.forward(&self.input_norm.forward(hidden)?, setting, states, index)?;
-        let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
+        let (attended, hidden) = (keep(&attended, wanted)?, keep(hidden, wanted)?);
         let attended = self.attention.output(&attended)?;
         let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;
         let fed = self.mlp.forward(&self.pre_feed_forward_norm.forward(&hidden)?)?;

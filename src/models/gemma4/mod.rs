@@ -15,12 +15,11 @@ use self::config::Config;
 pub use self::config::MODEL_TYPES;
 use self::encoder::{Audio, Vision};
 use self::layout::{Layout, Sound};
-use self::text::{REFERENCE_TENSOR, TextModel, is_surplus};
-use super::shared::whole::{Encoders, Whole};
+use self::text::{TextModel, is_surplus};
+use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::audio::mel::MelFrontEnd;
 use crate::error::Result;
-use crate::nn::loader::Loader;
 use crate::snapshot::Snapshot;
 
 /// The host side.
@@ -79,17 +78,20 @@ impl Architecture for Gemma4 {
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
-        (context.progress)(0.0)?;
-        let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
-        let hidden = self.config.text.hidden_size;
-        let vision = self.config.vision.as_ref();
-        let vision = vision.map(|config| Vision::load(&mut loader, config, hidden)).transpose()?;
-        let audio = self.config.audio.as_ref();
-        let audio = audio.map(|config| Audio::load(&mut loader, config, self.bands, hidden)).transpose()?;
-        let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
-        let weight_bytes = loader.finish(|name| self.is_ignored(name))?;
-        (context.progress)(1.0)?;
-        Ok(Box::new(Whole { decoder: text, encoders: Senses { vision, audio }, weight_bytes }))
+        whole::load(
+            context,
+            |name| self.is_ignored(name),
+            |loader, progress| {
+                let hidden = self.config.text.hidden_size;
+                let vision = self.config.vision.as_ref();
+                let vision = vision.map(|config| Vision::load(loader, config, hidden)).transpose()?;
+                let audio = self.config.audio.as_ref();
+                let audio =
+                    audio.map(|config| Audio::load(loader, config, self.bands, hidden)).transpose()?;
+                let text = TextModel::load(loader, &self.config.text, progress)?;
+                Ok((text, Senses { vision, audio }))
+            },
+        )
     }
 }
 

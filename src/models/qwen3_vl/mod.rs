@@ -7,12 +7,11 @@ mod vision;
 
 use self::config::Config;
 use self::layout::Layout;
-use self::text::{REFERENCE_TENSOR, TextModel};
+use self::text::TextModel;
 use self::vision::VisionTower;
-use super::shared::whole::{Encoders, Whole};
+use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::error::Result;
-use crate::nn::loader::Loader;
 use crate::snapshot::Snapshot;
 
 /// Dense, and with experts.
@@ -52,15 +51,12 @@ impl Architecture for Qwen3Vl {
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
-        (context.progress)(0.0)?;
-        let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
-        let sight = self.config.sight.as_ref();
-        let hidden = self.config.text.hidden_size;
-        let vision = sight.map(|config| VisionTower::load(&mut loader, config, hidden)).transpose()?;
-        let text = TextModel::load(&mut loader, &self.config.text, context.progress)?;
-        let weight_bytes = loader.finish(|name| name.ends_with(".inv_freq"))?;
-        (context.progress)(1.0)?;
-        Ok(Box::new(Whole { decoder: text, encoders: Sight(vision), weight_bytes }))
+        let ignored = |name: &str| name.ends_with(".inv_freq");
+        whole::load(context, ignored, |loader, progress| {
+            let (text, sight) = (&self.config.text, self.config.sight.as_ref());
+            let vision = sight.map(|sight| VisionTower::load(loader, sight, text.hidden_size)).transpose()?;
+            Ok((TextModel::load(loader, text, progress)?, Sight(vision)))
+        })
     }
 }
 

@@ -9,9 +9,10 @@ use super::config::{MoeConfig, TextConfig};
 use crate::error::Result;
 use crate::models::shared::attention::{Attention, Heads};
 use crate::models::shared::experts;
+use crate::models::shared::head::{Head, PATH};
 use crate::models::shared::mlp::Mlp;
-use crate::models::shared::rows::insert;
-use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::rows::{insert, keep};
+use crate::models::shared::setting::{Kind, Setting, advance};
 use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
@@ -23,21 +24,13 @@ use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
 use crate::nn::state::State;
 
-const PATH: &str = "language_model.model";
-const HEAD: &str = "language_model.lm_head";
-
-/// The norm that every file has, and whose dtype is the snapshot's.
-pub const REFERENCE_TENSOR: &str = "language_model.model.norm.weight";
-
 pub struct TextModel {
     device: Device,
     dtype: Dtype,
     hidden_size: i32,
     embed_tokens: Embedding,
     layers: Vec<Layer>,
-    norm: RmsNorm,
-    /// Of its own, where the file has one.
-    head: Option<Embedding>,
+    head: Head,
     rope: Rope,
 }
 
@@ -73,15 +66,15 @@ impl TextModel {
             progress((index as f32 + 1.0) / (config.layers as f32 + 1.0))?;
             layers.push(Layer::load(loader, config, index)?);
         }
-        let head = loader.has(&format!("{HEAD}.weight")) || !config.tied;
+        let own = Head::own_table(loader, config.tied, config.vocab_size, hidden)?;
+        let norm = loader.rms_norm(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
         Ok(TextModel {
             device: loader.device,
             dtype: loader.dtype,
             hidden_size: hidden as i32,
             embed_tokens,
             layers,
-            norm: loader.rms_norm(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?,
-            head: head.then(|| loader.embedding(HEAD, config.vocab_size, hidden)).transpose()?,
+            head: Head::new(norm, own, None),
             rope: Rope::interleaved(config.head_dim, config.rope_theta, config.mrope_section, loader.device),
         })
     }
@@ -109,23 +102,22 @@ impl Decoder for TextModel {
         let embedded = self.embed_tokens.forward(&batch.ids()?)?;
         let mut hidden = insert(&embedded, &soft, |tokens| cast(&tokens.features, self.dtype))?;
         let deeper = soft.iter().map(|(_, tokens)| tokens.extra.len()).max().unwrap_or(0);
-        let setting = Setting::new(&self.rope, batch, states, None, false, (self.dtype, self.device))?;
+        let (dtype, device) = (self.dtype, self.device);
+        let kind = Kind { rope: &self.rope, window: None, blocks: false, dtype, device };
+        let setting = Setting::new(kind, batch, states)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let wanted = (index + 1 == self.layers.len()).then_some(batch);
             hidden = layer.forward(&hidden, &setting, states, index, wanted)?;
             if index < deeper {
-                let added = self.deeper(batch, index)?;
-                hidden = hidden.add(wanted.map_or(Ok(added.clone()), |batch| batch.wanted(&added))?)?;
+                hidden = hidden.add(keep(&self.deeper(batch, index)?, wanted)?)?;
             }
         }
         advance(batch, states);
         Ok(Hidden { rows: hidden })
     }
 
-    /// `f32` `[rows, vocab]` of some rows of `hidden`.
     fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
-        let normed = self.norm.forward(&hidden.rows(rows)?)?;
-        cast(&self.head.as_ref().unwrap_or(&self.embed_tokens).logits(&normed)?, Dtype::Float32)
+        self.head.logits(&self.embed_tokens, hidden, rows)
     }
 }
 
@@ -167,9 +159,8 @@ impl Layer {
         index: usize,
         wanted: Option<&Batch>,
     ) -> Result<Array> {
-        let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
         let attended = self.attention.forward(&self.input_norm.forward(hidden)?, setting, states, index)?;
-        let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
+        let (attended, hidden) = (keep(&attended, wanted)?, keep(hidden, wanted)?);
         let hidden = hidden.add(self.attention.output(&attended)?)?;
         Ok(hidden.add(self.feed_forward.forward(&self.post_attention_norm.forward(&hidden)?)?)?)
     }

@@ -1,7 +1,6 @@
 //! The tower: patches of two frames through pre-norm blocks with two-dimensional rotary positions, merged four to a soft
 //! token (`Qwen3VLVisionModel` of transformers). Patches come in the order of the merger: square by square, row by row.
 
-use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype};
 
 use super::config::SightConfig;
@@ -11,8 +10,8 @@ use crate::models::shared::encoder::{EncoderLayer, Names, Sizes};
 use crate::nn::activation::gelu_erf;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
-use crate::nn::mlx;
 use crate::nn::norm::{LayerNorm, cast};
+use crate::nn::rope::{Table, plain_frequencies};
 use crate::vision::patches::Patches;
 
 const TOWER: &str = "vision_tower";
@@ -103,7 +102,7 @@ impl VisionTower {
         let pixels = cast(&Array::from_slice(&patches.values, &[count as i32, width]), self.dtype)?;
         let x = pixels.matmul(&self.patch_embedding)?.add(&self.patch_bias)?;
         let mut x = x.add(cast(&self.interpolate(&places, rows, columns)?, self.dtype)?)?;
-        let angles = Angles::new(&self.config, &places, self.dtype)?;
+        let angles = angles(&self.config, &places, self.dtype)?;
         let mut extra = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&x, |heads| angles.turn(&heads))?;
@@ -180,42 +179,15 @@ impl Merger {
     }
 }
 
-/// Cosines and sines of every patch, `[N, D]`: a quarter of the pairs of a head turns with the row, as many with the
-/// column.
-struct Angles {
-    cos: Array,
-    sin: Array,
-}
-
-impl Angles {
-    /// `position · θ^(-2i / (D/2))` for i < D/4, in `f32` as in the reference.
-    fn new(config: &SightConfig, places: &[(usize, usize)], dtype: Dtype) -> Result<Angles> {
-        let dim = config.hidden_size / config.heads;
-        let (half, quarter) = (dim / 2, dim / 4);
-        let frequencies: Vec<f32> =
-            (0..quarter).map(|i| 1.0 / ROPE_THETA.powf((2 * i) as f32 / half as f32)).collect();
-        let (mut cos, mut sin) = (vec![0.0f32; places.len() * dim], vec![0.0f32; places.len() * dim]);
-        for (patch, (row, column)) in places.iter().enumerate() {
-            for (axis, position) in [*row, *column].into_iter().enumerate() {
-                for (i, frequency) in frequencies.iter().enumerate() {
-                    let (s, c) = (position as f32 * frequency).sin_cos();
-                    let at = patch * dim + axis * quarter + i;
-                    (cos[at], cos[at + half]) = (c, c);
-                    (sin[at], sin[at + half]) = (-s, s);
-                }
-            }
-        }
-        let shape = [places.len() as i32, dim as i32];
-        let table = |values: &[f32]| cast(&Array::from_slice(values, &shape), dtype);
-        Ok(Angles { cos: table(&cos)?, sin: table(&sin)? })
-    }
-
-    /// Turns `x` `[heads, N, D]`, NeoX style.
-    fn turn(&self, x: &Array) -> Result<Array> {
-        let (heads, count, dim) = (x.dim(0), x.dim(1), x.dim(2));
-        let first = mlx::slice(x, &[0; 3], &[heads, count, dim / 2])?;
-        let second = mlx::slice(x, &[0, 0, dim / 2], &[heads, count, dim])?;
-        let swapped = concatenate(&[second, first], -1)?;
-        Ok(x.multiply(&self.cos)?.add(swapped.multiply(&self.sin)?)?)
-    }
+/// The angles of every patch, `position · θ^(-2i / (D/2))` in `f32` as in the reference: a quarter of the dimensions of
+/// a head turns with the row, as many with the column.
+fn angles(config: &SightConfig, places: &[(usize, usize)], dtype: Dtype) -> Result<Table> {
+    let dim = config.hidden_size / config.heads;
+    let (half, quarter) = (dim / 2, dim / 4);
+    let frequencies = plain_frequencies(half, ROPE_THETA, quarter);
+    Table::new(places.len(), 2 * quarter, dtype, |patch, pair| {
+        let (row, column) = places[patch];
+        let position = if pair < quarter { row } else { column };
+        position as f32 * frequencies[pair % quarter]
+    })
 }

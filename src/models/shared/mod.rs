@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod encoder;
 pub mod experts;
+pub mod head;
 pub mod mlp;
 pub mod rows;
 pub mod setting;

@@ -1,4 +1,4 @@
-//! Soft tokens in the place of rows.
+//! Soft tokens in the place of rows, and the rows that are wanted.
 
 use std::ops::Range;
 
@@ -6,8 +6,13 @@ use mlx_rs::Array;
 use mlx_rs::ops::concatenate;
 
 use crate::error::Result;
-use crate::models::SoftTokens;
+use crate::models::{Batch, SoftTokens};
 use crate::nn::mlx;
+
+/// The rows of `x` `[ΣT, ..]` that `wanted` wants, run after run; all of them where nobody says.
+pub fn keep(x: &Array, wanted: Option<&Batch>) -> Result<Array> {
+    wanted.map_or_else(|| Ok(x.clone()), |batch| batch.wanted(x))
+}
 
 /// `rows` `[T, ..]` with those under soft tokens replaced by what `part` makes of them.
 pub fn insert(

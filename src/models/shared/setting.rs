@@ -16,8 +16,9 @@ use crate::nn::state::{LayerState, State};
 use crate::nn::together::Spots;
 
 /// Rotations and masks of the rows of a batch.
+#[derive(Clone)]
 pub struct Setting<'a> {
-    rope: &'a Rope,
+    kind: Kind<'a>,
     angles: Angles,
     /// One for each run.
     masks: Vec<Mask>,
@@ -25,77 +26,81 @@ pub struct Setting<'a> {
     spans: Vec<Range<usize>>,
     /// Where the rows of the sessions are, where they lie side by side.
     spots: OnceCell<Spots>,
-    window: Option<usize>,
-    device: Device,
+}
+
+/// What the layers of one kind have in common in all passes.
+#[derive(Clone, Copy)]
+pub struct Kind<'a> {
+    pub rope: &'a Rope,
+    pub window: Option<usize>,
+    /// The rows of a block see each other.
+    pub blocks: bool,
+    pub dtype: Dtype,
+    pub device: Device,
+}
+
+/// Consecutive rows of a run.
+struct Rows<'b> {
+    positions: Positions,
+    blocks: &'b [Range<usize>],
+    /// How many rows of the session come before them.
+    before: usize,
 }
 
 impl<'a> Setting<'a> {
-    /// For the rows of `batch`, which are about to be appended to `states`. With `blocks`, the rows of a block see each
-    /// other.
-    pub fn new(
-        rope: &'a Rope,
-        batch: &Batch,
-        states: &[&mut State],
-        window: Option<usize>,
-        blocks: bool,
-        (dtype, device): (Dtype, Device),
-    ) -> Result<Setting<'a>> {
-        let mask = |(run, state): (&Run, &&mut State)| {
-            let queries = run.count();
-            let keys = LayerState::visible(window, state.len(), queries);
-            let blocks = if blocks { &run.blocks[..] } else { &[] };
-            Mask::new(&MaskShape { queries, keys, window, blocks }, device)
-        };
-        Ok(Setting {
-            rope,
-            angles: rope.angles(&batch.positions(), dtype)?,
-            masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
-            spans: batch.spans(),
-            spots: OnceCell::new(),
-            window,
-            device,
-        })
+    /// For the rows of `batch`, which are about to be appended to `states`.
+    pub fn new(kind: Kind<'a>, batch: &Batch, states: &[&mut State]) -> Result<Setting<'a>> {
+        let runs = batch.runs.iter().zip(states).map(|(run, state)| Rows {
+            positions: run.positions.clone(),
+            blocks: if kind.blocks { &run.blocks } else { &[] },
+            before: state.len(),
+        });
+        Setting::of(kind, runs.collect())
     }
 
     /// The same for the wanted rows alone, once `states` hold the batch.
-    pub fn of_wanted(&self, batch: &Batch, states: &[&mut State], dtype: Dtype) -> Result<Setting<'a>> {
-        let last = |run: &Run| run.positions.slice(run.count() - run.outputs..run.count());
-        let positions: Vec<Positions> = batch.runs.iter().map(last).collect();
-        let mut start = 0;
-        let span = |run: &Run| {
-            let from = start;
-            start += run.outputs;
-            from..start
+    pub fn of_wanted(&self, batch: &Batch, states: &[&mut State]) -> Result<Setting<'a>> {
+        if batch.is_all_wanted() {
+            return Ok(self.clone());
+        }
+        let runs = batch.runs.iter().zip(states).map(|(run, state)| Rows {
+            positions: run.positions.slice(run.count() - run.outputs..run.count()),
+            blocks: &[],
+            before: state.len() - run.outputs,
+        });
+        Setting::of(self.kind, runs.collect())
+    }
+
+    fn of(kind: Kind<'a>, runs: Vec<Rows>) -> Result<Setting<'a>> {
+        let window = kind.window;
+        let mask = |rows: &Rows| {
+            let queries = rows.positions.count();
+            let keys = LayerState::visible(window, rows.before, queries);
+            Mask::new(&MaskShape { queries, keys, window, blocks: rows.blocks }, kind.device)
         };
-        let mask = |(run, state): (&Run, &&mut State)| {
-            let (queries, window) = (run.outputs, self.window);
-            let keys = LayerState::visible(window, state.len() - queries, queries);
-            Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, self.device)
-        };
+        let positions = Positions::joined(runs.iter().map(|rows| &rows.positions));
         Ok(Setting {
-            rope: self.rope,
-            angles: self.rope.angles(&Positions::joined(&positions), dtype)?,
-            masks: batch.runs.iter().zip(states).map(mask).collect::<Result<_>>()?,
-            spans: batch.runs.iter().map(span).collect(),
+            kind,
+            angles: kind.rope.angles(&positions, kind.dtype)?,
+            masks: runs.iter().map(mask).collect::<Result<_>>()?,
+            spans: runs::spans(runs.iter().map(|rows| rows.positions.count())),
             spots: OnceCell::new(),
-            window: self.window,
-            device: self.device,
         })
     }
 
     /// What the wanted queries see of what all queries of a run saw.
     pub fn seen_by_wanted(&self, batch: &Batch, seen: &[KeyValues]) -> Result<Vec<KeyValues>> {
-        if seen.iter().any(KeyValues::are_side_by_side) {
-            // Then each run is one row, which is wanted.
+        // Keys lie side by side only where each run is one row, which is wanted.
+        if batch.is_all_wanted() {
             return Ok(seen.to_vec());
         }
-        let last = |(run, kv): (&Run, &KeyValues)| kv.of_last_queries(self.window, run.outputs);
+        let last = |(run, kv): (&Run, &KeyValues)| kv.of_last_queries(self.kind.window, run.outputs);
         batch.runs.iter().zip(seen).map(last).collect()
     }
 
     /// Turns `x` `[1, heads, ΣT, D]`.
     pub fn turn(&self, x: &Array) -> Result<Array> {
-        self.rope.apply(x, &self.angles)
+        self.kind.rope.apply(x, &self.angles)
     }
 
     /// Appends keys and values `[1, kv_heads, ΣT, D]` to a layer of the states; what the queries of each run see.
@@ -106,12 +111,12 @@ impl<'a> Setting<'a> {
         states: &mut [&mut State],
         layer: usize,
     ) -> Result<Vec<KeyValues>> {
-        runs::append(k, v, &self.spans, states, layer, &self.spots, self.device)
+        runs::append(k, v, &self.spans, states, layer, &self.spots, self.kind.device)
     }
 
     /// `[1, heads, ΣT, D]` of queries `[1, heads, ΣT, D]`.
     pub fn attend(&self, q: &Array, seen: &[KeyValues], scale: f32) -> Result<Array> {
-        runs::attend_each(q, &self.spans, seen, &self.masks, scale, self.device)
+        runs::attend_each(q, &self.spans, seen, &self.masks, scale, self.kind.device)
     }
 }
 

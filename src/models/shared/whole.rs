@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use mlx_rs::Array;
 
+use super::head::REFERENCE_TENSOR;
 use crate::error::Result;
-use crate::models::{Batch, Hidden, LanguageModel, Prepared, SoftTokens};
+use crate::models::{Batch, Hidden, LanguageModel, LoadContext, Prepared, SoftTokens};
+use crate::nn::loader::Loader;
 use crate::nn::state::State;
 
 /// The part of [`LanguageModel`] that is the language model's.
@@ -20,10 +22,25 @@ pub trait Encoders {
     fn encode(&self, prepared: &Prepared) -> Result<SoftTokens>;
 }
 
-pub struct Whole<D, E> {
-    pub decoder: D,
-    pub encoders: E,
-    pub weight_bytes: usize,
+struct Whole<D, E> {
+    decoder: D,
+    encoders: E,
+    weight_bytes: usize,
+}
+
+/// The model of what `parts` read; it tells `progress` of the language model's layers. An error for tensors that no
+/// part took and `ignored` does not excuse.
+pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
+    context: &mut LoadContext,
+    ignored: impl Fn(&str) -> bool,
+    parts: impl FnOnce(&mut Loader, &mut dyn FnMut(f32) -> Result<()>) -> Result<(D, E)>,
+) -> Result<Box<dyn LanguageModel>> {
+    (context.progress)(0.0)?;
+    let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
+    let (decoder, encoders) = parts(&mut loader, context.progress)?;
+    let weight_bytes = loader.finish(ignored)?;
+    (context.progress)(1.0)?;
+    Ok(Box::new(Whole { decoder, encoders, weight_bytes }))
 }
 
 impl<D: Decoder, E: Encoders> LanguageModel for Whole<D, E> {

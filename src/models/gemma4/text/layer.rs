@@ -8,6 +8,7 @@ use super::feed_forward::FeedForward;
 use super::per_layer::{PerLayerInput, of_layer};
 use crate::error::Result;
 use crate::models::Batch;
+use crate::models::shared::rows::keep;
 use crate::models::shared::setting::Setting;
 use crate::nn::loader::Loader;
 use crate::nn::norm::RmsNorm;
@@ -56,16 +57,15 @@ impl Layer {
         source: Source,
         wanted: Option<&Batch>,
     ) -> Result<(Array, Vec<KeyValues>)> {
-        let keep = |x: Array| wanted.map_or(Ok(x.clone()), |batch| batch.wanted(&x));
         let normed = self.input_norm.forward(hidden)?;
         let (attended, seen) = self.attention.forward(&normed, setting, source)?;
-        let (attended, hidden) = (keep(attended)?, keep(hidden.clone())?);
+        let (attended, hidden) = (keep(&attended, wanted)?, keep(hidden, wanted)?);
         let attended = self.attention.output(&attended)?;
         let hidden = hidden.add(self.post_attention_norm.forward(&attended)?)?;
         let fed = self.feed_forward.forward(&hidden)?;
         let mut hidden = hidden.add(self.post_feed_forward_norm.forward(&fed)?)?;
         if let (Some(own), Some(inputs)) = (&self.per_layer_input, inputs) {
-            let input = keep(of_layer(inputs, self.index)?)?;
+            let input = keep(&of_layer(inputs, self.index)?, wanted)?;
             hidden = hidden.add(own.forward(&hidden, &input)?)?;
         }
         Ok((hidden.multiply(&self.layer_scalar)?, seen))

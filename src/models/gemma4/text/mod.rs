@@ -8,7 +8,6 @@ mod per_layer;
 
 use std::ops::Range;
 
-use mlx_rs::ops::tanh;
 use mlx_rs::{Array, Dtype};
 
 use self::attention::Source;
@@ -16,23 +15,18 @@ use self::config::{HeadConfig, LayerType, RopeConfig, TextConfig};
 use self::layer::Layer;
 use self::per_layer::PerLayerInputs;
 use crate::error::Result;
+use crate::models::shared::head::{Head, PATH};
 use crate::models::shared::rows::insert;
-use crate::models::shared::setting::{Setting, advance};
+use crate::models::shared::setting::{Kind, Setting, advance};
 use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::linear::Embedding;
 use crate::nn::loader::Loader;
-use crate::nn::norm::{RmsNorm, cast};
+use crate::nn::norm::cast;
 use crate::nn::rope::Rope;
 use crate::nn::runs::KeyValues;
 use crate::nn::state::State;
-
-/// Where the canonical names of the text model's tensors begin.
-const PATH: &str = "language_model.model";
-
-/// The norm that every file has, and whose dtype is the snapshot's.
-pub const REFERENCE_TENSOR: &str = "language_model.model.norm.weight";
 
 pub struct TextModel {
     config: TextConfig,
@@ -43,11 +37,9 @@ pub struct TextModel {
     embed_scale: Array,
     per_layer_inputs: Option<PerLayerInputs>,
     layers: Vec<Layer>,
-    norm: RmsNorm,
+    head: Head,
     sliding_rope: Rope,
     full_rope: Rope,
-    /// `c` and `1 / c` of the softcap.
-    softcap: Option<(Array, Array)>,
 }
 
 /// One value for each kind of layer.
@@ -90,7 +82,6 @@ impl TextModel {
             layers.push(Layer::load(loader, config, index, &format!("{PATH}.layers.{index}"))?);
         }
         let norm = loader.rms_norm(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
-        let softcap = config.softcap.map(|c| (Array::from_f32(c), Array::from_f32(1.0 / c)));
         Ok(TextModel {
             embed_scale: Array::from_f32((hidden as f32).sqrt()).as_dtype(dtype)?,
             sliding_rope: rope(&config.sliding, device),
@@ -101,8 +92,8 @@ impl TextModel {
             embed_tokens,
             per_layer_inputs,
             layers,
-            norm,
-            softcap,
+            // Always tied: a head that a file holds is a copy.
+            head: Head::new(norm, None, config.softcap),
         })
     }
 
@@ -124,9 +115,14 @@ impl TextModel {
     /// Full layers are plainly causal; sliding ones see their window, and each other within an image.
     fn settings(&self, batch: &Batch, states: &[&mut State]) -> Result<ByKind<Setting<'_>>> {
         let of_kind = |kind: LayerType| {
-            let blocks = self.config.image_blocks && kind == LayerType::Sliding;
-            let window = self.config.window(kind);
-            Setting::new(self.rope(kind), batch, states, window, blocks, (self.dtype, self.device))
+            let kind = Kind {
+                rope: self.rope(kind),
+                window: self.config.window(kind),
+                blocks: self.config.image_blocks && kind == LayerType::Sliding,
+                dtype: self.dtype,
+                device: self.device,
+            };
+            Setting::new(kind, batch, states)
         };
         Ok(ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? })
     }
@@ -171,7 +167,7 @@ impl Decoder for TextModel {
             let of_kind = |kind: LayerType| -> Result<(Setting, Vec<KeyValues>)> {
                 let setting = settings.get(kind);
                 let seen = setting.seen_by_wanted(batch, seen.get(kind))?;
-                Ok((setting.of_wanted(batch, states, self.dtype)?, seen))
+                Ok((setting.of_wanted(batch, states)?, seen))
             };
             let kinds = ByKind { sliding: of_kind(LayerType::Sliding)?, full: of_kind(LayerType::Full)? };
             for layer in sharers {
@@ -182,14 +178,8 @@ impl Decoder for TextModel {
         Ok(Hidden { rows: hidden })
     }
 
-    /// `f32` `[rows, vocab]` of some rows of `hidden`.
     fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array> {
-        let logits = self.embed_tokens.logits(&self.norm.forward(&hidden.rows(rows)?)?)?;
-        let logits = cast(&logits, Dtype::Float32)?;
-        match &self.softcap {
-            None => Ok(logits),
-            Some((cap, inverse)) => Ok(tanh(logits.multiply(inverse)?)?.multiply(cap)?),
-        }
+        self.head.logits(&self.embed_tokens, hidden, rows)
     }
 }
 

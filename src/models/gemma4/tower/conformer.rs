@@ -12,7 +12,7 @@ use super::audio::AudioConfig;
 use crate::error::Result;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::loader::Loader;
-use crate::nn::mlx;
+use crate::nn::mlx::{self, halves};
 use crate::nn::norm::{RmsNorm, cast};
 
 /// Of the norms that take no epsilon from the configuration.
@@ -234,10 +234,7 @@ impl LightConvolution {
     }
 
     fn forward(&self, x: &Array) -> Result<Array> {
-        let (count, dim) = (x.dim(0), x.dim(1));
-        let both = self.start.forward(&self.norm.forward(x)?)?;
-        let value = mlx::slice(&both, &[0, 0], &[count, dim])?;
-        let gate = mlx::slice(&both, &[0, dim], &[count, 2 * dim])?;
+        let [value, gate] = halves(&self.start.forward(&self.norm.forward(x)?)?)?;
         let gated = value.multiply(sigmoid(gate)?)?;
         let mixed = silu(&self.taps_norm.forward(&self.convolve(&gated)?)?)?;
         Ok(self.end.forward(&mixed)?.add(x)?)

@@ -1,19 +1,19 @@
 //! The vision tower: patches of 16 × 16 pixels through transformer blocks with two-dimensional rotary positions, pooled
 //! to one soft token for each 3 × 3 of them (`Gemma4VisionModel` and `Gemma4MultimodalEmbedder` of transformers).
 
-use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype};
 use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::models::gemma4::config::NOT_RUN;
+use crate::nn::Device;
 use crate::nn::activation::GeluGlu;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::encoder_attention::attend_to_all;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{RmsNorm, cast};
-use crate::nn::{Device, mlx};
+use crate::nn::rope::{Table, plain_frequencies};
 use crate::snapshot::config::Section;
 use crate::vision::patches::Patches;
 
@@ -119,12 +119,8 @@ struct Layer {
     post_feedforward_norm: RmsNorm,
 }
 
-/// Cosines and sines of every patch, `[N, 2, D/2]`: the first half of a head turns with the column, the second with
-/// the row.
-struct Angles {
-    cos: Array,
-    sin: Array,
-}
+/// The angles of every patch, `[N · 2, D/2]`: the first half of a head turns with the column, the second with the row.
+struct Angles(Table);
 
 impl VisionTower {
     /// Reads `vision_tower.*` and `embed_vision.*`; `hidden_size` is the language model's.
@@ -274,36 +270,21 @@ impl Angles {
     /// `position · θ^(-2i / (D/2))` for i < D/4, in `f32` as in the reference.
     fn new(c: &VisionConfig, patches: &Patches, dtype: Dtype) -> Result<Angles> {
         let (half, quarter) = (c.head_dim / 2, c.head_dim / 4);
-        let frequencies: Vec<f32> =
-            (0..quarter).map(|i| 1.0 / c.rope_theta.powf((2 * i) as f32 / half as f32)).collect();
-        let count = patches.rows * patches.columns;
-        let mut cos = vec![0.0f32; count * c.head_dim];
-        let mut sin = vec![0.0f32; count * c.head_dim];
-        for patch in 0..count {
-            let positions = [patch % patches.columns, patch / patches.columns];
-            for (axis, position) in positions.into_iter().enumerate() {
-                let start = patch * c.head_dim + axis * half;
-                for (i, frequency) in frequencies.iter().enumerate() {
-                    let (s, c) = (position as f32 * frequency).sin_cos();
-                    (cos[start + i], cos[start + quarter + i]) = (c, c);
-                    (sin[start + i], sin[start + quarter + i]) = (-s, s);
-                }
-            }
-        }
-        let shape = [count as i32, 2, half as i32];
-        let table = |values: &[f32]| cast(&Array::from_slice(values, &shape), dtype);
-        Ok(Angles { cos: table(&cos)?, sin: table(&sin)? })
+        let frequencies = plain_frequencies(half, c.rope_theta, quarter);
+        let columns = patches.columns;
+        let angle = |row: usize, pair: usize| {
+            let patch = row / 2;
+            let position = if row.is_multiple_of(2) { patch % columns } else { patch / columns };
+            position as f32 * frequencies[pair]
+        };
+        Ok(Angles(Table::new(patches.rows * columns * 2, quarter, dtype, angle)?))
     }
 
     /// Turns `x` `[heads, N, D]`, NeoX style within each half of a head.
     fn turn(&self, x: &Array) -> Result<Array> {
-        let (heads, count, half) = (x.dim(0), x.dim(1), x.dim(2) / 2);
-        let x = x.reshape(&[heads, count, 2, half])?;
-        let first = mlx::slice(&x, &[0; 4], &[heads, count, 2, half / 2])?;
-        let second = mlx::slice(&x, &[0, 0, 0, half / 2], &[heads, count, 2, half])?;
-        let swapped = concatenate(&[second, first], -1)?;
-        let turned = x.multiply(&self.cos)?.add(swapped.multiply(&self.sin)?)?;
-        Ok(turned.reshape(&[heads, count, 2 * half])?)
+        let (heads, count, dim) = (x.dim(0), x.dim(1), x.dim(2));
+        let turned = self.0.turn(&x.reshape(&[heads, count * 2, dim / 2])?)?;
+        Ok(turned.reshape(&[heads, count, dim])?)
     }
 }
 
