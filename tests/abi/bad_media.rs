@@ -3,10 +3,10 @@
 use rmlx::ffi::media::*;
 use rmlx::ffi::status::*;
 
-use crate::answers::{Options, Session};
 use crate::fixtures;
 use crate::harness::{Media, Outcome, Prompt, check};
 use crate::sound;
+use crate::wishes::is_refused;
 
 #[track_caller]
 fn refused(made: Outcome<Media>, what: &[&str]) {
@@ -140,37 +140,25 @@ fn a_budget_of_soft_tokens_is_one_of_the_models() {
     let sound = Media::pcm(&[0.0; 640], 16_000).expect("a sound");
     assert_eq!(sound.with_budget(70).err().expect("no image").code, RMLX_ERROR_INVALID_ARGUMENT);
     let numbers = "[70, 140, 280, 560, 1120]";
-    wish_is_refused(&image.with_budget(71).expect("an image"), &["budget of 71", numbers]);
+    wish_is_refused(image.with_budget(71), &["budget of 71", numbers]);
 }
 
 #[test]
 fn wishes_of_other_models_are_refused_where_the_image_is_placed() {
     let image = Media::image(&fixtures::bytes("media/exact.png")).expect("an image");
+    wish_is_refused(image.with_pan_and_scan(true), &["pan and scan", "Gemma 4 shows it whole"]);
     wish_is_refused(
-        &image.with_pan_and_scan(true).expect("an image"),
-        &["pan and scan", "Gemma 4 shows it whole"],
+        image.with_pixel_range(1024, 4096),
+        &["1024 to 4096 pixels", "[70, 140, 280, 560, 1120]"],
     );
-    let ranged = image.with_pixel_range(1024, 4096).expect("an image");
-    wish_is_refused(&ranged, &["1024 to 4096 pixels", "[70, 140, 280, 560, 1120]"]);
     let (model, whole) = (fixtures::model(), image.with_pan_and_scan(false).expect("an image"));
     let count = |image: &Media| model.count(&Prompt::new().message("user").media(image)).expect("a count");
     assert_eq!(count(&whole), count(&image));
 }
 
-/// Counting tokens and submitting must both fail, and say what the model can do.
 #[track_caller]
-fn wish_is_refused(image: &Media, says: &[&str]) {
-    let model = fixtures::model();
-    let prompt = Prompt::new().message("user").media(image);
-    let session = Session::new(model);
-    for failure in [model.count(&prompt).err(), session.submit(&prompt, &Options::greedy(1)).err()] {
-        let failure = failure.expect("it is refused");
-        assert_eq!(failure.code, RMLX_ERROR_UNSUPPORTED, "{failure:?}");
-        for what in says {
-            assert!(failure.message.contains(what), "{what:?} is not in {:?}", failure.message);
-        }
-    }
-    sound::is_usable(&session);
+fn wish_is_refused(image: Outcome<Media>, says: &[&str]) {
+    sound::is_usable(&is_refused(fixtures::model(), image, says));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Sessions that are answered at the same time, their tokens in one pass: each gets what it gets alone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, OnceLock};
 use std::thread;
 
@@ -9,6 +8,7 @@ use rmlx::ffi::generation_options::*;
 use rmlx::ffi::memory::rmlx_memory_trim;
 
 use crate::answers::{Options, Session};
+use crate::around::beside;
 use crate::fixtures::{self, Case, distance, sigma};
 use crate::harness::{Model, Prompt, check};
 
@@ -315,17 +315,6 @@ fn encodings_that_are_given_up_at_any_moment_are_made_again() {
     let names = ["two_images", "interleaved", "two_images", "interleaved"];
     let (asked, alone) =
         (with(&model, Ask::of("gemma3", &names)), alone(&with(&model, Ask::of("gemma3", &names))));
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                check(|error| rmlx_memory_trim(error)).expect("a trim");
-                thread::yield_now();
-            }
-        });
-        for _ in 0..3 {
-            answered_as_alone(&asked, &alone);
-        }
-        done.store(true, Ordering::Release);
-    });
+    let trim = || check(|error| rmlx_memory_trim(error)).expect("a trim");
+    beside(trim, || (0..3).for_each(|_| answered_as_alone(&asked, &alone)));
 }

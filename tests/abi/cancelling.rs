@@ -1,12 +1,12 @@
 //! A cancel ends an answer with one FINISH, whenever it comes, and leaves the session usable.
 
 use std::hint;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rmlx::ffi::event::*;
 
 use crate::answers::{Answer, Options, Session};
+use crate::around::beside;
 use crate::fixtures::{self, Case, TOLERANCE, distance};
 use crate::harness::Prompt;
 use crate::sound;
@@ -65,19 +65,8 @@ fn a_cancel_from_another_thread_at_any_moment_ends_the_answer_once() {
 #[test]
 fn cancels_without_end_harm_nothing() {
     let session = Session::new(fixtures::model());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                session.cancel();
-                thread::yield_now();
-            }
-        });
-        for _ in 0..20 {
-            ended_once(&session.answer(&Prompt::user("Hello"), &Options::endless(3)));
-        }
-        done.store(true, Ordering::Release);
-    });
+    let answer = || session.answer(&Prompt::user("Hello"), &Options::endless(3));
+    beside(|| session.cancel(), || (0..20).for_each(|_| ended_once(&answer())));
     sound::is_usable(&session);
 }
 

@@ -1,12 +1,12 @@
 //! A large picture of one session, which takes long to prepare, beside another session that answers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rmlx::ffi::event::{RMLX_FINISH_CANCELLED, RMLX_FINISH_MAX_TOKENS};
 use rmlx::ffi::status::RMLX_ERROR_CANCELLED;
 
 use crate::answers::{Answer, Options, Session};
+use crate::around::beside;
 use crate::fixtures::{self, Case, distance, sigma};
 use crate::harness::{Media, Model, Outcome, Prompt};
 
@@ -58,19 +58,13 @@ fn a_large_picture_beside_an_answer_changes_neither() {
 
 /// The session must answer a submit that another thread cancels all the time with an error or a cancelled FINISH.
 fn ends_by_a_cancel(session: &Session, image: &Media) -> Outcome<Answer> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                session.cancel();
-                thread::yield_now();
-            }
-        });
-        let submitted = session.submit(&about(image), &Options::endless(1000));
-        let ended = submitted.map(|()| session.rest());
-        done.store(true, Ordering::Release);
-        ended
-    })
+    beside(
+        || session.cancel(),
+        || {
+            session.submit(&about(image), &Options::endless(1000))?;
+            Ok(session.rest())
+        },
+    )
 }
 
 #[test]

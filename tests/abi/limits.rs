@@ -1,33 +1,25 @@
 //! A process that has no room for the library's thread.
 
-use std::process::Command;
-
 use rmlx::ffi::memory::rmlx_memory_trim;
 use rmlx::ffi::status::RMLX_ERROR_OUT_OF_MEMORY;
 
+use crate::around;
 use crate::harness::check;
 
 /// A process of its own: the thread is started once, and limits are the process's.
 #[test]
 fn a_thread_that_could_not_be_started_is_started_later() {
-    const ALONE: &str = "RMLX_TEST_ALONE";
-    const TEST: &str = "limits::a_thread_that_could_not_be_started_is_started_later";
-    if std::env::var_os(ALONE).is_none() {
-        let program = std::env::current_exe().expect("this program");
-        let run = Command::new(program).args(["--exact", TEST]).env(ALONE, "1").output().expect("a run");
-        let told = String::from_utf8_lossy(&run.stdout);
-        assert!(run.status.success() && told.contains("1 passed"), "{told}");
-        return;
-    }
-    let before = address_space_limit();
-    // Less than a thread's stack, and enough for everything small.
-    set_address_space_limit(address_space() + (1 << 20));
-    let refused = check(|error| rmlx_memory_trim(error));
-    set_address_space_limit(before);
-    let refused = refused.expect_err("there is no room for a thread");
-    assert_eq!(refused.code, RMLX_ERROR_OUT_OF_MEMORY, "{refused:?}");
-    assert!(refused.message.contains("thread"), "{refused:?}");
-    check(|error| rmlx_memory_trim(error)).expect("the thread");
+    around::alone("limits::a_thread_that_could_not_be_started_is_started_later", || {
+        let before = address_space_limit();
+        // Less than a thread's stack, and enough for everything small.
+        set_address_space_limit(address_space() + (1 << 20));
+        let refused = check(|error| rmlx_memory_trim(error));
+        set_address_space_limit(before);
+        let refused = refused.expect_err("there is no room for a thread");
+        assert_eq!(refused.code, RMLX_ERROR_OUT_OF_MEMORY, "{refused:?}");
+        assert!(refused.message.contains("thread"), "{refused:?}");
+        check(|error| rmlx_memory_trim(error)).expect("the thread");
+    });
 }
 
 fn address_space() -> u64 {

@@ -1,6 +1,7 @@
 //! The library as a C program sees it: everything here goes through the functions of the C ABI.
 
 mod answers;
+mod around;
 mod bad_calls;
 mod bad_media;
 mod bad_prompts;

@@ -1,13 +1,13 @@
 //! What a session takes to hold its positions.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rmlx::ffi::load_options::rmlx_load_options_set_media_cache;
 use rmlx::ffi::memory::{rmlx_memory_stats, rmlx_memory_trim, rmlx_memory_usage};
 
 use crate::answers::{Options, Session};
+use crate::around;
 use crate::fixtures;
 use crate::harness::{LoadOptions, Media, Model, Prompt, check};
 
@@ -119,22 +119,15 @@ fn held(variant: &str) -> u64 {
 /// The measurement needs a process without other models: the test runs itself in one.
 #[test]
 fn packed_models_take_little_more_than_their_files() {
-    const ALONE: &str = "RMLX_TEST_ALONE";
-    const TEST: &str = "memory::packed_models_take_little_more_than_their_files";
-    if std::env::var_os(ALONE).is_none() {
-        let program = std::env::current_exe().expect("this program");
-        let run = Command::new(program).args(["--exact", TEST]).env(ALONE, "1").output().expect("a run");
-        let told = String::from_utf8_lossy(&run.stdout);
-        assert!(run.status.success() && told.contains("1 passed"), "{told}");
-        return;
-    }
-    let affine = held("affine4");
-    for variant in ["mxfp4", "nvfp4"] {
-        let bytes = held(variant);
-        println!("{variant} takes {bytes} bytes, affine4 {affine}");
-        // Half a MB of tables, which all matrices share.
-        assert!(bytes < affine + (1 << 20), "{variant}");
-    }
+    around::alone("memory::packed_models_take_little_more_than_their_files", || {
+        let affine = held("affine4");
+        for variant in ["mxfp4", "nvfp4"] {
+            let bytes = held(variant);
+            println!("{variant} takes {bytes} bytes, affine4 {affine}");
+            // Half a MB of tables, which all matrices share.
+            assert!(bytes < affine + (1 << 20), "{variant}");
+        }
+    });
 }
 
 /// A model that keeps `bytes` of encoded media.

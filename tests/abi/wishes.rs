@@ -27,9 +27,9 @@ fn soft_tokens(model: &Model, image: &Outcome<Media>) -> usize {
     session.stats().media_tokens as usize
 }
 
-/// Counting tokens and submitting must both fail, and say what the model can do.
+/// Counting tokens and submitting must both fail, and say what the model can do; the session of it, which answers.
 #[track_caller]
-fn is_refused(model: &Model, image: Outcome<Media>, says: &[&str]) {
+pub fn is_refused(model: &Model, image: Outcome<Media>, says: &[&str]) -> Session {
     let prompt = about(&image.expect("an image"));
     let session = Session::new(model);
     for failure in [model.count(&prompt).err(), session.submit(&prompt, &Options::greedy(1)).err()] {
@@ -41,6 +41,7 @@ fn is_refused(model: &Model, image: Outcome<Media>, says: &[&str]) {
     }
     let answer = session.answer(&Prompt::user("Hello"), &Options::endless(2));
     assert_eq!(answer.tokens().len(), 2);
+    session
 }
 
 /// The prompt of `case` with each of its images changed by `wish` must be the golden one.
