@@ -31,6 +31,7 @@ const TESTS: [&str; 5] = ["tests.rs", "testing.rs", "golden.rs", "published", "t
 /// An error that names every import which points upwards or sideways.
 pub fn check() -> Result<()> {
     let source = paths::root().join("src");
+    let families = families(&source)?;
     let mut wrong = Vec::new();
     for file in files(&source)? {
         let within = file.strip_prefix(&source)?;
@@ -44,27 +45,41 @@ pub fn check() -> Result<()> {
                 wrong.push(format!("src/{}: {part} may not use {used}", within.display()));
             }
         }
-        wrong.extend(other_families(within, &text));
+        wrong.extend(other_families(within, &text, &families));
     }
     wrong.dedup();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
+/// The folders of architectures in `models`.
+fn families(source: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(source.join("models"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() && name != "shared" && !TESTS.contains(&name.as_str()) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// An architecture knows nothing of another: what two of them need is in `models/shared` or `nn`.
-fn other_families(within: &Path, text: &str) -> Vec<String> {
+fn other_families(within: &Path, text: &str, families: &[String]) -> Vec<String> {
     let mut parts = within.components().map(|c| c.as_os_str().to_string_lossy().into_owned());
     let (Some("models"), Some(family), Some(_)) = (parts.next().as_deref(), parts.next(), parts.next())
     else {
         return Vec::new();
     };
-    let families = ["gemma3", "gemma4", "qwen3_vl"];
-    if !families.contains(&family.as_str()) {
+    if !families.contains(&family) {
         return Vec::new();
     }
-    let names = |other: &&&str| text.contains(&format!("models::{other}::"));
+    let names =
+        |other: &&String| ["models", "super"].iter().any(|from| text.contains(&format!("{from}::{other}::")));
     let others = families.iter().filter(|other| **other != family);
-    let told = |other: &&str| format!("src/{}: {family} may not use {other}", within.display());
+    let told = |other: &String| format!("src/{}: {family} may not use {other}", within.display());
     others.filter(names).map(told).collect()
 }
 
@@ -115,7 +130,20 @@ mod tests {
     fn parts_are_read_off_paths_and_imports() {
         let text = "use crate::nn::mlx;\nfn f() -> crate::error::Result<()> {}\n#[cfg(test)]\nmod tests {\n use crate::engine;\n}";
         assert_eq!(used(without_tests(text)), ["nn", "error"]);
-        let upwards = other_families(Path::new("models/gemma3/text.rs"), "use crate::models::gemma4::text;");
-        assert_eq!(upwards.len(), 1);
+    }
+
+    #[test]
+    fn an_architecture_may_not_use_another() -> Result<()> {
+        let families = families(&paths::root().join("src"))?;
+        assert!(["gemma3", "gemma4", "qwen3_vl"].iter().all(|name| families.iter().any(|f| f == name)));
+        assert!(!families.iter().any(|name| name == "shared" || name == "published"));
+        let wrong = |text| other_families(Path::new("models/gemma3/text.rs"), text, &families);
+        assert_eq!(
+            wrong("use crate::models::gemma4::text;"),
+            ["src/models/gemma3/text.rs: gemma3 may not use gemma4"]
+        );
+        assert_eq!(wrong("use super::super::qwen3_vl::text;").len(), 1);
+        assert!(wrong("use super::config::TextConfig;\nuse crate::vision::gemma4::Sizes;").is_empty());
+        Ok(())
     }
 }
