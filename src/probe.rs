@@ -50,7 +50,8 @@ struct Answer {
 
 impl Model {
     /// Asks the probe's question greedily and judges the answer, as a JSON object: `verdict`, `text`, `tokens`,
-    /// `prompt`, `templated`, `fallback`, and for a model that sees `image_changes_logits`.
+    /// `prompt`, `templated`, `fallback`, for a model that sees `image_changes_logits`, and `backend`: whether MLX computes
+    /// as it should on the model's device.
     pub fn probe(&self) -> Result<Value> {
         let session = Session::new(self, &SessionOptions::default())?;
         let (prompt, templated, fallback) = self.probe_prompt()?;
@@ -65,6 +66,7 @@ impl Model {
             "tokens": answer.tokens,
             "templated": templated,
             "fallback": fallback,
+            "backend": self.backend_report()?,
         });
         if templated && self.architecture().modalities().contains(&MediaKind::Image) && answer.finite {
             let change = image_change(&session)?;

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use super::encoded::{self, EncodedMedia, Known};
 use super::options::{CancelToken, DeviceChoice, LoadOptions};
 use super::output::Channels;
-use super::worker::{self, LoadedModel};
+use super::worker::{self, LoadedModel, Worker};
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, LoadContext, architecture};
+use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
+use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
@@ -86,10 +87,7 @@ impl Model {
         let most = architecture.facts().context_length;
         let context_length = options.context_length.map_or(most, |n| n.clamp(1, most));
         let mut info = snapshot.inspect();
-        info["device"] = json!(match device {
-            Device::Cpu => "cpu",
-            Device::Gpu => "gpu",
-        });
+        info["device"] = json!(device.name());
         info["loaded_bytes"] = json!(weight_bytes);
         info["context_length"] = json!(context_length);
         info["chat_template"] = json!(formatter.has_template());
@@ -144,6 +142,16 @@ impl Model {
 
     pub fn vocab_size(&self) -> usize {
         self.0.architecture.facts().vocab_size
+    }
+
+    /// What is known of the device that the model runs on, after asking it for each mode that MLX has: see
+    /// [`SelfTest::report`](crate::nn::self_test::SelfTest::report).
+    pub(crate) fn backend_report(&self) -> Result<Value> {
+        let id = self.0.id;
+        worker::call(move |worker| {
+            let device = worker.model(id)?.device;
+            Ok(nn::on(device, || worker.self_test.report(device, &Mlx(device))))
+        })
     }
 
     pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {
@@ -249,7 +257,7 @@ fn load_weights(
             cancel.check()
         };
         let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report };
-        let model = nn::on(device, || architecture.load(&mut context))?;
+        let model = checked_load(worker, &Mlx(device), architecture.as_ref(), &mut context)?;
         let bytes = model.weight_bytes();
         let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
         worker.models.insert(id, LoadedModel { id, architecture, model: model.into(), encoded, device });
@@ -262,4 +270,59 @@ fn load_weights(
         }
     }
     Ok((id, worker::wait(&outcome)?))
+}
+
+/// Loads the weights once the device is known to compute as it should with their storages.
+fn checked_load(
+    worker: &mut Worker,
+    operations: &dyn Operations,
+    architecture: &dyn Architecture,
+    context: &mut LoadContext,
+) -> Result<Box<dyn LanguageModel>> {
+    let (snapshot, device) = (context.snapshot, context.device);
+    nn::on(device, || {
+        worker.self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
+        architecture.load(context)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::self_test::{Attention, Product};
+
+    /// Answers nothing but zeros.
+    struct Zeros;
+
+    impl Operations for Zeros {
+        fn product(&self, product: &Product, rows: usize) -> Result<Vec<f32>> {
+            Ok(vec![0.0; rows * product.output])
+        }
+
+        fn attention(&self, attention: &Attention) -> Result<Vec<f32>> {
+            Ok(vec![0.0; attention.q.len()])
+        }
+    }
+
+    #[test]
+    fn a_load_on_a_device_that_computes_wrongly_answers_backend_and_reads_nothing() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unified-bf16-mlx");
+        let snapshot = Snapshot::open(&folder).unwrap();
+        let architecture = architecture(&snapshot).unwrap();
+        let reported = std::cell::Cell::new(false);
+        let mut progress = |_| {
+            reported.set(true);
+            Ok(())
+        };
+        let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: &mut progress };
+        let mut worker = Worker::default();
+        let refused = checked_load(&mut worker, &Zeros, architecture.as_ref(), &mut context);
+        assert_eq!(refused.err().map(|error| error.code()), Some(Code::Backend));
+        // What was found is kept: the right operations are not asked any more.
+        let again = checked_load(&mut worker, &Mlx(Device::Cpu), architecture.as_ref(), &mut context);
+        assert_eq!(again.err().map(|error| error.code()), Some(Code::Backend));
+        assert!(!reported.get());
+        let fresh = &mut Worker::default();
+        assert!(checked_load(fresh, &Mlx(Device::Cpu), architecture.as_ref(), &mut context).is_ok());
+    }
 }

@@ -19,6 +19,7 @@ use super::run::SessionState;
 use super::scheduler::{Scheduler, Unit};
 use crate::error::{Code, Error, Result};
 use crate::models::{Architecture, LanguageModel};
+use crate::nn::self_test::SelfTest;
 use crate::nn::{self, Device, mlx};
 use crate::panics;
 
@@ -45,6 +46,7 @@ impl LoadedModel {
 #[derive(Default)]
 pub(crate) struct Worker {
     pub(super) models: HashMap<u64, LoadedModel>,
+    pub(super) self_test: SelfTest,
     sessions: HashMap<u64, SessionState>,
     scheduler: Scheduler,
     gathering: Gathering,

@@ -15,7 +15,9 @@ use super::string::hand_over;
 /// - `out_json`: gets a JSON object for you to release with rmlx_string_release. "verdict" is "Ok",
 ///   "BrokenNan" (logits that are no numbers), "BrokenLoop" (the same token over and over) or
 ///   "Inconclusive"; "text" and "tokens" are the answer; "image_changes_logits" says whether a model
-///   that sees does see.
+///   that sees does see. "backend" is what is known of MLX on the model's device: whether all is
+///   "correct", and for each operation and storage in "checks" how far it was from plain arithmetic
+///   ("worst", in units of the root mean square) or its "failure".
 ///
 /// Errors: those of rmlx_session_submit; BACKEND; OUT_OF_MEMORY. A broken model is no error.
 ///

@@ -17,6 +17,7 @@ pub mod norm;
 pub mod positions;
 pub mod rope;
 pub mod runs;
+pub mod self_test;
 pub mod state;
 #[cfg(test)]
 pub mod testing;
@@ -32,6 +33,15 @@ pub enum Device {
     Cpu,
     /// Metal or CUDA: activations keep the snapshot's dtype.
     Gpu,
+}
+
+impl Device {
+    pub fn name(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Gpu => "gpu",
+        }
+    }
 }
 
 /// The GPU where this build of MLX has one, else the CPU.

@@ -173,24 +173,27 @@ fn exp2(exponent: i32) -> f32 {
 }
 
 /// A power of two.
-fn e8m0(code: u8) -> f32 {
+pub(super) fn e8m0(code: u8) -> f32 {
     if code == 255 { f32::NAN } else { (f64::from(code) - 127.0).exp2() as f32 }
 }
 
 /// As MLX reads it: the code that stands for NaN elsewhere is 480.
-fn e4m3(code: u8) -> f32 {
+pub(super) fn e4m3(code: u8) -> f32 {
     let (exponent, fraction) = (i32::from(code >> 3 & 15), f32::from(code & 7));
     let magnitude = if exponent == 0 { fraction * exp2(-9) } else { (8.0 + fraction) * exp2(exponent - 10) };
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
+/// A float of four bits.
+pub(super) fn e2m1(code: u8) -> f32 {
+    const MAGNITUDES: [f32; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let magnitude = MAGNITUDES[usize::from(code & 7)];
+    if code & 8 == 0 { magnitude } else { -magnitude }
+}
+
 /// `[65536]` of four `bf16` in eight bytes, as the largest element that MLX gathers in one piece.
 fn e2m1_quads() -> Result<Array> {
-    const MAGNITUDES: [f32; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
-    let bf16 = |code: u32| {
-        let bits = MAGNITUDES[(code & 7) as usize].to_bits() >> 16;
-        bits | (code & 8) << 12
-    };
+    let bf16 = |code: u32| e2m1(code as u8).to_bits() >> 16;
     let pair = |byte: u32| bf16(byte & 15) | bf16(byte >> 4 & 15) << 16;
     let words: Vec<u32> = (0..=0xffffu32).flat_map(|quad| [pair(quad & 0xff), pair(quad >> 8)]).collect();
     Ok(Array::from_slice(&words, &[words.len() as i32]).view_dtype(Dtype::Complex64)?)

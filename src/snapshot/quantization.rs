@@ -159,6 +159,18 @@ impl QuantizationPlan {
         self.default
     }
 
+    /// The different parameters of the modules that have scales.
+    pub fn used(&self, snapshot: &Snapshot) -> Vec<Quantization> {
+        let mut used = Vec::new();
+        let modules = snapshot.tensors.keys().filter_map(|name| name.strip_suffix(".scales"));
+        for parameters in modules.filter_map(|module| self.parameters(module)) {
+            if !used.contains(&parameters) {
+                used.push(parameters);
+            }
+        }
+        used
+    }
+
     /// The parameters of the module at canonical `path`, whose weight is `shape` = `[.., out, in]` when it is not
     /// packed; `None` for a module without scales. The tensors' shapes and types are checked against them.
     pub fn resolve(&self, snapshot: &Snapshot, path: &str, shape: &[usize]) -> Result<Option<Quantization>> {
