@@ -114,6 +114,9 @@ fn media_find_their_turn_by_its_markers_where_the_template_has_no_placeholders()
 fn the_smoke_probe_asks_through_the_chat_template() {
     let model = fixtures::model();
     let report = model.probe();
+    let backend = &report["backend"];
+    assert_eq!((&backend["device"], &backend["correct"]), (&"cpu".into(), &true.into()), "{backend:#}");
+    assert!(backend["checks"].as_array().is_some_and(|checks| checks.len() >= 11), "{backend:#}");
     assert_eq!(report["templated"], json!(true), "{report}");
     assert_eq!(report["fallback"], json!(null));
     assert_eq!(report["image_changes_logits"], json!(true));

@@ -282,6 +282,15 @@ mod tests {
         assert_eq!(report["checks"].as_array().unwrap().len(), 11);
     }
 
+    #[test]
+    #[ignore = "needs a GPU: `cargo xtask gpu-check` runs it"]
+    fn on_cuda_the_gpu_computes_as_it_should() {
+        assert_eq!(crate::nn::default_device(), Device::Gpu);
+        let report = SelfTest::default().report(Device::Gpu, &Mlx(Device::Gpu));
+        println!("{report:#}");
+        assert_eq!(report["correct"], true, "{report:#}");
+    }
+
     /// What a miscompiled kernel for more than 8 rows does.
     #[test]
     fn products_of_more_than_eight_rows_that_are_wrong_are_caught() {
