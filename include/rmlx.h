@@ -1311,7 +1311,7 @@ rmlx_status rmlx_session_options_set_context_length(struct rmlx_session_options 
 /**
  * Evaluates a prompt in pieces of `tokens` tokens; an image whose tokens see each
  * other is never split. Smaller pieces need less memory and let a cancel through sooner, larger ones
- * are faster. Default: 512.
+ * are faster. Default: 512; fewer on iOS where the app may not take much more memory.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
@@ -1714,14 +1714,30 @@ rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error 
  * Sets how much memory MLX may use and keep, for all models and sessions of the process.
  *
  * - `memory_bytes`: above this, it gives its cache back and waits for running work before it takes
- *   more; UINT64_MAX leaves the limit as it is
- * - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is
+ *   more; UINT64_MAX leaves the limit as it is. Default: MLX's own, from the memory of the GPU or of
+ *   the machine
+ * - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is. Default: 32 MiB
+ *   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
+ *   most; elsewhere MLX's own
  *
  * Errors: BACKEND.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, rmlx_error **error);
+
+/**
+ * Sets how much of the GPU's memory stays wired, so that the system does not page out the weights in a
+ * pause. Only Metal has such a limit; elsewhere this has no effect.
+ *
+ * - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
+ *   as far as the GPU should use, and on iOS nothing
+ *
+ * Errors: BACKEND (more than the GPU should use).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_memory_set_wired_limit(uint64_t bytes, rmlx_error **error);
 
 /**
  * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
@@ -1743,7 +1759,9 @@ rmlx_status rmlx_memory_trim(rmlx_error **error);
  * - `out_json`: gets a JSON object for you to release with rmlx_string_release. "verdict" is "Ok",
  *   "BrokenNan" (logits that are no numbers), "BrokenLoop" (the same token over and over) or
  *   "Inconclusive"; "text" and "tokens" are the answer; "image_changes_logits" says whether a model
- *   that sees does see.
+ *   that sees does see. "backend" is what is known of MLX on the model's device: whether all is
+ *   "correct", and for each operation and storage in "checks" how far it was from plain arithmetic
+ *   ("worst", in units of the root mean square) or its "failure".
  *
  * Errors: those of rmlx_session_submit; BACKEND; OUT_OF_MEMORY. A broken model is no error.
  *

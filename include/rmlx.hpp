@@ -784,6 +784,12 @@ inline Result<void> set_memory_limits(std::optional<std::uint64_t> memory, std::
     return detail::finish(call, status);
 }
 
+/// rmlx_memory_set_wired_limit; without a number, rmlx's own.
+inline Result<void> set_wired_limit(std::optional<std::uint64_t> bytes) {
+    detail::Call call;
+    return detail::finish(call, rmlx_memory_set_wired_limit(bytes.value_or(UINT64_MAX), call.error()));
+}
+
 /// rmlx_memory_trim: gives memory that is kept to be used again back to the system.
 inline Result<void> trim_memory() {
     detail::Call call;

@@ -51,6 +51,7 @@ pub mod probe;
 pub mod prompt;
 mod sampling;
 mod snapshot;
+mod system;
 pub mod vision;
 
 pub use engine::{

@@ -43,6 +43,12 @@ pub fn set_limits(memory: Option<u64>, cache: Option<u64>) -> Result<()> {
     })
 }
 
+/// Sets how many bytes of what MLX holds stay wired, so that the system does not page them out; `None` lets the limit
+/// follow the weights, on a Mac, and wires nothing elsewhere.
+pub fn set_wired_limit(bytes: Option<u64>) -> Result<()> {
+    worker::call(move |worker| worker.set_wired_limit(bytes))
+}
+
 /// Gives up the encoded media that models keep, and gives freed buffers back to the system.
 pub fn trim() -> Result<()> {
     worker::call(|worker| {

@@ -11,6 +11,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::encoded::{self, EncodedMedia, Known};
+use super::limits;
 use super::options::{CancelToken, DeviceChoice, LoadOptions};
 use super::output::Channels;
 use super::worker::{self, LoadedModel, Worker};
@@ -18,10 +19,11 @@ use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
 use crate::nn::self_test::{Mlx, Operations};
-use crate::nn::{self, Device, default_device};
+use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
+use crate::system;
 
 /// A handle to a loaded model; clones share it, and the last one gives its memory back.
 #[derive(Clone)]
@@ -42,7 +44,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let id = self.id;
         worker::tell(move |worker| {
-            worker.models.remove(&id);
+            worker.remove_model(id);
             // Buffers of a whole model are not kept for the next one.
             if let Err(e) = mlx_rs::memory::clear_cache() {
                 log::warning(&format!("cannot clear MLX's cache: {e}"));
@@ -77,7 +79,7 @@ impl Model {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
         let (id, weight_bytes) = loaded?;
-        let unload = || worker::tell(move |worker| drop(worker.models.remove(&id)));
+        let unload = || worker::tell(move |worker| worker.remove_model(id));
         let formatter = formatter.inspect_err(|_| unload())?;
         let defaults = GenerationDefaults::read(
             snapshot.generation_config.as_ref(),
@@ -260,7 +262,7 @@ fn load_weights(
         let model = checked_load(worker, &Mlx(device), architecture.as_ref(), &mut context)?;
         let bytes = model.weight_bytes();
         let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
-        worker.models.insert(id, LoadedModel { id, architecture, model: model.into(), encoded, device });
+        worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device });
         Ok(bytes)
     })?;
     // The sender lives in the closure, so this ends with it.
@@ -282,7 +284,10 @@ fn checked_load(
     let (snapshot, device) = (context.snapshot, context.device);
     nn::on(device, || {
         worker.self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
-        architecture.load(context)
+        if device == Device::Gpu {
+            limits::check_buffers(snapshot, mlx::gpu_fact(c"max_buffer_length"))?;
+        }
+        system::unhurried(|| architecture.load(context))
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::event::Event;
+use super::limits;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
 use super::output::Output;
@@ -17,8 +18,6 @@ use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Placed, Prompt};
-
-const PREFILL_CHUNK: usize = 512;
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -54,7 +53,7 @@ impl Session {
             model: model.clone(),
             queue,
             context_length: options.context_length.map_or(most, |n| n.min(most)),
-            prefill_chunk: options.prefill_chunk.unwrap_or(PREFILL_CHUNK),
+            prefill_chunk: options.prefill_chunk.unwrap_or_else(limits::prefill_chunk),
             holds: AtomicBool::new(false),
         })
     }

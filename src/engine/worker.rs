@@ -15,13 +15,17 @@ use once_cell::sync::OnceCell;
 
 use super::decode;
 use super::encoded::EncodedMedia;
+use super::limits::Machine;
+use super::metallib;
 use super::run::SessionState;
 use super::scheduler::{Scheduler, Unit};
 use crate::error::{Code, Error, Result};
+use crate::log;
 use crate::models::{Architecture, LanguageModel};
 use crate::nn::self_test::SelfTest;
 use crate::nn::{self, Device, mlx};
 use crate::panics;
+use crate::system::{self, Platform, Urgency};
 
 type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
@@ -50,6 +54,8 @@ pub(crate) struct Worker {
     sessions: HashMap<u64, SessionState>,
     scheduler: Scheduler,
     gathering: Gathering,
+    /// The host's limit of wired memory; rmlx's own follows the weights.
+    wired_limit: Option<u64>,
     stopping: bool,
 }
 
@@ -149,24 +155,27 @@ extern "C" fn stop_at_exit() {
 
 impl Worker {
     fn run(mut self, commands: &Receiver<Command>) {
+        system::hurry(Urgency::Interactive);
+        metallib::choose();
         // Touch MLX first: exit handlers run last-in first-out, so ours then runs before its destructors.
         let _ = mlx_rs::Array::from_int(0).eval();
         // SAFETY: `stop_at_exit` is a plain function that lives as long as the library's image.
         unsafe { libc::atexit(stop_at_exit) };
+        system::with_pool(set_cache_limit);
         while !self.stopping {
             // Commands come before units of work.
             match commands.try_recv() {
-                Ok(command) => self.obey(command),
+                Ok(command) => system::with_pool(|| self.obey(command)),
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => match self.next_unit() {
                     Some(Unit::Gather) => match commands.recv_timeout(self.gathering.left()) {
-                        Ok(command) => self.obey(command),
+                        Ok(command) => system::with_pool(|| self.obey(command)),
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => return,
                     },
-                    Some(unit) => self.perform(unit),
+                    Some(unit) => system::with_pool(|| self.perform(unit)),
                     None => match commands.recv() {
-                        Ok(command) => self.obey(command),
+                        Ok(command) => system::with_pool(|| self.obey(command)),
                         Err(_) => return,
                     },
                 },
@@ -233,6 +242,39 @@ impl Worker {
         mlx::clear_streams();
     }
 
+    /// Adds a model, and wires the weights where the platform does.
+    pub(super) fn add_model(&mut self, loaded: LoadedModel) {
+        self.models.insert(loaded.id, loaded);
+        self.wire();
+    }
+
+    pub(super) fn remove_model(&mut self, id: u64) {
+        self.models.remove(&id);
+        self.wire();
+    }
+
+    /// The host's own limit of wired memory; `None` lets it follow the weights again.
+    pub(crate) fn set_wired_limit(&mut self, bytes: Option<u64>) -> Result<()> {
+        self.wired_limit = bytes;
+        // 0 is MLX's own default.
+        let bytes = bytes.or_else(|| self.wired_by_default()).unwrap_or(0);
+        Ok(mlx_rs::memory::set_wired_limit(to_usize(bytes)).map(drop)?)
+    }
+
+    fn wire(&self) {
+        if self.wired_limit.is_none()
+            && let Some(bytes) = self.wired_by_default()
+            && let Err(error) = mlx_rs::memory::set_wired_limit(to_usize(bytes))
+        {
+            log::warning(&format!("the weights may be paged out: {error}"));
+        }
+    }
+
+    fn wired_by_default(&self) -> Option<u64> {
+        let weights = self.models.values().map(|loaded| loaded.model.weight_bytes() as u64).sum();
+        machine().wired_limit(weights)
+    }
+
     /// Bytes of the encoded media of all models.
     pub(crate) fn encoded_bytes(&self) -> usize {
         self.models.values().map(|loaded| loaded.encoded.borrow().bytes()).sum()
@@ -260,4 +302,26 @@ impl Worker {
     pub(super) fn session(&mut self, id: u64) -> Result<&mut SessionState> {
         self.sessions.get_mut(&id).ok_or_else(|| Error::new(Code::Backend, "the session is gone"))
     }
+}
+
+/// What the rules of memory are about, here and now. On the MLX thread: it asks MLX.
+pub(super) fn machine() -> Machine {
+    let platform = Platform::current();
+    // Only Metal's answer is needed, and asking starts the GPU.
+    let working_set =
+        (platform != Platform::Other).then(|| mlx::gpu_fact(c"max_recommended_working_set_size")).flatten();
+    Machine { platform, working_set, available: system::available_memory() }
+}
+
+/// Once, before any host can have said something else.
+fn set_cache_limit() {
+    if let Some(bytes) = machine().cache_limit()
+        && let Err(error) = mlx_rs::memory::set_cache_limit(to_usize(bytes))
+    {
+        log::warning(&format!("MLX's cache has no limit of rmlx's: {error}"));
+    }
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

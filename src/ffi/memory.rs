@@ -63,8 +63,11 @@ pub unsafe extern "C" fn rmlx_memory_stats(
 /// Sets how much memory MLX may use and keep, for all models and sessions of the process.
 ///
 /// - `memory_bytes`: above this, it gives its cache back and waits for running work before it takes
-///   more; UINT64_MAX leaves the limit as it is
-/// - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is
+///   more; UINT64_MAX leaves the limit as it is. Default: MLX's own, from the memory of the GPU or of
+///   the machine
+/// - `cache_bytes`: what it keeps to be used again; UINT64_MAX leaves the limit as it is. Default: 32 MiB
+///   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
+///   most; elsewhere MLX's own
 ///
 /// Errors: BACKEND.
 ///
@@ -79,6 +82,23 @@ pub extern "C" fn rmlx_memory_set_limits(
         let given = |bytes| (bytes != u64::MAX).then_some(bytes);
         memory::set_limits(given(memory_bytes), given(cache_bytes))
     })
+}
+
+/// Sets how much of the GPU's memory stays wired, so that the system does not page out the weights in a
+/// pause. Only Metal has such a limit; elsewhere this has no effect.
+///
+/// - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
+///   as far as the GPU should use, and on iOS nothing
+///
+/// Errors: BACKEND (more than the GPU should use).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_memory_set_wired_limit(
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || memory::set_wired_limit((bytes != u64::MAX).then_some(bytes)))
 }
 
 /// Gives the memory that MLX keeps to be used again back to the system, and the encoded images and

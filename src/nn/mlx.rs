@@ -2,6 +2,7 @@
 //! mlx-sys is here.
 
 use std::ffi::{CStr, CString, c_int};
+use std::path::Path;
 
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_vector_array};
@@ -18,6 +19,34 @@ pub fn clear_streams() {
         mlx_sys::mlx_synchronize_default();
         mlx_sys::mlx_clear_streams();
     }
+}
+
+/// Names the file of Metal kernels that MLX loads with its first operation on the GPU.
+pub fn set_metallib(path: &Path) -> Result<()> {
+    let told = || Error::new(Code::Backend, format!("MLX cannot be told of {}", path.display()));
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| told())?;
+    keep_errors();
+    // SAFETY: a C string, of which MLX keeps a copy.
+    if unsafe { mlx_sys::mlx_metal_set_metallib_path(path.as_ptr()) } == 0 { Ok(()) } else { Err(told()) }
+}
+
+/// A number that MLX knows of the GPU, such as `max_buffer_length`; none where it does not know it.
+pub fn gpu_fact(key: &CStr) -> Option<u64> {
+    keep_errors();
+    let mut value = 0usize;
+    // SAFETY: both handles are owned and freed once; the key is a C string, and the value is written on success only.
+    let status = unsafe {
+        let device = mlx_sys::mlx_device_new_type(mlx_sys::mlx_device_type__MLX_GPU, 0);
+        let mut info = mlx_sys::mlx_device_info_new();
+        let mut status = mlx_sys::mlx_device_info_get(&raw mut info, device);
+        if status == 0 {
+            status = mlx_sys::mlx_device_info_get_size(&raw mut value, info, key.as_ptr());
+        }
+        mlx_sys::mlx_device_info_free(info);
+        mlx_sys::mlx_device_free(device);
+        status
+    };
+    (status == 0).then_some(value as u64)
 }
 
 /// `x · Wᵀ` for packed `W` `[out, in]` and `x` `[.., in]`.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rmlx::ffi::load_options::rmlx_load_options_set_media_cache;
-use rmlx::ffi::memory::{rmlx_memory_stats, rmlx_memory_trim, rmlx_memory_usage};
+use rmlx::ffi::memory::{
+    rmlx_memory_set_wired_limit, rmlx_memory_stats, rmlx_memory_trim, rmlx_memory_usage,
+};
 
 use crate::answers::{Options, Session};
 use crate::around;
@@ -188,4 +190,10 @@ fn what_is_kept_is_counted_bounded_and_trimmed() {
     trim();
     assert_eq!(seen(&Session::new(&wide), &[&picture(10)]).1, 1);
     assert_eq!(seen(&Session::new(&wide), &[&picture(10)]).1, 0);
+}
+
+#[test]
+fn a_wired_limit_is_taken_and_given_up_where_there_is_none() {
+    check(|error| rmlx_memory_set_wired_limit(1 << 20, error)).expect("a limit");
+    check(|error| rmlx_memory_set_wired_limit(u64::MAX, error)).expect("the default");
 }

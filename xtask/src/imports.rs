@@ -8,11 +8,11 @@ use anyhow::{Result, ensure};
 use crate::paths;
 
 /// Each part of `src/` and the parts that it may use. What every part may use is in [`EVERYWHERE`].
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("ffi", &["engine", "media", "memory", "probe", "prompt", "panics"]),
     ("probe", &["engine", "media", "prompt"]),
     ("memory", &["engine"]),
-    ("engine", &["models", "nn", "sampling", "prompt", "media", "snapshot", "panics"]),
+    ("engine", &["models", "nn", "sampling", "prompt", "media", "snapshot", "panics", "system"]),
     ("models", &["nn", "vision", "audio", "prompt", "media", "snapshot"]),
     ("nn", &["snapshot"]),
     ("vision", &["media", "snapshot"]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("media", &[]),
     ("panics", &[]),
     ("log", &[]),
+    ("system", &[]),
 ];
 const EVERYWHERE: [&str; 5] = ["error", "log", "Error", "Result", "Code"];
 /// Files that only tests have.

@@ -29,6 +29,12 @@ public enum Memory {
     try check { error in rmlx_memory_set_limits(memory ?? .max, cache ?? .max, error) }
   }
 
+  /// Sets how much of the GPU's memory stays wired. Nil is the default: on macOS the weights of all models and an eighth
+  /// more, on iOS nothing.
+  public static func setWiredLimit(_ bytes: UInt64?) throws(RmlxError) {
+    try check { error in rmlx_memory_set_wired_limit(bytes ?? .max, error) }
+  }
+
   /// Gives the memory that MLX keeps to be used again back to the system, and the encoded media that models keep.
   ///
   /// It waits for the model's thread, so call it from a place that may wait, or use ``AppLifecycle``.
