@@ -1,7 +1,7 @@
 //! Linker arguments: where MLX is found at run time, and what the shared library is called.
 //!
-//! On Linux `cargo xtask setup` writes the folder of MLX into the configuration that stands in for mlx-sys's build
-//! script. Everything that is linked here finds it by its absolute path; the shared library looks beside itself first,
+//! `cargo xtask setup` writes the folder of MLX into the configuration that stands in for mlx-sys's build
+//! script. On Linux everything that is linked here finds it by its absolute path; the shared library looks beside itself first,
 //! as it does in a distribution.
 
 use std::env;
@@ -10,7 +10,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     match env::var("CARGO_CFG_TARGET_OS").unwrap_or_default().as_str() {
         "linux" => linux(),
-        "macos" | "ios" => cdylib("-install_name,@rpath/librmlx.dylib"),
+        "macos" | "ios" => apple(),
         _ => {}
     }
 }
@@ -23,6 +23,17 @@ fn linux() {
     cdylib("-soname,librmlx.so");
     cdylib("-rpath,$ORIGIN");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{libraries}");
+}
+
+fn apple() {
+    if env::var_os("DEP_MLX_LIBRARIES").is_none() {
+        println!("cargo::error=MLX is not set up: run `cargo xtask setup` first");
+        return;
+    }
+    cdylib("-install_name,@rpath/librmlx.dylib");
+    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    cdylib(&format!("-current_version,{version}"));
+    cdylib(&format!("-compatibility_version,{version}"));
 }
 
 fn cdylib(argument: &str) {

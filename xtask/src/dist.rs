@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{self, Profile};
 use crate::setup::{self, Stage};
-use crate::{library, paths, process, symbols};
+use crate::{apple, library, paths, process, symbols};
 
 /// `cargo xtask dist`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -31,14 +31,14 @@ pub fn build() -> Result<PathBuf> {
     headers(&dist.join("include"))?;
     libraries(&dist.join("lib"), &built, stage.as_ref())?;
     package_files::write(&dist)?;
-    licenses::collect(&dist.join("share/licenses/rmlx"), stage.as_ref())?;
+    licenses::collect(&dist.join("share/licenses/rmlx"), stage.as_ref(), &setup::host()?)?;
     archive(&dist)?;
     Ok(dist)
 }
 
 /// The licences of what is inside a library that has MLX in it.
-pub fn licenses(folder: &Path) -> Result<()> {
-    licenses::collect(folder, None)
+pub fn licenses(folder: &Path, target: &str) -> Result<()> {
+    licenses::collect(folder, None, target)
 }
 
 /// The folder as one file for a release, in which it is named after version and platform.
@@ -96,24 +96,12 @@ fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
     symbols::check(&rmlx)
 }
 
-/// mlx-sys leaves `mlx.metallib` in a folder of its own under `~/.mlx/lib`, or where `MLX_RS_METAL_PATH` says.
+/// The set-up leaves them with its libraries.
 fn copy_metal_kernels(folder: &Path) -> Result<()> {
-    let candidates: Vec<PathBuf> = match std::env::var_os("MLX_RS_METAL_PATH") {
-        Some(path) => vec![PathBuf::from(path)],
-        None => {
-            let home = std::env::var_os("HOME").context("HOME is not set")?;
-            let keys = PathBuf::from(home).join(".mlx/lib");
-            let entries = fs::read_dir(&keys).with_context(|| format!("cannot read {}", keys.display()))?;
-            entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?
-        }
-    };
-    let newest = candidates
+    let from = apple::libraries(apple::Slice::Mac);
+    apple::Level::ALL
         .into_iter()
-        .map(|candidate| candidate.join("mlx.metallib"))
-        .filter_map(|file| Some((fs::metadata(&file).ok()?.modified().ok()?, file)))
-        .max()
-        .context("mlx-sys has left no mlx.metallib")?;
-    copy(&newest.1, &folder.join("mlx.metallib"))
+        .try_for_each(|level| copy(&from.join(level.file()), &folder.join(level.file())))
 }
 
 pub fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask <command>`.
 
 mod abi;
+mod apple;
 mod bench;
 mod cargo;
 mod compile;
@@ -11,6 +12,7 @@ mod header;
 mod imports;
 mod library;
 mod paths;
+mod plan;
 mod process;
 mod python;
 mod report;
@@ -34,7 +36,9 @@ usage: cargo xtask <command>
   swift-test [--install] [--filter TEXT]
                                 build and test the Swift package in a Debian 13 system that it makes
   dist                          lay out headers, libraries and licences under dist/
-  xcframework                   make the binary for iOS and macOS that the Swift package takes (on a Mac)
+  xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]
+                                make the binary for iOS and macOS that the Swift package takes (on a Mac), or print
+                                every step of that (anywhere)
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N] [--sessions only]

@@ -1,8 +1,7 @@
 //! Staging MLX, so that plain `cargo build`, `cargo test` and `cargo clippy` work.
 //!
-//! On Apple platforms mlx-sys builds MLX by itself and there is nothing to do. On Linux MLX comes as a PyPI wheel,
-//! mlx-c is compiled here from mlx-sys's own sources, and Cargo is told to use the result in place of mlx-sys's
-//! build script.
+//! On a Mac MLX and mlx-c are built with CMake ([`crate::apple`]). On Linux MLX comes as a PyPI wheel, and mlx-c is compiled
+//! here from mlx-sys's own sources. Cargo is told to use the result in place of mlx-sys's build script.
 
 mod bindings;
 pub mod compiler;
@@ -13,9 +12,13 @@ mod sources;
 mod stage;
 mod wheels;
 
-use anyhow::{Result, bail};
+use std::path::Path;
 
+use anyhow::{Result, bail, ensure};
+
+use crate::apple;
 pub use config::host;
+pub use sources::find as sources;
 pub use stage::{Backend, Stage};
 
 /// `cargo xtask setup [--backend cpu|cuda]`
@@ -26,8 +29,8 @@ pub fn command(arguments: &[String]) -> Result<()> {
         _ => bail!("usage: cargo xtask setup [--backend cpu|cuda]"),
     };
     if cfg!(target_vendor = "apple") {
-        println!("nothing to set up: mlx-sys builds MLX with Metal on this platform");
-        return Ok(());
+        ensure!(arguments.is_empty(), "usage: cargo xtask setup (a Mac has one backend: Metal)");
+        return apple::ensure();
     }
     stage(backend)
 }
@@ -42,6 +45,7 @@ pub fn stage(backend: Backend) -> Result<()> {
 /// Makes sure that the stage of the backend in use is complete, and returns it; Apple platforms have none.
 pub fn ensure() -> Result<Option<Stage>> {
     if cfg!(target_vendor = "apple") {
+        apple::ensure()?;
         return Ok(None);
     }
     run(config::configured_backend().unwrap_or(Backend::Cpu)).map(Some)
@@ -50,6 +54,11 @@ pub fn ensure() -> Result<Option<Stage>> {
 /// The version of MLX that rmlx is built with.
 pub fn mlx_version() -> Result<String> {
     Ok(sources::find()?.mlx_version)
+}
+
+/// Binds mlx-c's headers as this machine's clang reads them; its own libclang is found where Apple puts it.
+pub fn bind(mlxc: &Path, folder: &Path) -> Result<()> {
+    bindings::generate_for_apple(mlxc, folder)
 }
 
 fn run(backend: Backend) -> Result<Stage> {

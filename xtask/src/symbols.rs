@@ -48,7 +48,8 @@ fn exported(shared_library: &Path) -> Result<BTreeSet<String>> {
     Ok(printed.lines().map(|line| line.strip_prefix(prefix).unwrap_or(line).to_owned()).collect())
 }
 
-fn declared() -> Result<BTreeSet<String>> {
+/// The functions that include/rmlx.h declares.
+pub fn declared() -> Result<BTreeSet<String>> {
     let file = header::path();
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(functions(&without_comments(&text)))

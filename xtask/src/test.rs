@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test of the project, and one line that sums them up.
 
+mod apple;
 mod consumer;
 mod native;
 mod rust;
@@ -31,6 +32,7 @@ fn run(report: &mut Report) -> Result<()> {
     report.check("header matches src/ffi", header::check);
     report.check("imports point downwards", imports::check);
     report.check("binary interface is as recorded", abi::check);
+    apple::run(report);
     let built = cargo::build(Profile::Dev)?;
     report.check("exported symbols", || symbols::check(&built.join(library::file_name("rmlx"))));
     native::run(report, &built, stage.as_ref())?;

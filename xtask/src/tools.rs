@@ -16,6 +16,18 @@ pub fn cmake() -> Result<PathBuf> {
     find("cmake", "cmake==4.1.2", "cmake/data/bin/cmake")
 }
 
+/// `zig`, from PyPI: the headers and stubs of macOS that come with it are those of this version.
+pub fn zig() -> Result<PathBuf> {
+    let (package, executable) = ("ziglang==0.17.1", "ziglang/zig");
+    let folder = paths::root().join("target/tools").join(package);
+    let path = folder.join(executable);
+    if !path.is_file() {
+        println!("fetching {package} from PyPI");
+        python::install(&folder, &[package.to_owned()], &["--no-deps"])?;
+    }
+    Ok(path)
+}
+
 /// The program of that name, or the executable inside the package.
 fn find(program: &str, package: &str, executable: &str) -> Result<PathBuf> {
     if process::exists(program) {

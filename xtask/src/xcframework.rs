@@ -1,125 +1,105 @@
 //! `cargo xtask xcframework`: the binary that the Swift package takes on Apple's platforms, made on a Mac.
 //!
-//! Each slice is a dynamic framework, CRmlx.framework, which an app embeds and signs. MLX's own build cannot compile its
-//! Metal kernels for iOS (mlx#3915), so they are compiled here from the sources that mlx-sys has fetched.
+//! Each slice is a dynamic framework, CRmlx.framework, which an app embeds and signs. All of it is a list of steps, which
+//! `--plan` prints on any machine.
 
 mod framework;
-mod kernels;
+#[cfg(test)]
+mod tests;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
-use crate::{cargo, paths, process, symbols};
+use crate::apple::{self, Slice, Source};
+use crate::plan::{self, Run, Step};
+use crate::{cargo, paths};
 pub use framework::Framework;
 
 pub const NAME: &str = "CRmlx";
 
-/// One platform of the binary.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Slice {
-    Device,
-    Simulator,
-    Mac,
-}
+const USAGE: &str = "usage: cargo xtask xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]";
 
-impl Slice {
-    pub const ALL: [Self; 3] = [Self::Device, Self::Simulator, Self::Mac];
-
-    /// The target of Rust. MLX needs Apple's own processors, on Macs too.
-    fn target(self) -> &'static str {
-        match self {
-            Self::Device => "aarch64-apple-ios",
-            Self::Simulator => "aarch64-apple-ios-sim",
-            Self::Mac => "aarch64-apple-darwin",
-        }
-    }
-
-    pub fn sdk(self) -> &'static str {
-        match self {
-            Self::Device => "iphoneos",
-            Self::Simulator => "iphonesimulator",
-            Self::Mac => "macosx",
-        }
-    }
-
-    /// As Info.plist names it.
-    pub fn platform(self) -> &'static str {
-        match self {
-            Self::Device => "iPhoneOS",
-            Self::Simulator => "iPhoneSimulator",
-            Self::Mac => "MacOSX",
-        }
-    }
-
-    /// The oldest system that the package supports.
-    pub fn minimum(self) -> &'static str {
-        match self {
-            Self::Device | Self::Simulator => "17.0",
-            Self::Mac => "14.0",
-        }
-    }
-
-    fn minimum_variable(self) -> &'static str {
-        match self {
-            Self::Device | Self::Simulator => "IPHONEOS_DEPLOYMENT_TARGET",
-            Self::Mac => "MACOSX_DEPLOYMENT_TARGET",
-        }
-    }
+struct Options {
+    plan: bool,
+    /// MLX's sources, in place of fetching them.
+    mlx: Option<PathBuf>,
+    /// For codesign; `-` is a signature without an identity.
+    signer: String,
 }
 
 /// `cargo xtask xcframework`
 pub fn command(arguments: &[String]) -> Result<()> {
-    ensure!(arguments.is_empty(), "usage: cargo xtask xcframework");
+    let options = options(arguments)?;
+    let steps = steps(&Source::find(options.mlx.as_deref())?, &options.signer)?;
+    if options.plan {
+        print!("{}", plan::print(&steps));
+        return Ok(());
+    }
     if !cfg!(target_os = "macos") {
         bail!(
-            "an xcframework is made on a Mac, with Xcode: this machine has neither Apple's SDKs nor its linker"
+            "an xcframework is made on a Mac, with Xcode: this machine has neither Apple's SDKs nor its linker; \
+             --plan prints what would be done"
         );
     }
-    let dist = paths::root().join("dist");
-    let work = paths::root().join("target/xcframework");
-    if work.exists() {
-        fs::remove_dir_all(&work).with_context(|| format!("cannot clear {}", work.display()))?;
-    }
-    let mut frameworks = Vec::new();
-    for slice in Slice::ALL {
-        frameworks.push(make(slice, &work)?);
-    }
-    let bundle = assemble(&frameworks, &dist)?;
-    install(&bundle)?;
-    let archive = zip(&bundle)?;
-    let checksum =
-        process::capture(Command::new("swift").args(["package", "compute-checksum"]).arg(&archive))?;
-    fs::write(archive.with_extension("zip.checksum"), &checksum)?;
-    println!("{}\nchecksum for Package.swift: {}", archive.display(), checksum.trim());
+    plan::execute(&steps)?;
+    let checksum = std::fs::read_to_string(checksum())?;
+    println!("{}\nchecksum for Package.swift: {}", archive().display(), checksum.trim());
     Ok(())
 }
 
-/// Builds the library for a slice, and puts the framework together.
-fn make(slice: Slice, work: &Path) -> Result<PathBuf> {
-    println!("building for {}", slice.target());
-    let sdk = process::capture(Command::new("xcrun").args(["--sdk", slice.sdk(), "--show-sdk-path"]))?;
-    let mut build = cargo::command();
-    build.args(["build", "--release", "--package", "rmlx", "--lib", "--target", slice.target()]);
-    build.env(slice.minimum_variable(), slice.minimum());
-    if slice != Slice::Mac {
-        // CMake takes the SDK from here; rustc looks past it where it builds for the Mac itself.
-        build.env("SDKROOT", sdk.trim());
+fn options(arguments: &[String]) -> Result<Options> {
+    let mut options = Options { plan: false, mlx: None, signer: "-".to_owned() };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--plan" => options.plan = true,
+            "--mlx" => {
+                let folder = PathBuf::from(rest.next().context(USAGE)?);
+                options.mlx =
+                    Some(folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?);
+            }
+            "--sign" => options.signer = rest.next().context(USAGE)?.clone(),
+            _ => bail!(USAGE),
+        }
     }
-    process::run(&mut build)?;
-    let built = target_folder()?.join(slice.target()).join("release");
-    let library = built.join("librmlx.dylib");
-    let metallib = match slice {
-        Slice::Device | Slice::Mac => Some(kernels::compile(slice, &built, &work.join(slice.target()))?),
-        // MLX has no Metal there: the library answers UNSUPPORTED.
-        Slice::Simulator => None,
-    };
-    let folder = work.join(slice.target());
-    let framework = Framework::new(slice, &folder).write(&library, metallib.as_deref())?;
-    symbols::check(&framework.binary())?;
-    Ok(framework.root())
+    Ok(options)
+}
+
+/// Everything, from MLX's sources to the archive of a release.
+fn steps(source: &Source, signer: &str) -> Result<Vec<Step>> {
+    let work = paths::root().join("target/xcframework");
+    let mut steps = vec![Step::Clear(work.clone())];
+    steps.extend(apple::steps(&Slice::ALL, source));
+    let mut create = Run::new("xcodebuild", &["-create-xcframework"]);
+    for slice in Slice::ALL {
+        let framework = Framework::new(slice, &work.join(slice.target()));
+        steps.push(Step::Run(build(slice)));
+        let archive = target_folder()?.join(slice.target()).join("release/librmlx.a");
+        steps.extend(framework.steps(&archive, signer)?);
+        create = create.args(["-framework"]).path(&framework.root());
+        create = create.args(["-debug-symbols"]).path(&framework.debug_symbols());
+    }
+    steps.extend([Step::Clear(bundle()), Step::Folder(paths::root().join("dist"))]);
+    steps.push(Step::Run(create.args(["-output"]).path(&bundle())));
+    if signer != "-" {
+        let sign = Run::new("codesign", &["--force", "--timestamp", "--sign", signer]);
+        steps.push(Step::Run(sign.path(&bundle())));
+    }
+    steps.extend(install());
+    steps.extend(zip());
+    Ok(steps)
+}
+
+/// An archive with MLX inside; the framework is linked from it.
+fn build(slice: Slice) -> Run {
+    Run::new(
+        "cargo",
+        &["rustc", "--release", "--locked", "--package", "rmlx", "--lib", "--crate-type", "staticlib"],
+    )
+    .args(["--target", slice.target()])
+    .env(slice.minimum_variable(), slice.minimum())
+    .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
 }
 
 fn target_folder() -> Result<PathBuf> {
@@ -128,39 +108,30 @@ fn target_folder() -> Result<PathBuf> {
     Ok(PathBuf::from(folder.context("cargo metadata names no target directory")?))
 }
 
-fn assemble(frameworks: &[PathBuf], dist: &Path) -> Result<PathBuf> {
-    let bundle = dist.join(NAME).with_extension("xcframework");
-    if bundle.exists() {
-        fs::remove_dir_all(&bundle)?;
-    }
-    fs::create_dir_all(dist)?;
-    let mut create = Command::new("xcodebuild");
-    create.arg("-create-xcframework");
-    for framework in frameworks {
-        create.arg("-framework").arg(framework);
-    }
-    process::capture(create.arg("-output").arg(&bundle))?;
-    Ok(bundle)
+fn bundle() -> PathBuf {
+    paths::root().join("dist").join(NAME).with_extension("xcframework")
 }
 
-/// Puts it where the package's manifest looks for it.
-fn install(bundle: &Path) -> Result<()> {
-    let place = paths::root().join("swift/Binaries").join(NAME).with_extension("xcframework");
-    if place.exists() {
-        fs::remove_dir_all(&place)?;
-    }
-    fs::create_dir_all(place.with_file_name(""))?;
-    // ditto keeps the links inside a framework for the Mac.
-    process::capture(Command::new("ditto").arg(bundle).arg(&place)).map(drop)
+fn archive() -> PathBuf {
+    bundle().with_extension("xcframework.zip")
 }
 
-fn zip(bundle: &Path) -> Result<PathBuf> {
-    let archive = bundle.with_extension("xcframework.zip");
-    if archive.exists() {
-        fs::remove_file(&archive)?;
-    }
-    let mut zip = Command::new("ditto");
-    zip.args(["-c", "-k", "--sequesterRsrc", "--keepParent"]).arg(bundle).arg(&archive);
-    process::capture(&mut zip)?;
-    Ok(archive)
+fn checksum() -> PathBuf {
+    bundle().with_extension("xcframework.zip.checksum")
+}
+
+/// Puts it where the package's manifest looks for it. ditto keeps the links inside a framework for the Mac.
+fn install() -> Vec<Step> {
+    let folder: PathBuf = paths::root().join("swift/Binaries");
+    let place = folder.join(NAME).with_extension("xcframework");
+    let copy = Run::new("ditto", &[]).path(&bundle()).path(&place);
+    vec![Step::Clear(place), Step::Folder(folder), Step::Run(copy)]
+}
+
+fn zip() -> Vec<Step> {
+    let zip =
+        Run::new("ditto", &["-c", "-k", "--sequesterRsrc", "--keepParent"]).path(&bundle()).path(&archive());
+    let mut sum = Run::new("swift", &["package", "compute-checksum"]).path(&archive());
+    sum.output = Some(checksum());
+    vec![Step::Clear(archive()), Step::Run(zip), Step::Run(sum)]
 }

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::copy;
 use crate::cargo;
-use crate::setup::{self, Stage};
+use crate::setup::Stage;
 
 /// Writes `crates.txt`, and one folder of licence texts for each crate and each wheel.
-pub fn collect(folder: &Path, stage: Option<&Stage>) -> Result<()> {
+pub fn collect(folder: &Path, stage: Option<&Stage>, target: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    crates(folder)?;
+    crates(folder, target)?;
     if let Some(stage) = stage {
         for (name, texts) in stage.wheel_licenses()? {
             copy_texts(&texts, &folder.join(name))?;
@@ -24,9 +24,9 @@ pub fn collect(folder: &Path, stage: Option<&Stage>) -> Result<()> {
     Ok(())
 }
 
-fn crates(folder: &Path) -> Result<()> {
+fn crates(folder: &Path, target: &str) -> Result<()> {
     let metadata = cargo::metadata()?;
-    let linked = linked_packages(&metadata)?;
+    let linked = linked_packages(&metadata, target)?;
     let mut list = String::from("The Rust crates inside rmlx, and their licences.\n\n");
     let mut packages = BTreeMap::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -48,11 +48,10 @@ fn crates(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The ids of the packages that rmlx's code calls on this platform, without build scripts and tests.
-fn linked_packages(metadata: &Value) -> Result<BTreeSet<String>> {
-    let host = setup::host()?;
-    let metadata_for_host = cargo::metadata_for(&host)?;
-    let nodes = metadata_for_host["resolve"]["nodes"].as_array().context("cargo metadata has no nodes")?;
+/// The ids of the packages that rmlx's code calls on the target, without build scripts and tests.
+fn linked_packages(metadata: &Value, target: &str) -> Result<BTreeSet<String>> {
+    let metadata_for_target = cargo::metadata_for(target)?;
+    let nodes = metadata_for_target["resolve"]["nodes"].as_array().context("cargo metadata has no nodes")?;
     let root = cargo::package(metadata, "rmlx")?["id"].as_str().context("the package has no id")?;
     let mut linked = BTreeSet::new();
     let mut queue = vec![root.to_owned()];

@@ -1,6 +1,7 @@
 //! Rust bindings to mlx-c, as mlx-sys's build script would make them.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -18,28 +19,44 @@ pub fn generate(stage: &Stage, sources: &Sources, wheels: &Wheels, compiler: &Co
     // SAFETY: the program has one thread here; bindgen offers no other way to say where libclang is.
     unsafe { std::env::set_var("LIBCLANG_PATH", wheels.libclang()) };
 
-    let mut builder = bindgen::Builder::default()
-        .rust_target("1.73.0".parse().map_err(|_| anyhow!("bindgen no longer knows Rust 1.73"))?)
-        .clang_arg(format!("-I{}", sources.mlxc.display()))
+    let mut builder = builder(&sources.mlxc)?
         .clang_args(["-isystem".to_owned(), compiler.builtin_headers()?.display().to_string()])
         .clang_args(["-include".to_owned(), paths::native().join("forced.h").display().to_string()])
+        .blocklist_type("float16_t")
+        .raw_line(FLOAT16);
+    builder = with_headers(builder, &sources.mlxc)?;
+    write(builder, &stage.bindings())
+}
+
+/// clang for Apple's processors knows 16-bit floats, so mlx-c's own header of them serves; one target serves all platforms,
+/// whose C is the same.
+pub fn generate_for_apple(mlxc: &Path, folder: &Path) -> Result<()> {
+    write(with_headers(builder(mlxc)?, mlxc)?, folder)
+}
+
+fn builder(mlxc: &Path) -> Result<bindgen::Builder> {
+    Ok(bindgen::Builder::default()
+        .rust_target("1.73.0".parse().map_err(|_| anyhow!("bindgen no longer knows Rust 1.73"))?)
+        .clang_arg(format!("-I{}", mlxc.display()))
         .formatter(bindgen::Formatter::None)
         // The C library's own, not mlx-c's.
         .blocklist_function("malloc")
-        .blocklist_function("realloc")
-        .blocklist_type("float16_t")
-        .raw_line(FLOAT16);
-    for header in headers(sources)? {
-        builder = builder.header(header);
-    }
-    let bindings = builder.generate().context("bindgen could not read mlx-c's headers")?;
-    fs::create_dir_all(stage.bindings())?;
-    bindings.write_to_file(stage.bindings().join("bindings.rs")).context("cannot write the bindings of mlx-c")
+        .blocklist_function("realloc"))
 }
 
-fn headers(sources: &Sources) -> Result<Vec<String>> {
+fn with_headers(builder: bindgen::Builder, mlxc: &Path) -> Result<bindgen::Builder> {
+    Ok(headers(mlxc)?.into_iter().fold(builder, |builder, header| builder.header(header)))
+}
+
+fn write(builder: bindgen::Builder, folder: &Path) -> Result<()> {
+    let bindings = builder.generate().context("bindgen could not read mlx-c's headers")?;
+    fs::create_dir_all(folder)?;
+    bindings.write_to_file(folder.join("bindings.rs")).context("cannot write the bindings of mlx-c")
+}
+
+fn headers(mlxc: &Path) -> Result<Vec<String>> {
     let mut headers = Vec::new();
-    for entry in fs::read_dir(sources.mlxc.join("mlx/c"))? {
+    for entry in fs::read_dir(mlxc.join("mlx/c"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "h") {
             headers.push(path.display().to_string());

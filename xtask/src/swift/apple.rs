@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::{Toolchain, package, scratch};
-use crate::paths;
+use crate::apple::Slice;
 use crate::report::Report;
-use crate::xcframework::{Framework, Slice};
+use crate::xcframework::Framework;
+use crate::{paths, plan};
 
 /// In the order in which they need each other.
 const FRAMEWORKS: [&str; 7] =
@@ -66,7 +67,7 @@ fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
     fs::create_dir_all(&modules)?;
     let stand_ins = paths::root().join("xtask/checks/apple");
     // The C library is imported as an app does it: from a framework, with the header and module map of a release.
-    Framework::new(Slice::Device, &modules).interface()?;
+    plan::execute(&Framework::new(Slice::Device, &modules).interface())?;
     let mut line = String::from("set -e\n");
     for framework in FRAMEWORKS.iter().filter(|framework| **framework != without) {
         let source = stand_ins.join(framework).with_extension("swift");

@@ -1,14 +1,13 @@
 //! A dynamic framework: flat for iOS, in versions for the Mac, as Apple's rules have it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{NAME, Slice};
-use crate::dist::{self, copy};
-use crate::{cargo, paths, process};
+use super::NAME;
+use crate::apple::{self, Level, SYSTEM_LIBRARIES, Slice};
+use crate::plan::{Run, Step};
+use crate::{cargo, paths};
 
 const MODULE_MAP: &str = "\
 framework module CRmlx {
@@ -53,70 +52,100 @@ impl Framework {
         }
     }
 
-    pub fn write(self, library: &Path, metallib: Option<&Path>) -> Result<Self> {
-        self.interface()?;
-        fs::create_dir_all(self.resources())?;
-        copy(library, &self.binary())?;
-        self.rename()?;
-        fs::write(self.resources().join("Info.plist"), self.info()?)?;
-        copy(
-            &paths::root().join("xtask/apple/PrivacyInfo.xcprivacy"),
-            &self.resources().join("PrivacyInfo.xcprivacy"),
-        )?;
-        if let Some(metallib) = metallib {
-            // MLX looks beside its own binary, and in Resources there.
-            copy(metallib, &self.resources().join("mlx.metallib"))?;
+    /// Puts the framework together around the archive that Cargo has built.
+    pub fn steps(&self, archive: &Path, signer: &str) -> Result<Vec<Step>> {
+        let mut steps = self.interface();
+        let resources = self.resources();
+        steps.push(Step::Folder(resources.clone()));
+        steps.extend(self.link(archive)?);
+        steps.push(Step::Write { file: resources.join("Info.plist"), text: self.info()? });
+        let privacy = "PrivacyInfo.xcprivacy";
+        let from = paths::root().join("xtask/apple").join(privacy);
+        steps.push(Step::Copy { from, to: resources.join(privacy) });
+        if self.slice.has_metal() {
+            for name in Level::ALL.map(Level::file) {
+                // MLX looks beside its own binary, and in Resources there.
+                let from = apple::libraries(self.slice).join(name);
+                steps.push(Step::Copy { from, to: resources.join(name) });
+            }
         }
-        dist::licenses(&self.resources().join("Licenses"))?;
+        let target = self.slice.target().to_owned();
+        steps.push(Step::Licenses { folder: resources.join("Licenses"), target });
         if self.slice == Slice::Mac {
-            self.links()?;
+            let link = |link: PathBuf, target: &str| Step::Link { link, target: target.to_owned() };
+            steps.push(link(self.root().join("Versions/Current"), "A"));
+            for name in [NAME, "Headers", "Modules", "Resources"] {
+                steps.push(link(self.root().join(name), &format!("Versions/Current/{name}")));
+            }
         }
-        Ok(self)
+        // The signature covers the resources too, so it comes last.
+        let sign = Run::new("codesign", &["--force", "--timestamp=none", "--sign", signer]);
+        steps.push(Step::Run(sign.path(&self.root())));
+        steps.push(Step::Run(Run::new("codesign", &["--verify", "--strict"]).path(&self.root())));
+        Ok(steps)
+    }
+
+    /// The binary and its debugging symbols. rustc would also export what mlx-rs declares `#[no_mangle]`, so the library is
+    /// linked here, with the header's functions for its only exports.
+    fn link(&self, archive: &Path) -> Result<Vec<Step>> {
+        let (binary, version) = (self.binary(), version()?);
+        let exports = self.folder.join("exports.txt");
+        let names = crate::symbols::declared()?;
+        let text = names.iter().map(|name| format!("_{name}\n")).collect::<String>();
+        let link = Run::new("xcrun", &["-sdk", self.slice.sdk(), "clang++"])
+            .args(["-target".to_owned(), self.slice.clang_target()])
+            .args(["-dynamiclib".to_owned(), "-o".to_owned(), binary.display().to_string()])
+            .args([format!("-Wl,-force_load,{}", archive.display())])
+            .args([format!("-Wl,-exported_symbols_list,{}", exports.display())])
+            .args([format!("-Wl,-install_name,{}", self.install_name())])
+            .args([
+                format!("-Wl,-current_version,{version}"),
+                format!("-Wl,-compatibility_version,{version}"),
+            ])
+            .args(["-Wl,-dead_strip", "-Wl,-dead_strip_dylibs"])
+            .args(SYSTEM_LIBRARIES.iter().map(|name| format!("-l{name}")))
+            // Rust's standard library names it.
+            .args(["-liconv"])
+            .args(self.slice.frameworks().iter().flat_map(|name| ["-framework", name]));
+        let symbols = Run::new("xcrun", &["dsymutil"]).path(&binary).args(["-o"]).path(&self.debug_symbols());
+        Ok(vec![
+            Step::Write { file: exports, text },
+            Step::Run(link),
+            Step::Run(symbols),
+            Step::Run(Run::new("xcrun", &["strip", "-x"]).path(&binary)),
+            Step::Run(Run::new("xcrun", &["lipo"]).path(&binary).args(["-verify_arch", "arm64"])),
+            Step::Symbols(binary),
+        ])
     }
 
     /// How programs find it at run time: in the folder of an app's frameworks.
-    fn rename(&self) -> Result<()> {
-        let inside = match self.slice {
-            Slice::Mac => format!("{NAME}.framework/Versions/A/{NAME}"),
-            Slice::Device | Slice::Simulator => format!("{NAME}.framework/{NAME}"),
-        };
-        let mut rename = Command::new("install_name_tool");
-        process::capture(rename.args(["-id", &format!("@rpath/{inside}")]).arg(self.binary()))?;
-        process::capture(Command::new("strip").arg("-x").arg(self.binary()))?;
-        // A changed binary has lost the signature that the linker gave it, and a processor of Apple's runs none without.
-        let mut sign = Command::new("codesign");
-        process::capture(sign.args(["--force", "--sign", "-"]).arg(self.binary())).map(drop)
+    fn install_name(&self) -> String {
+        match self.slice {
+            Slice::Mac => format!("@rpath/{NAME}.framework/Versions/A/{NAME}"),
+            Slice::Device | Slice::Simulator => format!("@rpath/{NAME}.framework/{NAME}"),
+        }
+    }
+
+    pub fn debug_symbols(&self) -> PathBuf {
+        self.folder.join(NAME).with_extension("framework.dSYM")
     }
 
     /// What a compiler reads: the headers and the module map.
-    pub fn interface(&self) -> Result<()> {
+    pub fn interface(&self) -> Vec<Step> {
         let (headers, modules) = (self.content().join("Headers"), self.content().join("Modules"));
-        for folder in [&headers.join(NAME), &modules] {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        fs::write(modules.join("module.modulemap"), MODULE_MAP)?;
+        let mut steps = vec![Step::Folder(headers.join(NAME)), Step::Folder(modules.clone())];
+        steps.push(Step::Write { file: modules.join("module.modulemap"), text: MODULE_MAP.to_owned() });
         for name in ["rmlx.h", "rmlx.hpp", "rmlx_apple.h"] {
-            copy(&paths::root().join("include").join(name), &headers.join(NAME).join(name))?;
-            fs::write(headers.join(name), FORWARD.replace("NAME", name))?;
+            let from = paths::root().join("include").join(name);
+            steps.push(Step::Copy { from, to: headers.join(NAME).join(name) });
+            steps.push(Step::Write { file: headers.join(name), text: FORWARD.replace("NAME", name) });
         }
-        Ok(())
-    }
-
-    #[cfg(unix)]
-    fn links(&self) -> Result<()> {
-        use std::os::unix::fs::symlink;
-        symlink("A", self.root().join("Versions/Current"))?;
-        for name in [NAME, "Headers", "Modules", "Resources"] {
-            symlink(format!("Versions/Current/{name}"), self.root().join(name))?;
-        }
-        Ok(())
+        steps
     }
 
     /// What Info.plist says.
     pub fn info(&self) -> Result<String> {
-        let metadata = cargo::metadata()?;
-        let version =
-            cargo::package(&metadata, "rmlx")?["version"].as_str().context("no version")?.to_owned();
+        let version = version()?;
         let minimum = match self.slice {
             Slice::Mac => "LSMinimumSystemVersion",
             Slice::Device | Slice::Simulator => "MinimumOSVersion",
@@ -144,6 +173,11 @@ impl Framework {
             self.slice.platform()
         ))
     }
+}
+
+fn version() -> Result<String> {
+    let metadata = cargo::metadata()?;
+    Ok(cargo::package(&metadata, "rmlx")?["version"].as_str().context("no version")?.to_owned())
 }
 
 #[cfg(test)]
