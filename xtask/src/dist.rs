@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the folder that a host program is built with and ships.
 
 mod licenses;
-mod package_files;
+pub mod package_files;
 
 use std::fs;
 use std::path::{Path, PathBuf};

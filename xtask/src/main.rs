@@ -15,6 +15,7 @@ mod paths;
 mod plan;
 mod process;
 mod python;
+mod release;
 mod report;
 mod setup;
 mod swift;
@@ -39,6 +40,9 @@ usage: cargo xtask <command>
   xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]
                                 make the binary for iOS and macOS that the Swift package takes (on a Mac), or print
                                 every step of that (anywhere)
+  release VERSION --binary ZIP [--asset FILE]... [--remote NAME] [--dry-run]
+                                tag a version whose manifest has its binary's checksum, and publish it
+  release VERSION --resolve     build a new package that depends on a published version
   demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N] [--sessions only]
@@ -64,6 +68,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "swift-test" => swift::command(rest),
         "dist" => dist::command(rest),
         "xcframework" => xcframework::command(rest),
+        "release" => release::command(rest),
         "demo" => demo::command(rest),
         "bench" => bench::command(rest),
         "gpu-check" => gpu_check::command(rest),

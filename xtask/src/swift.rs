@@ -3,6 +3,7 @@
 mod apple;
 mod consumer;
 mod objc;
+mod release;
 mod root;
 
 use std::fs;
@@ -53,6 +54,7 @@ fn run(report: &mut Report, install: bool) -> Result<()> {
     report.check("Swift documentation", || documentation(&toolchain));
     apple::run(report, &toolchain);
     consumer::run(report, &toolchain);
+    release::run(report, &toolchain);
     objc::run(report, &toolchain);
     Ok(())
 }

@@ -25,7 +25,8 @@ pub fn version() -> Result<String> {
     Ok(package["version"].as_str().context("the package has no version")?.to_owned())
 }
 
-fn pkgconfig_file(version: &str) -> String {
+/// Without a search path for run time: SwiftPM refuses such a flag, with a warning at each build.
+pub fn pkgconfig_file(version: &str) -> String {
     format!(
         "prefix=${{pcfiledir}}/../..\n\
          includedir=${{prefix}}/include\n\
@@ -35,7 +36,7 @@ fn pkgconfig_file(version: &str) -> String {
          Description: Multimodal language models on the device, over Apple MLX\n\
          Version: {version}\n\
          Cflags: -I${{includedir}}\n\
-         Libs: -L${{libdir}} -lrmlx -Wl,-rpath,${{libdir}}\n"
+         Libs: -L${{libdir}} -lrmlx\n"
     )
 }
 

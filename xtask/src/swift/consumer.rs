@@ -2,13 +2,14 @@
 //! views of the example app; it also has the tutorial's code.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Toolchain, package, scratch};
+use crate::dist::{self, package_files};
+use crate::paths;
 use crate::report::Report;
-use crate::{dist, paths};
 
 const MANIFEST: &str = r#"// swift-tools-version: 6.0
 import PackageDescription
@@ -57,16 +58,19 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
         dist::copy(&paths::root().join("xtask/checks/apple").join(name), &chat.join(name))?;
     }
     // As an installed library is found: SwiftPM reads the description that pkg-config reads.
-    let description = description(&folder, &toolchain.libraries[0])?;
-    let variables = [("PKG_CONFIG_PATH", description.display().to_string()), ("LIBRARY_PATH", String::new())];
+    let library = install(&folder, &toolchain.libraries[0])?;
+    let description = library.join("pkgconfig").display().to_string();
+    let variables = [("PKG_CONFIG_PATH", description), ("LIBRARY_PATH", String::new())];
     let line = format!(
-        "swift build --scratch-path '{0}/build' >'{0}/log' 2>&1 || {{ cat '{0}/log'; exit 1; }}",
-        folder.display()
+        "swift build --scratch-path '{}/build' -Xlinker -rpath -Xlinker '{}' 2>&1",
+        folder.display(),
+        library.display()
     );
-    toolchain.run(&folder, &variables, &line)?;
+    let printed = toolchain.capture(&folder, &variables, &line)?;
+    ensure!(!printed.contains("prohibited flag"), "SwiftPM refuses a flag of rmlx.pc\n{printed}");
     for (name, expected) in [("Ask", ANSWER), ("Chat", CONVERSATION)] {
         let line = format!("'{}/build/debug/{name}'", folder.display());
-        let answer = toolchain.capture(&paths::root(), &[], &line)?;
+        let answer = toolchain.capture(&paths::root(), &[("LD_LIBRARY_PATH", String::new())], &line)?;
         ensure!(answer.trim() == expected, "{name} says {answer:?} in place of {expected:?}");
     }
     Ok(())
@@ -79,15 +83,12 @@ fn example() -> Result<String> {
     Ok(block.context("the README has no example in Swift")?.0.to_owned() + "\n")
 }
 
-fn description(folder: &Path, built: &Path) -> Result<std::path::PathBuf> {
-    let pkgconfig = folder.join("pkgconfig");
-    fs::create_dir_all(&pkgconfig)?;
-    let text = format!(
-        "Name: rmlx\nDescription: the library that was just built\nVersion: 0\n\
-         Cflags: -I{}/include\nLibs: -L{} -lrmlx\n",
-        paths::root().display(),
-        built.display()
-    );
-    fs::write(pkgconfig.join("rmlx.pc"), text)?;
-    Ok(pkgconfig)
+/// Lays the library out as a distribution does, and returns the folder that it is in.
+fn install(folder: &Path, built: &Path) -> Result<PathBuf> {
+    let library = folder.join("prefix/lib");
+    fs::create_dir_all(library.join("pkgconfig"))?;
+    let version = package_files::version()?;
+    fs::write(library.join("pkgconfig/rmlx.pc"), package_files::pkgconfig_file(&version))?;
+    dist::copy(&built.join("librmlx.so"), &library.join("librmlx.so"))?;
+    Ok(library)
 }

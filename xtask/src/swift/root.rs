@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{paths, process};
 
 /// What the root is made of. A root of another recipe is made anew.
-const PACKAGES: &str = "swiftlang,libc6-dev,libstdc++-14-dev,libgnustep-base-dev";
+const PACKAGES: &str = "swiftlang,libc6-dev,libstdc++-14-dev,libgnustep-base-dev,git,unzip";
 const RECIPE: &str = "1: trixie, slimmed";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -30,13 +30,18 @@ const NEEDLESS: [&str; 12] = [
     "var/lib/apt/lists",
 ];
 
-/// Mounts vanish with the process. Arguments: the root, the folders to show at their own paths, then `--` and the command.
+/// Mounts vanish with the process. Arguments: the root, the certificates to trust in place of the root's own or nothing, the
+/// folders to show at their own paths, then `--` and the command.
 const ENTER: &str = r#"
 set -e
 root=$1; shift
+certificates=$1; shift
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/tmp"
+if [ -n "$certificates" ]; then
+    mount --bind "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
+fi
 while [ "$1" != -- ]; do
     mkdir -p "$root$1"
     mount --rbind "$1" "$root$1"
@@ -46,9 +51,11 @@ shift
 exec chroot "$root" "$@"
 "#;
 
+#[derive(Clone)]
 pub struct Root {
     folder: PathBuf,
     shown: Vec<PathBuf>,
+    certificates: PathBuf,
 }
 
 impl Root {
@@ -62,7 +69,7 @@ impl Root {
             make(&folder, install)?;
             fs::write(&stamp, recipe)?;
         }
-        Ok(Self { folder, shown: vec![paths::root()] })
+        Ok(Self { folder, shown: vec![paths::root()], certificates: PathBuf::new() })
     }
 
     /// Shows a folder outside of the checkout, at its own path.
@@ -72,11 +79,21 @@ impl Root {
         }
     }
 
+    /// The same root, in which programs trust these certificates and no others.
+    pub fn trusting(&self, certificates: &Path) -> Self {
+        Self { certificates: certificates.to_owned(), ..self.clone() }
+    }
+
     /// A command of a shell inside the root, in a folder that is shown there, with nothing of this environment.
     pub fn command(&self, folder: &Path, variables: &[(&str, String)], line: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]);
-        command.args(["sh", "-c", ENTER, "sh"]).arg(&self.folder).args(&self.shown).arg("--");
+        command
+            .args(["sh", "-c", ENTER, "sh"])
+            .arg(&self.folder)
+            .arg(&self.certificates)
+            .args(&self.shown)
+            .arg("--");
         command.args(["env", "-i", "HOME=/root", "LANG=C.UTF-8"]);
         command.arg("PATH=/usr/libexec/swift/bin:/usr/bin:/bin");
         command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));

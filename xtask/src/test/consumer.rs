@@ -30,7 +30,9 @@ pub fn run(report: &mut Report, distribution: &Path, stage: Option<&Stage>) -> R
 fn with_pkg_config(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {
     let mut command = Command::new(tools::pkg_config()?);
     command.args(["--cflags", "--libs", "rmlx"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
-    let flags = shell_words(process::capture(&mut command)?.trim());
+    let mut flags = shell_words(process::capture(&mut command)?.trim());
+    // As the README has it.
+    flags.push(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
     let source = folder.join("consumer.c");
     fs::write(&source, example(Language::C)?)?;
     let program = Program::new(Language::C, &source, folder.join("with-pkg-config"));
