@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def main() -> None:
                 "ttft_ms": ttft_ms,
                 "prefill_tps": len(ids) / ttft_ms * 1e3,
                 "decode_tps": statistics.median(run["decode_tps"] for run in later),
-                "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                "peak_rss_bytes": peak_rss_bytes(),
                 "prompt_tokens": len(ids),
                 "prompt_ids": ids,
                 "tokens": cold["tokens"],
@@ -86,9 +87,17 @@ def run(model, processor, prompt: str, images: list[str], tokens: int) -> dict[s
 
 
 def keep_soft_token_budget(processor, folder: Path) -> None:
-    """mlx-vlm makes an image processor with default settings; the snapshot's own budget makes the prompts equal."""
-    settings = json.loads((folder / "processor_config.json").read_text())["image_processor"]
-    processor.image_processor.max_soft_tokens = settings["max_soft_tokens"]
+    """mlx-vlm makes some image processors with default settings; the snapshot's own budget makes the prompts equal."""
+    file = folder / "processor_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")).get("image_processor", {}) if file.is_file() else {}
+    if "max_soft_tokens" in settings:
+        processor.image_processor.max_soft_tokens = settings["max_soft_tokens"]
+
+
+def peak_rss_bytes() -> int:
+    """Linux counts in kilobytes, Darwin in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def stop_at_length_only(processor) -> None:

@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask <command>`.
 
 mod abi;
+mod accept;
 mod apple;
 mod bench;
 mod cargo;
@@ -47,6 +48,8 @@ usage: cargo xtask <command>
                                 build the C example and ask it about a picture
   bench [--midsize FORMATS] [--rounds N] [--sessions only]
                                 compare with mlx-vlm, or one session with several at a time
+  accept --model DIR [--out DIR] [--python FILE] [--content require|report]
+                                prove a snapshot on this machine, and write a report to attach to an issue
   gpu-check                     run random models of the published sizes on the GPU";
 
 fn main() {
@@ -63,6 +66,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "setup" => setup::command(rest),
         "header" => header::command(rest),
         "abi" => abi::command(rest),
+        "accept" => accept::command(rest),
         "symbols" => symbols::command(rest),
         "test" => test::command(rest),
         "swift-test" => swift::command(rest),

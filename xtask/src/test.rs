@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::cargo::{self, Profile};
 use crate::report::Report;
-use crate::{abi, dist, header, imports, library, setup, symbols};
+use crate::{abi, accept, dist, header, imports, library, setup, symbols};
 
 /// `cargo xtask test [--filter TEXT]`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -36,6 +36,9 @@ fn run(report: &mut Report) -> Result<()> {
     let built = cargo::build(Profile::Dev)?;
     report.check("exported symbols", || symbols::check(&built.join(library::file_name("rmlx"))));
     native::run(report, &built, stage.as_ref())?;
+    if report.wants(accept::test::NAMES) {
+        accept::test::run_all(report);
+    }
     if report.wants(consumer::NAMES) {
         let dist = dist::build()?;
         consumer::run(report, &dist, stage.as_ref())?;
