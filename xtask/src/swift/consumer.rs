@@ -24,6 +24,9 @@ let package = Package(
     .executableTarget(
       name: "Chat", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
       linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-shlib-undefined"])]),
+    .executableTarget(
+      name: "Accept", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-shlib-undefined"])]),
     .target(name: "Tutorial", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
   ],
   swiftLanguageModes: [.v6]
@@ -37,14 +40,32 @@ const ANSWER: &str = "A red circle on a blue background.";
 const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
     Red no failure\ntrue empty";
 
+/// What the example app's acceptance checks say of the demo model, and of random weights.
+const ACCEPTANCE: &str = "true []\n\
+    self-test true\nload ok\ninspect ok\nprobe ok\ncapital ok\ncolours ok\n\
+    card inconclusive\nborder inconclusive\ntwo-pictures inconclusive\nfirst-turn inconclusive\n\
+    sentence inconclusive\ndemo-number ok\ndemo-digit ok\ndemo-two-pictures ok\ndemo-later-turn ok\n\
+    demo-picture-and-sound ok\ndemo-identity ok\nplacement ok\nmlx-vlm-tokens not applicable\nspeed ok\n\
+    true [\"accept-report.md\", \"accept-report.json\"]\nfailed\nstopped";
+/// The parts of them that have no view.
+const ACCEPTANCE_SOURCES: [&str; 6] = [
+    "Acceptance",
+    "AcceptanceChecks",
+    "AcceptanceFacts",
+    "AcceptanceReport",
+    "AcceptanceRunner",
+    "PromptOutline",
+];
+
 pub fn run(report: &mut Report, toolchain: &Toolchain) {
     report.check("SwiftPM consumer from a path", || from_a_path(toolchain));
 }
 
 fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     let folder = scratch("consumer")?;
-    let [program, chat, tutorial] = ["Ask", "Chat", "Tutorial"].map(|name| folder.join("Sources").join(name));
-    for sources in [&program, &chat, &tutorial] {
+    let [program, chat, accept, tutorial] =
+        ["Ask", "Chat", "Accept", "Tutorial"].map(|name| folder.join("Sources").join(name));
+    for sources in [&program, &chat, &accept, &tutorial] {
         fs::create_dir_all(sources)?;
     }
     fs::write(folder.join("Package.swift"), MANIFEST.replace("PACKAGE", &package().display().to_string()))?;
@@ -57,6 +78,14 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     for name in ["DriveChat.swift", "SecurityScope.swift"] {
         dist::copy(&paths::root().join("xtask/checks/apple").join(name), &chat.join(name))?;
     }
+    for name in ACCEPTANCE_SOURCES {
+        let file = format!("{name}.swift");
+        let own = package().join("Examples/PhotoChat/PhotoChat/Acceptance").join(&file);
+        dist::copy(&own, &accept.join(&file))?;
+    }
+    for name in ["DriveAcceptance.swift", "SecurityScope.swift"] {
+        dist::copy(&paths::root().join("xtask/checks/apple").join(name), &accept.join(name))?;
+    }
     // As an installed library is found: SwiftPM reads the description that pkg-config reads.
     let library = install(&folder, &toolchain.libraries[0])?;
     let description = library.join("pkgconfig").display().to_string();
@@ -68,7 +97,7 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     );
     let printed = toolchain.capture(&folder, &variables, &line)?;
     ensure!(!printed.contains("prohibited flag"), "SwiftPM refuses a flag of rmlx.pc\n{printed}");
-    for (name, expected) in [("Ask", ANSWER), ("Chat", CONVERSATION)] {
+    for (name, expected) in [("Ask", ANSWER), ("Chat", CONVERSATION), ("Accept", ACCEPTANCE)] {
         let line = format!("'{}/build/debug/{name}'", folder.display());
         let answer = toolchain.capture(&paths::root(), &[("LD_LIBRARY_PATH", String::new())], &line)?;
         ensure!(answer.trim() == expected, "{name} says {answer:?} in place of {expected:?}");

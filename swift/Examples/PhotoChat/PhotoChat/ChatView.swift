@@ -36,6 +36,7 @@ struct ChatView: View {
       Button("Model…") { isChoosingModel = true }
       // Compatible: JPEG in place of HEIC, which the library does not decode.
       PhotosPicker("Photo…", selection: $picked, matching: .images, preferredItemEncoding: .compatible)
+      NavigationLink("Accept…", destination: { AcceptanceView() })
       Spacer()
       if case .loading(let fraction) = chat.phase {
         ProgressView(value: fraction).frame(maxWidth: 120)

@@ -7,7 +7,9 @@ struct PhotoChatApp: App {
 
   var body: some Scene {
     WindowGroup {
-      ChatView(chat: chat)
+      NavigationStack {
+        ChatView(chat: chat)
+      }
     }
   }
 }
