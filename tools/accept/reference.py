@@ -57,7 +57,9 @@ def mlx_vlm(folder: Path) -> Callable[[Question], dict[str, object]]:
 
     model, processor = load(str(folder))
     keep_soft_token_budget(processor, folder)
-    template = getattr(processor, "apply_chat_template", None) or processor.tokenizer.apply_chat_template
+    # The snapshot's own template: some processors of mlx-vlm move media about before they use it.
+    tokenizer = getattr(processor, "tokenizer", processor)
+    template = (tokenizer if getattr(tokenizer, "chat_template", None) else processor).apply_chat_template
 
     def ask(question: Question) -> dict[str, object]:
         prompt = template(messages_of(question), add_generation_prompt=True, tokenize=False)

@@ -68,6 +68,9 @@ fn judge(
     let Some(text) = answer["text"].as_str() else {
         return (Outcome::Failed, "the driver ended before it had an answer".into());
     };
+    if text.is_empty() && answer["reasoning"] != "" && answer["finish"] == "max_tokens" {
+        return (Outcome::Inconclusive, "it was still thinking when its tokens were used up".into());
+    }
     let Err(wrong) = expected(&question.expect, text) else { return (Outcome::Ok, String::new()) };
     if let Some(reason) = &check.not_counted {
         return (Outcome::Inconclusive, format!("{wrong}; not counted: {reason}"));
@@ -210,6 +213,9 @@ mod tests {
         assert_eq!(outcome(Some("not trained for it"), error("Backend"), None), Outcome::Failed);
         assert_eq!(outcome(None, error("ContextFull"), None), Outcome::Inconclusive);
         assert_eq!(outcome(None, json!({}), None), Outcome::Failed);
+        let thinking = |finish: &str| json!({ "text": "", "reasoning": "Hm.", "finish": finish });
+        assert_eq!(outcome(None, thinking("max_tokens"), None), Outcome::Inconclusive);
+        assert_eq!(outcome(None, thinking("end_of_turn"), None), Outcome::Failed);
     }
 
     #[test]

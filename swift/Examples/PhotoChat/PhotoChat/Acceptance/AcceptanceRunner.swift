@@ -14,6 +14,8 @@ struct AcceptanceRunner: Sendable {
   /// The answer to one question, and where its media stand.
   struct Answer {
     var text = ""
+    /// Whether it was still thinking when its tokens were used up.
+    var isUnfinished = false
     var tokens: [UInt32] = []
     var promptTokens: [UInt32] = []
     var outline: [PromptOutline.Piece] = []
@@ -116,13 +118,21 @@ struct AcceptanceRunner: Sendable {
     }
     // Each question stands alone: a session that held the one before would evaluate less of this one.
     let session = Session(model)
-    var answer = Answer()
+    var (answer, isThinking) = (Answer(), false)
     do throws(RmlxError) {
       let options = GenerationOptions(maxTokens: question.maxTokens ?? 64, temperature: 0)
       let events = session.generate(Prompt(messages), options).makeAsyncIterator()
       while let event = try await events.next() {
         answer.text += event.text ?? ""
-        if case .text(let token) = event { answer.tokens.append(token.id) }
+        switch event {
+        case .text(let token): answer.tokens.append(token.id)
+        case .reasoning(let token):
+          answer.tokens.append(token.id)
+          isThinking = true
+        case .finish(let finish):
+          answer.isUnfinished = isThinking && answer.text.isEmpty && finish.reason == .maxTokens
+        case .toolCall, .progress: break
+        }
       }
       answer.promptTokens = try await session.promptTokens()
       let statistics = try session.statistics()
@@ -144,6 +154,8 @@ struct AcceptanceRunner: Sendable {
     if let fault = answer.fault {
       // A context that holds no picture is the snapshot's, and says nothing of what the model sees.
       (outcome, reason) = (fault.code == .contextFull ? .inconclusive : .failed, fault.message)
+    } else if answer.isUnfinished {
+      (outcome, reason) = (.inconclusive, "it was still thinking when its tokens were used up")
     } else if let fault = question.expect.fault(of: answer.text) {
       outcome = check.notCounted == nil ? .failed : .inconclusive
       reason = check.notCounted.map { "\(fault); not counted: \($0)" } ?? fault
