@@ -67,7 +67,7 @@ impl Reference {
     }
 
     pub fn checks(&self, found: &Found) -> Vec<Check> {
-        let checks: [(_, _, _, fn(&Found, &Answers) -> Verdict); 3] = [
+        let checks: [(_, _, _, Judge); 3] = [
             ("mlx-vlm-ids", "the prompts' ids are mlx-vlm's", &self.mlx_vlm, ids_but_for_soft_tokens),
             ("mlx-vlm-tokens", "greedy tokens are mlx-vlm's", &self.mlx_vlm, tokens),
             ("transformers-ids", "the prompts' ids are transformers'", &self.transformers, ids),
@@ -107,6 +107,8 @@ fn answers(
     }
     Answers::read(&String::from_utf8_lossy(&output.stdout)).map_err(broken)
 }
+
+type Judge = fn(&Found, &Answers) -> Verdict;
 
 /// How a comparison went: what differs, what differs and may, and what could not be compared.
 #[derive(Default)]
