@@ -803,10 +803,15 @@ double rmlx_audio_seconds(const struct rmlx_media *audio);
 /* Conversations ------------------------------------------------------------------------------------------ */
 
 /**
- * A conversation: messages, each of a role and of parts that are texts and media, in order. It always
- * holds the whole conversation: after an answer, add it as a message of the role "assistant", add the
- * next question, and submit the same prompt again; what the session already holds is not evaluated
- * again.
+ * A conversation: messages, each of a role and of parts that are texts and media, in order, and the
+ * assistant's messages of thoughts and tool calls, too. It always holds the whole conversation: after
+ * an answer, add it as a message of the role "assistant", add the next question, and submit the same
+ * prompt again; what the session already holds is not evaluated again.
+ *
+ * The model's own chat template makes the prompt of it, and sees what transformers' templates see:
+ * "role", "content", "reasoning_content", "tool_calls", "tool_call_id" and "name" of each message. A
+ * message of whose text (other than blanks), tool result or tool call the template leaves no trace at
+ * all is an error that names it when the prompt is submitted or counted; so is such a medium.
  *
  * Special tokens that a text happens to spell, such as "<|image|>", stay text. Media are parts, never
  * markers.
@@ -837,8 +842,8 @@ void rmlx_prompt_release(struct rmlx_prompt *prompt);
 /**
  * Begins a message; the parts that are added from now on belong to it.
  *
- * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant".
- *   UTF-8 and NUL-terminated.
+ * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant";
+ *   for "tool" use rmlx_prompt_begin_tool_result. UTF-8 and NUL-terminated.
  *
  * Errors: INVALID_ARGUMENT (`role` is empty or not UTF-8).
  *
@@ -870,6 +875,119 @@ rmlx_status rmlx_prompt_add_text(struct rmlx_prompt *prompt,
  * Since: 0.1
  */
 rmlx_status rmlx_prompt_add_media(struct rmlx_prompt *prompt, const rmlx_media *media, rmlx_error **error);
+
+/**
+ * Begins a message of the role "tool", with what a tool that the assistant called has returned: add it
+ * by rmlx_prompt_add_text or rmlx_prompt_add_json, and media where the template takes them.
+ *
+ * - `call_id`: of the call (rmlx_event_tool_call_id, or what was given to rmlx_prompt_add_tool_call);
+ *   NULL for none
+ * - `name`: of the tool; NULL for none, but some templates need it (Gemma 4's)
+ *
+ * Both are UTF-8 and NUL-terminated.
+ *
+ * Errors: INVALID_ARGUMENT (one of them is not UTF-8).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_begin_tool_result(struct rmlx_prompt *prompt,
+                                          const char *call_id,
+                                          const char *name,
+                                          rmlx_error **error);
+
+/**
+ * Adds a JSON value as what the tool returned, the one part of its message. A template that takes an
+ * object gets it as one; any other gets the value's text, as Python's json.dumps writes it.
+ *
+ * - `json`, `len`: the value
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8, or not JSON; the last message is no tool's, or has a part).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_json(struct rmlx_prompt *prompt,
+                                 const char *json,
+                                 size_t len,
+                                 rmlx_error **error);
+
+/**
+ * Adds to what the assistant thought before it said what is in its message, which was begun last.
+ * Templates leave most thoughts out of the history; that is theirs to decide.
+ *
+ * - `utf8`, `len`: the text, copied, and its bytes
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8; the last message is not of the role "assistant").
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_reasoning(struct rmlx_prompt *prompt,
+                                      const char *utf8,
+                                      size_t len,
+                                      rmlx_error **error);
+
+/**
+ * Adds a tool call to the assistant's message, which was begun last. What the tool returns comes in a
+ * message of its own (rmlx_prompt_begin_tool_result).
+ *
+ * - `id`: by which the result names the call; NULL for none
+ * - `name`: of the tool. Both are UTF-8 and NUL-terminated.
+ * - `arguments_json`, `len`: a JSON object; of no bytes for no arguments
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8; `name` is empty; not a JSON object; the last message is not of
+ * the role "assistant").
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_tool_call(struct rmlx_prompt *prompt,
+                                      const char *id,
+                                      const char *name,
+                                      const char *arguments_json,
+                                      size_t len,
+                                      rmlx_error **error);
+
+/**
+ * Says that the last message is the assistant's and unfinished: the model goes on with its text, where
+ * otherwise a new answer begins. The events bring what the model adds. Default: false.
+ *
+ * Errors: none of its own. That the last message is not the assistant's or does not end with a text
+ * shows when the prompt is rendered.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_set_continue_final_message(struct rmlx_prompt *prompt,
+                                                   bool continue_final_message,
+                                                   rmlx_error **error);
+
+/**
+ * Makes a prompt of a whole conversation in JSON, in the shape of OpenAI's chat messages:
+ *
+ *     {"messages": [{"role": "user", "content": [{"type": "image", "media": 0},
+ *                                                {"type": "text", "text": "What is it?"}]}],
+ *      "tools": […], "template_vars": {…}, "continue_final_message": false}
+ *
+ * Of a message: "role"; "content", a text, null, or a list of parts (of a "tool" message also an
+ * object); "reasoning_content"; "tool_calls", each {"id", "type": "function", "function": {"name",
+ * "arguments"}}, the arguments an object or a text that holds one; "tool_call_id"; "name". Further
+ * members are handed to the template as they are. A medium is {"type": "image", "media": n}, with
+ * "audio" or "video" likewise: the n-th of `media`, counted from 0.
+ *
+ * - `utf8`, `len`: the JSON and its bytes
+ * - `media`, `media_count`: the media that the messages name; each must be used. The prompt takes
+ *   references.
+ * - `out_prompt`: gets the prompt, for you to release
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8 or not JSON: the details "line" and "column" say where; a member
+ * is wrong: the message and the details "message_index" and "key" say which, and what would be right;
+ * a medium is not used).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_from_json(const char *utf8,
+                                  size_t len,
+                                  const rmlx_media *const *media,
+                                  size_t media_count,
+                                  struct rmlx_prompt **out_prompt,
+                                  rmlx_error **error);
 
 /**
  * Sets the tools that the chat template tells the model about.

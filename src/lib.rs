@@ -23,7 +23,7 @@
 //! let session = Session::new(&model, &Default::default())?;
 //! let image = Media::Image(Image::decode(include_bytes!("../models/demo/example.png"))?);
 //! let parts = vec![Part::Media(image.into()), Part::Text("What is in the picture?".into())];
-//! let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Default::default() };
+//! let prompt = Prompt { messages: vec![Message::new("user", parts)], ..Default::default() };
 //! session.submit(&prompt, &GenerationOptions::default())?;
 //! loop {
 //!     let event = session.step()?;
@@ -60,4 +60,4 @@ pub use engine::{
 };
 pub use error::{Code, Error, Result};
 pub use media::{Audio, Image, ImageWishes, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};
-pub use prompt::{Message, Part, Prompt};
+pub use prompt::{Message, Part, Prompt, ToolCall};

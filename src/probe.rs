@@ -95,7 +95,7 @@ impl Model {
 }
 
 fn asking(parts: Vec<Part>) -> Prompt {
-    Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() }
+    Prompt { messages: vec![Message::new("user", parts)], ..Prompt::default() }
 }
 
 fn ask(session: &Session, prompt: &Prompt) -> Result<Answer> {

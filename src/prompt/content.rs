@@ -8,7 +8,8 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value, json};
 
-use super::message::{Message, Part};
+use super::json_dumps;
+use super::message::{Message, ToolCall};
 use super::template::Template;
 use crate::media::MediaKind;
 
@@ -27,6 +28,8 @@ pub(super) struct Forms {
     lists: Vec<&'static str>,
     /// The kinds whose parts go through without an error.
     media: Vec<MediaKind>,
+    /// Whether a tool's message may hold an object, which is written by the template's own rules.
+    objects: bool,
 }
 
 impl Forms {
@@ -52,7 +55,8 @@ impl Forms {
             lists.contains(&"user") && shows(&out) && !dumped
         };
         let media = MediaKind::ALL.into_iter().filter(|kind| takes(*kind)).collect();
-        Self { strings: shows(&string), lists, media }
+        let objects = trials.takes_objects();
+        Self { strings: shows(&string), lists, media, objects }
     }
 
     fn takes_lists(&self, message: &Message) -> bool {
@@ -75,12 +79,15 @@ impl Forms {
     pub fn content(&self, message: &Message, parts: &[Content]) -> Value {
         let lists = self.takes_lists(message);
         match parts {
+            [Content::Json(value)] if self.objects && value.is_object() => value.clone(),
+            [Content::Json(value)] if self.strings || !lists => json!(text_of(value)),
             [Content::Text(text)] if self.strings || !lists => json!(text),
-            [] if !lists => json!(""),
+            [] if self.strings || !lists => json!(""),
             _ if lists => parts.iter().map(Content::part).collect(),
             _ => {
                 let texts = parts.iter().filter_map(|part| match part {
-                    Content::Text(text) => Some(text.as_str()),
+                    Content::Text(text) => Some(text.clone()),
+                    Content::Json(value) => Some(text_of(value)),
                     Content::Media(_) => None,
                 });
                 Value::String(texts.collect())
@@ -94,22 +101,29 @@ impl Forms {
 pub(super) enum Content {
     Text(String),
     Media(MediaKind),
+    Json(Value),
+}
+
+/// A message as the template gets it, before its parts are put into the form that the template takes.
+pub(super) struct Shown {
+    pub parts: Vec<Content>,
+    pub reasoning: Option<String>,
+    pub calls: Vec<ToolCall>,
 }
 
 impl Content {
-    pub fn of(part: &Part, text: impl FnOnce(&str) -> String) -> Self {
-        match part {
-            Part::Text(t) => Content::Text(text(t)),
-            Part::Media(media) => Content::Media(media.kind()),
-        }
-    }
-
     fn part(&self) -> Value {
         match self {
             Content::Text(text) => json!({"type": "text", "text": text}),
+            Content::Json(value) => json!({"type": "text", "text": text_of(value)}),
             Content::Media(kind) => media_part(*kind),
         }
     }
+}
+
+/// A value where only text will do: a string as it is, anything else as JSON.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| json_dumps::dumps_json(value), str::to_owned)
 }
 
 fn media_part(kind: MediaKind) -> Value {
@@ -126,16 +140,36 @@ struct Trials<'a> {
 impl Trials<'_> {
     /// What the template writes for a short conversation that holds `content` in a message of `role`.
     fn run(&self, role: &str, content: Value) -> Option<String> {
-        if self.looped.get() {
-            return None;
-        }
         let message = json!({"role": role, "content": content});
         let user = json!({"role": "user", "content": "x"});
-        let messages = match role {
+        self.render(match role {
             "user" => json!([message]),
             "system" => json!([message, user]),
             _ => json!([user, message]),
-        };
+        })
+    }
+
+    /// Whether the template writes an object that a tool returned, and not Python's or JSON's form of it as a string.
+    fn takes_objects(&self) -> bool {
+        const KEY: &str = "key7b2e";
+        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": {}}});
+        let said = self.render(json!([
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "name": "f", "content": {KEY: NEEDLE}},
+        ]));
+        let quoted = |said: &str, quote: char| said.contains(&format!("{quote}{KEY}{quote}"));
+        said.is_some_and(|said| {
+            let whole = said.contains(NEEDLE) && said.contains(KEY);
+            whole && !quoted(&said, '\'') && !said.contains("\\\"")
+        })
+    }
+
+    /// What the template writes for a conversation.
+    fn render(&self, messages: Value) -> Option<String> {
+        if self.looped.get() {
+            return None;
+        }
         let mut variables = self.variables.clone();
         variables.insert("messages".into(), messages);
         variables.insert("add_generation_prompt".into(), json!(true));
@@ -171,12 +205,29 @@ mod tests {
         let both = forms(BOTH);
         assert!(both.strings && both.media == MediaKind::ALL && both.lists == ROLES);
         for text in [STRINGS, PRINTED] {
-            assert_eq!(forms(text), Forms { strings: true, lists: vec![], media: vec![] });
+            assert_eq!(forms(text), Forms { strings: true, lists: vec![], media: vec![], objects: false });
         }
         let lists = forms(LISTS);
         assert!(!lists.strings && lists.lists == ROLES);
         let refuses = forms(REFUSES);
         assert!(refuses.strings && refuses.lists == ROLES && refuses.media.is_empty());
+    }
+
+    #[test]
+    fn an_object_that_a_tool_returned_is_an_object_only_where_the_template_writes_such() {
+        const OBJECTS: &str = "{% for m in messages %}{% if m.content is mapping %}{% for k, v in m.content.items() %}\
+            {{ k }}={{ v }};{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+        const DUMPED: &str = "{% for m in messages %}{{ m.content | tojson }}{% endfor %}";
+        let tool = Message::new("tool", vec![]);
+        let value = json!({"a": [1, "b"]});
+        let content = |text| forms(text).content(&tool, &[Content::Json(value.clone())]);
+        assert_eq!(content(OBJECTS), value);
+        assert_eq!(content(DUMPED), value);
+        for text in [STRINGS, PRINTED, BOTH] {
+            assert_eq!(content(text), json!(r#"{"a": [1, "b"]}"#));
+        }
+        assert_eq!(forms(OBJECTS).content(&tool, &[Content::Json(json!("s"))]), json!("s"));
+        assert_eq!(forms(OBJECTS).content(&tool, &[Content::Json(json!(4))]), json!("4"));
     }
 
     #[test]

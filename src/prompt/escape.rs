@@ -62,11 +62,13 @@ impl<'a> Escaper<'a> {
         match value {
             Value::String(text) => Value::String(self.text(text, &[])),
             Value::Array(items) => Value::Array(items.iter().map(|v| self.value(v)).collect()),
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(k, v)| (self.text(k, &[]), self.value(v))).collect())
-            }
+            Value::Object(map) => Value::Object(self.object(map)),
             other => other.clone(),
         }
+    }
+
+    pub fn object(&self, map: &Map<String, Value>) -> Map<String, Value> {
+        map.iter().map(|(k, v)| (self.text(k, &[]), self.value(v))).collect()
     }
 
     /// Template variables; those named `…_token` hold special spellings on purpose and stay as they are.
@@ -84,16 +86,28 @@ pub(super) fn unused_chars<const N: usize>(prompt: &Prompt, other: &[&str]) -> [
     let mut strings: Vec<&str> = other.to_vec();
     for message in &prompt.messages {
         strings.push(&message.role);
-        strings.extend(message.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(text.as_str()),
-            Part::Media(_) => None,
-        }));
+        for part in &message.parts {
+            match part {
+                Part::Text(text) => strings.push(text),
+                Part::Json(value) => collect_strings(value, &mut strings),
+                Part::Media(_) => {}
+            }
+        }
+        strings.extend(
+            [&message.reasoning, &message.tool_call_id, &message.name]
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
+        for call in &message.tool_calls {
+            strings.push(&call.name);
+            strings.extend(call.id.as_deref());
+            collect_members(&call.arguments, &mut strings);
+        }
+        collect_members(&message.others, &mut strings);
     }
     prompt.tools.iter().for_each(|tools| collect_strings(tools, &mut strings));
-    for (name, value) in &prompt.template_vars {
-        strings.push(name);
-        collect_strings(value, &mut strings);
-    }
+    collect_members(&prompt.template_vars, &mut strings);
     let first = '\u{4DC0}';
     let used: HashSet<char> = strings.iter().flat_map(|s| s.chars()).filter(|c| *c >= first).collect();
     let mut free = candidates().filter(|c| !used.contains(c));
@@ -105,11 +119,15 @@ fn collect_strings<'v>(value: &'v Value, into: &mut Vec<&'v str>) {
     match value {
         Value::String(text) => into.push(text),
         Value::Array(items) => items.iter().for_each(|v| collect_strings(v, into)),
-        Value::Object(map) => map.iter().for_each(|(k, v)| {
-            into.push(k);
-            collect_strings(v, into);
-        }),
+        Value::Object(map) => collect_members(map, into),
         _ => {}
+    }
+}
+
+fn collect_members<'v>(map: &'v Map<String, Value>, into: &mut Vec<&'v str>) {
+    for (name, value) in map {
+        into.push(name);
+        collect_strings(value, into);
     }
 }
 

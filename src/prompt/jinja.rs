@@ -5,7 +5,7 @@ use std::error::Error as _;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
 use super::{json_dumps, strftime};
 
@@ -55,6 +55,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     env.set_undefined_behavior(UndefinedBehavior::Lenient);
     env.set_fuel(Some(fuel(0)));
     env.set_recursion_limit(RECURSION);
+    env.set_formatter(write_value);
     env.set_unknown_method_callback(python_method);
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", |format: &str| strftime::now(format));
@@ -63,6 +64,14 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     env.add_test("sequence", |v: &Value| is_iterable(v));
     env.add_test("iterable", |v: &Value| is_iterable(v) || v.kind() == ValueKind::Iterable);
     Ok(env)
+}
+
+/// Numbers are printed as Python prints them.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Number if !value.is_integer() => Ok(out.write_str(&json_dumps::number(value))?),
+        _ => minijinja::escape_formatter(out, state, value),
+    }
 }
 
 /// Python's strings and dicts are sequences and iterable in Jinja's eyes, too.

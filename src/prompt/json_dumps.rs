@@ -1,6 +1,6 @@
 //! Python's `json.dumps`, byte for byte, for the `tojson` filter.
 
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::escape::is_usual_mark;
@@ -28,6 +28,11 @@ pub(super) fn dumps(value: &Value, options: &Options) -> Result<String, Error> {
     let mut writer = Writer { out: String::new(), options, item, key };
     writer.value(value, 0)?;
     Ok(writer.out)
+}
+
+/// The same of plain JSON with the default settings.
+pub(super) fn dumps_json(value: &serde_json::Value) -> String {
+    dumps(&Value::from(Serde(value)), &Options::default()).unwrap_or_else(|_| value.to_string())
 }
 
 struct Writer<'a> {
@@ -150,7 +155,7 @@ fn key_text(key: &Value) -> String {
     }
 }
 
-fn number(value: &Value) -> String {
+pub(super) fn number(value: &Value) -> String {
     if value.is_integer() {
         return value.to_string();
     }

@@ -1,4 +1,5 @@
-//! What a host asks: messages made of text and media, tools, and variables for the chat template.
+//! What a host asks: messages made of text, media, thoughts, tool calls and their results, tools, and variables for the
+//! chat template.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Prompt {
     pub tools: Option<Value>,
     /// Further variables for the template, such as `enable_thinking` (bool).
     pub template_vars: Map<String, Value>,
+    /// The last message is the assistant's and unfinished: the model goes on with its text, and no new turn begins.
+    pub continue_final_message: bool,
     /// Raw token ids instead of rendered messages, for experts.
     pub tokens: Option<Vec<u32>>,
 }
@@ -32,13 +35,39 @@ pub struct Prompt {
 pub struct Message {
     pub role: String,
     pub parts: Vec<Part>,
+    /// What the model thought before it answered; of the model's messages only. The template sees it as
+    /// `reasoning_content`.
+    pub reasoning: Option<String>,
+    /// Tools that the model called; of the model's messages only.
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool's message answers.
+    pub tool_call_id: Option<String>,
+    /// Who speaks: of a tool's message, the tool.
+    pub name: Option<String>,
+    /// Further members that the template sees of the message.
+    pub others: Map<String, Value>,
 }
+
+/// A tool that the model called.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolCall {
+    /// What a tool's message says that it answers.
+    pub id: Option<String>,
+    pub name: String,
+    pub arguments: Map<String, Value>,
+}
+
+/// Members of a message that have a field of their own.
+pub(super) const MEMBERS: [&str; 6] =
+    ["role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name"];
 
 /// A piece of a message.
 #[derive(Clone)]
 pub enum Part {
     Text(String),
     Media(Arc<Media>),
+    /// What a tool returned, the one part of its message. A template that takes no such values gets its text.
+    Json(Value),
 }
 
 impl fmt::Debug for Part {
@@ -47,6 +76,7 @@ impl fmt::Debug for Part {
         match self {
             Part::Text(text) => f.debug_tuple("Text").field(text).finish(),
             Part::Media(media) => f.debug_tuple("Media").field(&media.kind()).finish(),
+            Part::Json(value) => f.debug_tuple("Json").field(value).finish(),
         }
     }
 }
@@ -54,11 +84,15 @@ impl fmt::Debug for Part {
 impl Message {
     /// A message of one text part.
     pub fn text(role: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { role: role.into(), parts: vec![Part::Text(text.into())] }
+        Self::new(role, vec![Part::Text(text.into())])
+    }
+
+    pub fn new(role: impl Into<String>, parts: Vec<Part>) -> Self {
+        Self { role: role.into(), parts, ..Self::default() }
     }
 
     /// Whether this is the model's own turn.
-    pub(super) fn is_model(&self) -> bool {
+    pub(crate) fn is_model(&self) -> bool {
         matches!(self.role.as_str(), "assistant" | "model")
     }
 }
@@ -96,8 +130,24 @@ impl Prompt {
         for (index, message) in self.messages.iter().enumerate() {
             message.validate().map_err(|e| e.with("message_index", index))?;
         }
+        self.validate_continued()?;
         self.validate_tools()?;
         self.validate_vars()
+    }
+
+    fn validate_continued(&self) -> Result<()> {
+        let Some((index, last)) =
+            self.messages.iter().enumerate().last().filter(|_| self.continue_final_message)
+        else {
+            return Ok(());
+        };
+        let why = match last.parts.last() {
+            _ if !last.is_model() => format!("it is a '{}' message, not the assistant's", last.role),
+            Some(Part::Text(_)) => return Ok(()),
+            _ => "it does not end with a text".to_owned(),
+        };
+        Err(Error::prompt(format!("the last message cannot be continued: {why}"))
+            .with("message_index", index))
     }
 
     /// Raw ids replace the text, so text beside them would be lost without a word.
@@ -105,7 +155,7 @@ impl Prompt {
         if tokens.is_empty() {
             return Err(Error::prompt("the prompt's token list is empty"));
         }
-        let texts = |m: &Message| m.parts.iter().any(|p| matches!(p, Part::Text(_)));
+        let texts = |m: &Message| m.says() || m.parts.iter().any(|p| !matches!(p, Part::Media(_)));
         match self.messages.iter().position(texts) {
             Some(index) => {
                 let text =
@@ -145,14 +195,46 @@ impl Prompt {
 }
 
 impl Message {
+    /// Whether there is a thought or a call.
+    fn says(&self) -> bool {
+        self.reasoning.is_some() || !self.tool_calls.is_empty()
+    }
+
     fn validate(&self) -> Result<()> {
         if self.role.trim().is_empty() {
             return Err(Error::prompt("a message has an empty role"));
         }
-        if self.parts.is_empty() {
+        let says = self.says();
+        if self.parts.is_empty() && !says {
             return Err(Error::prompt(format!("the '{}' message has no parts", self.role)));
         }
-        Ok(())
+        if says && !self.is_model() {
+            let text = format!(
+                "reasoning and tool calls are the assistant's, and this is a '{}' message",
+                self.role
+            );
+            return Err(Error::prompt(text));
+        }
+        let json =
+            self.parts.iter().find_map(|part| if let Part::Json(value) = part { Some(value) } else { None });
+        if let Some(value) = json {
+            if self.role != "tool" || self.parts.len() > 1 {
+                return Err(Error::prompt(
+                    "a JSON value is the one part of a 'tool' message, and stands nowhere else",
+                ));
+            }
+            check_depth(value, "a tool's result")?;
+        }
+        for call in &self.tool_calls {
+            if call.name.trim().is_empty() {
+                return Err(Error::prompt("a tool call has no name"));
+            }
+            call.arguments.values().try_for_each(|value| check_depth(value, "an argument of a tool call"))?;
+        }
+        if let Some(member) = MEMBERS.iter().find(|member| self.others.contains_key(**member)) {
+            return Err(Error::prompt(format!("'{member}' is not a further member of a message")));
+        }
+        self.others.iter().try_for_each(|(name, value)| check_depth(value, name))
     }
 }
 
@@ -183,7 +265,7 @@ mod tests {
     fn a_message_needs_a_role_and_parts_and_the_error_names_it() {
         let e = prompt(vec![Message::text("user", "a"), Message::text(" ", "b")]).validate().unwrap_err();
         assert_eq!(e.details()["message_index"], 1);
-        let empty = Message { role: "user".into(), parts: vec![] };
+        let empty = Message::new("user", vec![]);
         assert!(prompt(vec![empty]).validate().unwrap_err().message().contains("no parts"));
         assert!(prompt(vec![]).validate().is_err());
     }
@@ -212,6 +294,21 @@ mod tests {
         }
         p.tools = Some(json!([deep]));
         assert!(p.validate().unwrap_err().message().contains("nested"));
+    }
+
+    #[test]
+    fn calls_and_thoughts_are_the_models_and_values_are_the_tools() {
+        let call = ToolCall { name: "f".into(), ..ToolCall::default() };
+        let calling = Message { tool_calls: vec![call], ..Message::new("assistant", vec![]) };
+        prompt(vec![calling.clone()]).validate().unwrap();
+        let e = prompt(vec![Message { role: "user".into(), ..calling.clone() }]).validate().unwrap_err();
+        assert!(e.message().contains("the assistant's"), "{e}");
+        let nameless = Message { tool_calls: vec![ToolCall::default()], ..calling };
+        assert!(prompt(vec![nameless]).validate().unwrap_err().message().contains("no name"));
+        let value = || Part::Json(json!({"a": 1}));
+        prompt(vec![Message::new("tool", vec![value()])]).validate().unwrap();
+        assert!(prompt(vec![Message::new("user", vec![value()])]).validate().is_err());
+        assert!(prompt(vec![Message::new("tool", vec![value(), value()])]).validate().is_err());
     }
 
     #[test]

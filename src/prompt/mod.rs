@@ -9,6 +9,7 @@ mod content;
 mod decoder;
 mod escape;
 mod formatter;
+mod from_json;
 mod jinja;
 mod json_dumps;
 mod message;
@@ -22,11 +23,13 @@ mod token_config;
 mod tokenizer;
 
 #[cfg(test)]
+mod conversations_tests;
+#[cfg(test)]
 mod escaping_tests;
 #[cfg(test)]
 mod testing;
 
 pub use decoder::TextDecoder;
 pub use formatter::Formatter;
-pub use message::{Message, Part, Prompt};
+pub use message::{Message, Part, Prompt, ToolCall};
 pub use place::{Grid, Lost, LostKind, MediaLayout, Placed, PlacedMedia, SoftBlock};

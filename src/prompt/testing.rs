@@ -280,7 +280,7 @@ pub fn video(frames: &[(u32, f64)]) -> Part {
             Media::Image(image) => VideoFrame { image: image.clone(), seconds },
             _ => unreachable!(),
         },
-        Part::Text(_) => unreachable!(),
+        Part::Text(_) | Part::Json(_) => unreachable!(),
     };
     Part::Media(Arc::new(Media::Video(Video::from_frames(frames.iter().map(frame).collect()).unwrap())))
 }
@@ -296,7 +296,7 @@ pub fn text(text: &str) -> Part {
 
 /// A prompt of (role, parts).
 pub fn prompt<const N: usize>(messages: [(&str, Vec<Part>); N]) -> Prompt {
-    let messages = messages.into_iter().map(|(role, parts)| Message { role: role.into(), parts }).collect();
+    let messages = messages.into_iter().map(|(role, parts)| Message::new(role, parts)).collect();
     Prompt { messages, ..Prompt::default() }
 }
 

@@ -92,10 +92,11 @@ pub struct PlacedMedia {
     pub together: bool,
 }
 
-/// A part of a message that is nowhere in the ids.
+/// A part of a message, or a call, that is nowhere in the ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     pub message: usize,
+    /// Index among the message's parts, or its calls.
     pub part: usize,
     pub kind: LostKind,
 }
@@ -105,4 +106,5 @@ pub enum LostKind {
     Text,
     /// The text of a message whose role is `tool`.
     ToolResult,
+    ToolCall,
 }

@@ -49,7 +49,7 @@ impl<'a> Placer<'a> {
     pub fn place(&self, rendering: &Rendering) -> Result<Placed> {
         let text = rendering.plain()?;
         let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
-        let tagged = rendering.edited(|index, message, parts| tags.put(index, message, parts)).ok();
+        let tagged = rendering.edited(|index, message, shown| tags.put(index, message, shown)).ok();
         let spots = match self.media.media.is_empty() {
             true => Spots::default(),
             false => {
@@ -87,9 +87,9 @@ impl<'a> Placer<'a> {
         let read = |tagged: &str| Attribution::read(tagged, &self.skeleton(tagged), plain, tags, &self.media);
         tagged.and_then(read).or_else(|| {
             let holds = |index| self.media.media.iter().any(|medium| medium.message == index);
-            let fewer = rendering.edited(|index, message, parts| {
+            let fewer = rendering.edited(|index, message, shown| {
                 if holds(index) {
-                    tags.put(index, message, parts);
+                    tags.put(index, message, shown);
                 }
             });
             read(&fewer.ok()?)
@@ -104,8 +104,8 @@ impl<'a> Placer<'a> {
         attribution: Option<&Attribution>,
     ) -> Result<Spots> {
         let count = |pattern, shown: Option<usize>| {
-            let text = rendering.edited(|index, _, parts| {
-                parts.retain(|part| shown == Some(index) || matches!(part, Content::Text(_)));
+            let text = rendering.edited(|index, _, message| {
+                message.parts.retain(|part| shown == Some(index) || !matches!(part, Content::Media(_)));
             });
             Ok(self.skeleton(&text?).written.iter().filter(|w| w.pattern == pattern).count())
         };

@@ -63,7 +63,7 @@ impl Random {
             };
             let kinds = if role == "assistant" && self.below(4) > 0 { &[] } else { kinds };
             let parts = (0..1 + self.below(4)).map(|_| self.part(role, kinds)).collect();
-            messages.push(Message { role: role.into(), parts });
+            messages.push(Message::new(role, parts));
         }
         Prompt { messages, ..Prompt::default() }
     }
@@ -125,8 +125,8 @@ impl<'a> Slow<'a> {
         let mut messages: Vec<usize> = wanted.iter().map(|&m| self.placer.media.media[m].message).collect();
         messages.dedup();
         for message in messages {
-            let text = self.rendering.edited(|index, _, parts| {
-                parts.retain(|part| index == message || matches!(part, Content::Text(_)));
+            let text = self.rendering.edited(|index, _, shown| {
+                shown.parts.retain(|part| index == message || matches!(part, Content::Text(_)));
             })?;
             let written = self.placer.skeleton(&text).written;
             let count = written.iter().filter(|w| w.pattern == pattern).count();
@@ -147,9 +147,9 @@ impl<'a> Slow<'a> {
         let mut lost = Vec::new();
         for (message, content) in prompt.messages.iter().enumerate() {
             for part in (0..content.parts.len()).filter(|part| is_told(&content.parts[*part])) {
-                let other = self.rendering.edited(|index, _, parts| {
+                let other = self.rendering.edited(|index, _, shown| {
                     if index == message {
-                        parts[part] = Content::Text("\u{13000}".into());
+                        shown.parts[part] = Content::Text("\u{13000}".into());
                     }
                 });
                 lost.extend((other.ok() == plain).then_some((message, part)));
@@ -162,7 +162,8 @@ impl<'a> Slow<'a> {
         const TAG: char = '\u{13000}';
         let kind = self.placer.media.media[medium].kind;
         let message = self.placer.media.media[medium].message;
-        let tagged = self.rendering.edited(|index, _, parts| {
+        let tagged = self.rendering.edited(|index, _, shown| {
+            let parts = &mut shown.parts;
             let is_told = |part: &&mut Content| matches!(part, Content::Text(t) if !t.trim().is_empty());
             let mut told: Vec<_> = parts.iter_mut().filter(is_told).filter(|_| index == message).collect();
             for part in &mut told {

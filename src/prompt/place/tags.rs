@@ -1,12 +1,14 @@
-//! Tags: short runs of characters that occur nowhere in a prompt, one for each text of the host.
+//! Tags: short runs of characters that occur nowhere in a prompt, one for each text, result and call of the host.
 //!
 //! A tag stands at the end of a text and, but for the model's own turns, at its beginning too, inside of the blanks
 //! there, so that a template that trims writes the same. What is said before a thought is cut off with it, so the
-//! model's turns have theirs at the end alone. A message of media without any text gets a text that is nothing but a
-//! tag.
+//! model's turns have theirs at the end alone. A call has its tag at the end of the tool's name, a value that a tool
+//! returned as one more element. A message of media without any text gets a text that is nothing but a tag.
+
+use serde_json::Value;
 
 use super::medium::MediaSet;
-use crate::prompt::content::Content;
+use crate::prompt::content::{Content, Shown};
 use crate::prompt::jinja::is_space;
 use crate::prompt::message::{Message, Part, Prompt};
 
@@ -42,11 +44,21 @@ pub(super) struct Tags {
     first: Vec<usize>,
 }
 
-/// What a tag stands for: a text part, or a message that has no text.
+/// What a tag stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Owner {
     pub message: usize,
-    pub part: Option<usize>,
+    pub told: Told,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Told {
+    /// A text or a value: the index of the part.
+    Part(usize),
+    /// The index among the message's calls.
+    Call(usize),
+    /// A message that holds media alone.
+    Nothing,
 }
 
 /// A tag in a rendered text.
@@ -64,9 +76,11 @@ impl Tags {
         media.media.iter().for_each(|medium| held[medium.message] = true);
         for (index, message) in prompt.messages.iter().enumerate() {
             let texts = message.parts.iter().enumerate().filter(|(_, part)| is_told(part));
-            owners.extend(texts.map(|(part, _)| Owner { message: index, part: Some(part) }));
+            owners.extend(texts.map(|(part, _)| Owner { message: index, told: Told::Part(part) }));
+            let calls = 0..message.tool_calls.len();
+            owners.extend(calls.map(|call| Owner { message: index, told: Told::Call(call) }));
             if held[index] && owners.len() == first[index] {
-                owners.push(Owner { message: index, part: None });
+                owners.push(Owner { message: index, told: Told::Nothing });
             }
             first.push(owners.len());
         }
@@ -80,7 +94,7 @@ impl Tags {
     /// How many texts of a message have a tag.
     pub fn texts_of(&self, message: usize) -> usize {
         let own = &self.owners[self.first[message]..self.first[message + 1]];
-        own.iter().filter(|owner| owner.part.is_some()).count()
+        own.iter().filter(|owner| matches!(owner.told, Told::Part(_))).count()
     }
 
     pub fn owner(&self, number: usize) -> Owner {
@@ -98,22 +112,37 @@ impl Tags {
         std::iter::once(self.alphabet.begin).chain((0..self.width).rev().map(digit)).collect()
     }
 
-    /// Tags the texts of one message.
-    pub fn put(&self, index: usize, message: &Message, parts: &mut Vec<Content>) {
+    /// Tags what one message tells.
+    pub fn put(&self, index: usize, message: &Message, shown: &mut Shown) {
         for number in self.first[index]..self.first[index + 1] {
             let tag = self.tag(number);
-            match self.owners[number].part.and_then(|part| parts.get_mut(part)) {
-                Some(Content::Text(text)) => tag_text(text, &tag, message.is_model()),
-                _ => tag_end(parts, tag),
+            match self.owners[number].told {
+                Told::Part(part) => match shown.parts.get_mut(part) {
+                    Some(Content::Text(text)) => tag_text(text, &tag, message.is_model()),
+                    Some(Content::Json(value)) => tag_value(value, tag),
+                    _ => {}
+                },
+                Told::Call(call) => {
+                    shown.calls.get_mut(call).into_iter().for_each(|call| call.name.push_str(&tag))
+                }
+                Told::Nothing => tag_end(&mut shown.parts, tag),
             }
         }
     }
 
-    /// Puts tags in the place of the texts of one message that `chosen` says.
-    pub fn replace(&self, index: usize, parts: &mut [Content], chosen: impl Fn(usize) -> bool) {
+    /// Puts tags in the place of what `chosen` says of one message.
+    pub fn replace(&self, index: usize, shown: &mut Shown, chosen: impl Fn(usize) -> bool) {
         for number in (self.first[index]..self.first[index + 1]).filter(|number| chosen(*number)) {
-            if let Some(Content::Text(text)) = self.owners[number].part.and_then(|part| parts.get_mut(part)) {
-                *text = self.tag(number);
+            match self.owners[number].told {
+                Told::Part(part) => match shown.parts.get_mut(part) {
+                    Some(Content::Text(text)) => *text = self.tag(number),
+                    Some(Content::Json(value)) => *value = Value::String(self.tag(number)),
+                    _ => {}
+                },
+                Told::Call(call) => {
+                    shown.calls.get_mut(call).into_iter().for_each(|call| call.name = self.tag(number));
+                }
+                Told::Nothing => {}
             }
         }
     }
@@ -143,7 +172,21 @@ impl Tags {
 
 /// Whether a part has text other than blanks.
 fn is_told(part: &Part) -> bool {
-    matches!(part, Part::Text(text) if !text.chars().all(is_space))
+    match part {
+        Part::Text(text) => !text.chars().all(is_space),
+        Part::Json(value) => !value.is_null(),
+        Part::Media(_) => false,
+    }
+}
+
+/// One more member or item; other values become texts.
+fn tag_value(value: &mut Value, tag: String) {
+    match value {
+        Value::Object(members) => drop(members.insert(tag.clone(), Value::String(tag))),
+        Value::Array(items) => items.push(Value::String(tag)),
+        Value::String(text) => tag_text(text, &tag, false),
+        other => *other = Value::String(format!("{other}{tag}")),
+    }
 }
 
 /// Blanks at the end take the tag in: one text stays one text.
