@@ -1184,6 +1184,18 @@ rmlx_status rmlx_generation_options_add_stop(struct rmlx_generation_options *opt
                                              rmlx_error **error);
 
 /**
+ * Ends the answer with a token, with RMLX_FINISH_STOP_TOKEN; its text is not handed out. May be called
+ * several times.
+ *
+ * Errors: none of its own. That the token is outside of the vocabulary shows at submit.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_add_stop_token(struct rmlx_generation_options *options,
+                                                   uint32_t token,
+                                                   rmlx_error **error);
+
+/**
  * Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same
  * token add up.
  *
@@ -1219,6 +1231,17 @@ rmlx_status rmlx_generation_options_set_top_logprobs(struct rmlx_generation_opti
 rmlx_status rmlx_generation_options_set_thinking(struct rmlx_generation_options *options,
                                                  bool thinking,
                                                  rmlx_error **error);
+
+/**
+ * Ends the model's thought after so many tokens, so that the answer begins. Default: no bound.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_thinking_budget(struct rmlx_generation_options *options,
+                                                        size_t tokens,
+                                                        rmlx_error **error);
 
 /**
  * Goes on after tokens that end the model's turn, for benchmarks. Default: false.
@@ -1360,6 +1383,7 @@ rmlx_status rmlx_model_detokenize(const struct rmlx_model *model,
  * Shows the text that the model's own chat template makes of a conversation, up to where the answer
  * begins. Each medium is one placeholder in it, before it becomes its tokens.
  *
+ * - `options`: those of the submit, for what they say to the template (thinking); or NULL
  * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
  * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
  *
@@ -1369,12 +1393,15 @@ rmlx_status rmlx_model_detokenize(const struct rmlx_model *model,
  */
 rmlx_status rmlx_model_render_prompt(const struct rmlx_model *model,
                                      const rmlx_prompt *prompt,
+                                     const rmlx_generation_options *options,
                                      char **out_utf8,
                                      size_t *out_len,
                                      rmlx_error **error);
 
 /**
  * Counts the positions that a conversation takes in the context, those of its media included.
+ *
+ * - `options`: those of the submit, for what they say to the template (thinking); or NULL
  *
  * Errors: INVALID_PROMPT (the template refuses it, or has no place for a medium); UNSUPPORTED (a
  * medium that this model does not understand).
@@ -1383,6 +1410,7 @@ rmlx_status rmlx_model_render_prompt(const struct rmlx_model *model,
  */
 rmlx_status rmlx_model_count_tokens(const struct rmlx_model *model,
                                     const rmlx_prompt *prompt,
+                                    const rmlx_generation_options *options,
                                     size_t *out_count,
                                     rmlx_error **error);
 
@@ -1454,11 +1482,11 @@ typedef struct rmlx_event rmlx_event;
 /**
  * What an event is about: one of RMLX_EVENT_*.
  *
- * Later versions may add kinds, and deliver them only to a host that asked for them by an option.
+ * A host should pass over kinds that it does not know: later versions may add some, and deliver them only to a host that asked for them by an option.
  */
 typedef int32_t rmlx_event_type;
 
-/** Why an answer ended: one of RMLX_FINISH_*. */
+/** Why an answer ended: one of RMLX_FINISH_*. Later versions may add reasons. */
 typedef int32_t rmlx_finish_reason;
 
 /** One token of the answer, with its text, which may be empty. */
@@ -1467,7 +1495,12 @@ typedef int32_t rmlx_finish_reason;
 /** One token of what the model thinks before it answers, with its text, which may be empty. */
 #define RMLX_EVENT_REASONING 2
 
-/** A tool that the model calls. Kept for a later version. */
+/**
+ * One token of what may be a call of a tool. A call is handed out where it ends, since only then it is
+ * known to be one: the event of its last token has the whole call (rmlx_event_tool_call_name), and as
+ * its text the call as the model spelled it; the events before have neither. What turns out to be no
+ * call comes as TEXT, spelled as it was.
+ */
 #define RMLX_EVENT_TOOL_CALL 3
 
 /** More of the prompt has been evaluated (rmlx_event_progress). */
@@ -1497,6 +1530,12 @@ typedef int32_t rmlx_finish_reason;
 /** Something failed: see rmlx_event_error. */
 #define RMLX_FINISH_ERROR 6
 
+/** The model ended its turn, in which it called tools: run them, add their results, and submit again. */
+#define RMLX_FINISH_TOOL_CALLS 7
+
+/** A stop token appeared (rmlx_generation_options_add_stop_token). */
+#define RMLX_FINISH_STOP_TOKEN 8
+
 /**
  * What an event is about.
  *
@@ -1520,7 +1559,38 @@ rmlx_event_type rmlx_event_kind(const struct rmlx_event *event);
 const char *rmlx_event_text(const struct rmlx_event *event, size_t *out_len);
 
 /**
- * The token of a TEXT or REASONING event.
+ * The name of the tool of a call that is whole with this event, NUL-terminated. A U+0000 in it is
+ * U+FFFD.
+ *
+ * Returns: a text that lives as long as the event; NULL for NULL, and for an event that completes no
+ * call.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_tool_call_name(const struct rmlx_event *event);
+
+/**
+ * By what the result names a call (rmlx_prompt_begin_tool_result), NUL-terminated: nine letters and
+ * digits that rmlx makes up.
+ *
+ * Returns: as rmlx_event_tool_call_name.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_tool_call_id(const struct rmlx_event *event);
+
+/**
+ * The arguments of a call: a JSON object, NUL-terminated. They are valid JSON; that they are what the
+ * tool declares is not checked.
+ *
+ * Returns: as rmlx_event_tool_call_name.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_tool_call_arguments(const struct rmlx_event *event);
+
+/**
+ * The token of a TEXT, REASONING or TOOL_CALL event.
  *
  * - `out_token`: gets its id, if there is one; or NULL
  *
@@ -1708,6 +1778,21 @@ rmlx_status rmlx_session_step(struct rmlx_session *session, rmlx_event **out_eve
  * Since: 0.1
  */
 void rmlx_session_cancel(struct rmlx_session *session);
+
+/**
+ * Adds the answer of the last submit to a conversation, as it came: a message of the role "assistant"
+ * with its text, its thoughts and its tool calls. Where the answer continued the last message
+ * (rmlx_prompt_set_continue_final_message), it is added to that, which is finished then. What the next
+ * prompt has of it is the chat template's matter.
+ *
+ * - `prompt`: the one that was submitted, or one that says the same
+ *
+ * Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset); BUSY (the
+ * answer's FINISH event has not been stepped); POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_add_answer(rmlx_prompt *prompt, struct rmlx_session *session, rmlx_error **error);
 
 /**
  * Copies the logits that the token of the last event was sampled from, as the model gave them: one

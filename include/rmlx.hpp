@@ -236,7 +236,42 @@ struct GenerationOptions {
     std::optional<bool> progress_events;
     std::vector<std::string> stop;
     std::vector<std::pair<std::uint32_t, float>> logit_bias;
+    std::optional<std::size_t> thinking_budget;
+    std::vector<std::uint32_t> stop_tokens;
 };
+
+namespace detail {
+
+inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions &options) {
+    RMLX_TRY(set(to, rmlx_generation_options_set_max_tokens, options.max_tokens));
+    RMLX_TRY(set(to, rmlx_generation_options_set_temperature, options.temperature));
+    RMLX_TRY(set(to, rmlx_generation_options_set_top_k, options.top_k));
+    RMLX_TRY(set(to, rmlx_generation_options_set_top_p, options.top_p));
+    RMLX_TRY(set(to, rmlx_generation_options_set_min_p, options.min_p));
+    RMLX_TRY(set(to, rmlx_generation_options_set_repetition_penalty, options.repetition_penalty));
+    RMLX_TRY(set(to, rmlx_generation_options_set_presence_penalty, options.presence_penalty));
+    RMLX_TRY(set(to, rmlx_generation_options_set_frequency_penalty, options.frequency_penalty));
+    RMLX_TRY(set(to, rmlx_generation_options_set_seed, options.seed));
+    RMLX_TRY(set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
+    RMLX_TRY(set(to, rmlx_generation_options_set_thinking, options.thinking));
+    RMLX_TRY(set(to, rmlx_generation_options_set_thinking_budget, options.thinking_budget));
+    RMLX_TRY(set(to, rmlx_generation_options_set_ignore_eos, options.ignore_eos));
+    RMLX_TRY(set(to, rmlx_generation_options_set_progress_events, options.progress_events));
+    Call call;
+    for (const std::string &stop : options.stop)
+        if (call.failed(rmlx_generation_options_add_stop(to, stop.data(), stop.size(), call.error())))
+            RMLX_FAIL(call.take());
+    for (const auto &[token, bias] : options.logit_bias)
+        if (call.failed(rmlx_generation_options_add_logit_bias(to, token, bias, call.error())))
+            RMLX_FAIL(call.take());
+    for (std::uint32_t token : options.stop_tokens)
+        if (call.failed(rmlx_generation_options_add_stop_token(to, token, call.error())))
+            RMLX_FAIL(call.take());
+    RMLX_SUCCEED();
+}
+
+} // namespace detail
+
 
 /// A picture, a sound or a video.
 class Media {
@@ -347,6 +382,51 @@ public:
         return detail::finish(call, rmlx_prompt_add_media(get(), media.get(), call.error()));
     }
 
+    /// rmlx_prompt_from_json: a whole conversation in the shape of OpenAI's chat messages.
+    static Result<Prompt> from_json(std::string_view json, const std::vector<Media> &media = {}) {
+        detail::Call call;
+        std::vector<const rmlx_media *> handles;
+        for (const Media &medium : media)
+            handles.push_back(medium.get());
+        rmlx_prompt *prompt = nullptr;
+        if (call.failed(rmlx_prompt_from_json(json.data(), json.size(), handles.data(), handles.size(), &prompt, call.error())))
+            RMLX_FAIL(call.take());
+        return Prompt(prompt);
+    }
+
+    /// To what the assistant thought before it said what is in its message, which was begun last.
+    Result<void> add_reasoning(std::string_view text) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_reasoning(get(), text.data(), text.size(), call.error()));
+    }
+    /// A tool call of the assistant's message, which was begun last.
+    Result<void> add_tool_call(const std::string &id, const std::string &name, std::string_view arguments_json) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_tool_call(get(), id.c_str(), name.c_str(), arguments_json.data(),
+                                                              arguments_json.size(), call.error()));
+    }
+    /// A whole message with the text that a tool returned.
+    Result<void> tool_result(const std::string &call_id, const std::string &name, std::string_view text) {
+        RMLX_TRY(begin_tool_result(call_id, name));
+        return add(text);
+    }
+    /// A whole message with the JSON value that a tool returned.
+    Result<void> tool_result_json(const std::string &call_id, const std::string &name, std::string_view json) {
+        RMLX_TRY(begin_tool_result(call_id, name));
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_json(get(), json.data(), json.size(), call.error()));
+    }
+    Result<void> begin_tool_result(const std::string &call_id, const std::string &name) {
+        detail::Call call;
+        return detail::finish(call,
+                              rmlx_prompt_begin_tool_result(get(), call_id.c_str(), name.c_str(), call.error()));
+    }
+    /// Whether the model goes on with the text of the last message, which is the assistant's.
+    Result<void> set_continue_final_message(bool on) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_set_continue_final_message(get(), on, call.error()));
+    }
+
     /// A whole message: texts and media, in order.
     template <typename... Parts>
     Result<void> message(const std::string &role, const Parts &...parts) {
@@ -388,6 +468,8 @@ public:
     rmlx_prompt *get() const noexcept { return handle_.get(); }
 
 private:
+    explicit Prompt(rmlx_prompt *owned) : handle_(owned) {}
+
     detail::Handle<rmlx_prompt, rmlx_prompt_release> handle_;
 };
 
@@ -396,6 +478,14 @@ struct TopLogprob {
     std::uint32_t token;
     float logprob;
     std::string text;
+};
+
+/// A tool that the model calls.
+struct ToolCall {
+    std::string id;
+    std::string name;
+    /// A JSON object.
+    std::string arguments;
 };
 
 /// One step of an answer. Texts live as long as the event.
@@ -428,6 +518,14 @@ public:
             all[index].text = rmlx_event_top_logprob_text(get(), index);
         }
         return all;
+    }
+
+    /// The call that is whole with this event.
+    std::optional<ToolCall> tool_call() const {
+        const char *name = rmlx_event_tool_call_name(get());
+        if (name == nullptr)
+            return std::nullopt;
+        return ToolCall{rmlx_event_tool_call_id(get()), name, rmlx_event_tool_call_arguments(get())};
     }
 
     /// Tokens of the prompt that are evaluated, and all of them; of a PROGRESS event.
@@ -484,15 +582,19 @@ public:
             return rmlx_model_detokenize(get(), ids.data(), ids.size(), skip_special, out, size, error);
         });
     }
-    Result<std::string> render(const Prompt &prompt) const {
+    Result<std::string> render(const Prompt &prompt, const GenerationOptions &options = {}) const {
+        detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+        RMLX_TRY(detail::set_all(raw.get(), options));
         return sized_text([&](auto out, auto size, auto error) {
-            return rmlx_model_render_prompt(get(), prompt.get(), out, size, error);
+            return rmlx_model_render_prompt(get(), prompt.get(), raw.get(), out, size, error);
         });
     }
-    Result<std::size_t> count_tokens(const Prompt &prompt) const {
+    Result<std::size_t> count_tokens(const Prompt &prompt, const GenerationOptions &options = {}) const {
+        detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+        RMLX_TRY(detail::set_all(raw.get(), options));
         detail::Call call;
         std::size_t count = 0;
-        if (call.failed(rmlx_model_count_tokens(get(), prompt.get(), &count, call.error())))
+        if (call.failed(rmlx_model_count_tokens(get(), prompt.get(), raw.get(), &count, call.error())))
             RMLX_FAIL(call.take());
         return count;
     }
@@ -637,6 +739,12 @@ public:
     /// The whole text of the answer, without what the model thought before it.
     Result<std::string> respond(const Prompt &prompt, const GenerationOptions &options = {});
 
+    /// rmlx_prompt_add_answer: the last answer as the assistant's message, with its thoughts and calls.
+    Result<void> add_answer_to(Prompt &prompt) {
+        detail::Call call;
+        return detail::finish(call, rmlx_prompt_add_answer(prompt.get(), get(), call.error()));
+    }
+
     void cancel() noexcept { rmlx_session_cancel(get()); }
     Result<void> reset() {
         detail::Call call;
@@ -725,28 +833,9 @@ inline Result<Model> Model::load(const std::string &folder, const LoadOptions &o
 
 inline Result<void> Session::submit(const Prompt &prompt, const GenerationOptions &options) {
     detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
-    rmlx_generation_options *to = raw.get();
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_max_tokens, options.max_tokens));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_temperature, options.temperature));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_k, options.top_k));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_p, options.top_p));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_min_p, options.min_p));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_repetition_penalty, options.repetition_penalty));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_presence_penalty, options.presence_penalty));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_frequency_penalty, options.frequency_penalty));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_seed, options.seed));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_thinking, options.thinking));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_ignore_eos, options.ignore_eos));
-    RMLX_TRY(detail::set(to, rmlx_generation_options_set_progress_events, options.progress_events));
+    RMLX_TRY(detail::set_all(raw.get(), options));
     detail::Call call;
-    for (const std::string &stop : options.stop)
-        if (call.failed(rmlx_generation_options_add_stop(to, stop.data(), stop.size(), call.error())))
-            RMLX_FAIL(call.take());
-    for (const auto &[token, bias] : options.logit_bias)
-        if (call.failed(rmlx_generation_options_add_logit_bias(to, token, bias, call.error())))
-            RMLX_FAIL(call.take());
-    return detail::finish(call, rmlx_session_submit(get(), prompt.get(), to, call.error()));
+    return detail::finish(call, rmlx_session_submit(get(), prompt.get(), raw.get(), call.error()));
 }
 
 inline Result<std::string> Session::respond(const Prompt &prompt, const GenerationOptions &options) {

@@ -38,6 +38,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod audio;
+pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod ffi;

@@ -82,7 +82,7 @@ impl Model {
         let reason = if !self.formatter().has_template() {
             "the snapshot has no chat template".to_owned()
         } else {
-            match self.render_prompt(&templated) {
+            match self.render_prompt(&templated, &GenerationOptions::default()) {
                 Ok(_) => return Ok((templated, true, None)),
                 Err(error) => format!("the chat template cannot be used: {error}"),
             }

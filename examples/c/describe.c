@@ -96,9 +96,13 @@ static bool print_answer(rmlx_session *session) {
             return failed("step", error);
         size_t len = 0;
         const char *text = rmlx_event_text(event, &len);
-        fwrite(text, 1, len, stdout);
-        fflush(stdout);
-        if (rmlx_event_kind(event) == RMLX_EVENT_FINISH) {
+        const rmlx_event_type kind = rmlx_event_kind(event);
+        /* The last event may bring what was held back. */
+        if (kind == RMLX_EVENT_TEXT || kind == RMLX_EVENT_FINISH) {
+            fwrite(text, 1, len, stdout);
+            fflush(stdout);
+        }
+        if (kind == RMLX_EVENT_FINISH) {
             done = true;
             const rmlx_error *wrong = rmlx_event_error(event);
             if (wrong != NULL) {

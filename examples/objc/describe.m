@@ -128,9 +128,11 @@ static BOOL fail(rmlx_error *error, NSError **out) {
         size_t size = 0;
         const char *bytes = rmlx_event_text(event, &size);
         NSString *text = [[NSString alloc] initWithBytes:bytes length:size encoding:NSUTF8StringEncoding];
-        if (size > 0)
+        const rmlx_event_type kind = rmlx_event_kind(event);
+        done = kind == RMLX_EVENT_FINISH;
+        // The last event may bring what was held back.
+        if (size > 0 && (done || kind == RMLX_EVENT_TEXT))
             [delegate chatDidAnswer:AUTORELEASED(text)];
-        done = rmlx_event_kind(event) == RMLX_EVENT_FINISH;
         const rmlx_error *wrong = rmlx_event_error(event);
         if (wrong != NULL && out != NULL)
             *out = failure(rmlx_error_code(wrong), [NSString stringWithUTF8String:rmlx_error_message(wrong)]);

@@ -78,7 +78,7 @@ fn run(session: &Session, arguments: &Arguments) -> Result<Run, Box<dyn Error>> 
     if let Some(file) = &arguments.image {
         parts.insert(0, Part::Media(Media::Image(Image::decode(&std::fs::read(file)?)?).into()));
     }
-    let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() };
+    let prompt = Prompt { messages: vec![Message::new("user", parts)], ..Prompt::default() };
     let options = GenerationOptions {
         max_tokens: Some(arguments.tokens),
         temperature: Some(0.0),

@@ -15,12 +15,15 @@ fn main() -> AnyResult<()> {
     let (snapshot, parts) = arguments()?;
     let model = Model::load(snapshot.as_ref(), LoadOptions::default())?;
     let session = Session::new(&model, &Default::default())?;
-    let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Default::default() };
+    let prompt = Prompt { messages: vec![Message::new("user", parts)], ..Default::default() };
     session.submit(&prompt, &GenerationOptions { max_tokens: Some(256), ..Default::default() })?;
     loop {
         let event = session.step()?;
-        print!("{}", event.text);
-        std::io::stdout().flush()?;
+        // The last event may bring what was held back.
+        if matches!(event.kind, EventKind::Text | EventKind::Finish) {
+            print!("{}", event.text);
+            std::io::stdout().flush()?;
+        }
         if event.kind == EventKind::Finish {
             println!();
             break event.error.map_or(Ok(()), |error| Err(error.into()));

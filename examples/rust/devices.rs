@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn prompt(parts: Vec<Part>) -> Prompt {
-    Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() }
+    Prompt { messages: vec![Message::new("user", parts)], ..Prompt::default() }
 }
 
 /// The logits of each prompt's last position.

@@ -114,7 +114,7 @@ fn answer(
 ) -> Result<Vec<(u32, Vec<f32>)>, Failure> {
     let session = Session::new(model, &SessionOptions::default())?;
     let parts = vec![Part::Text(format!("{index}. {}", arguments.prompt))];
-    let prompt = Prompt { messages: vec![Message { role: "user".into(), parts }], ..Prompt::default() };
+    let prompt = Prompt { messages: vec![Message::new("user", parts)], ..Prompt::default() };
     let options = GenerationOptions {
         max_tokens: Some(arguments.tokens),
         temperature: Some(0.0),

@@ -116,6 +116,8 @@ impl<'a> Part<'a> {
                 session.queue.push(event);
                 match (stopped, self.next) {
                     (Some(Stopped::EndToken), _) => session.finish(Event::finish(FinishReason::EndOfTurn)),
+                    (Some(Stopped::ToolCalls), _) => session.finish(Event::finish(FinishReason::ToolCalls)),
+                    (Some(Stopped::StopToken), _) => session.finish(Event::finish(FinishReason::StopToken)),
                     (Some(Stopped::StopString), _) => session.finish(Event::finish(FinishReason::StopString)),
                     (None, Some(pending)) => {
                         session.run = Some(Run { phase: Phase::Decode { pending }, ..self.run });
@@ -139,9 +141,14 @@ impl<'a> Part<'a> {
         }
         self.run.generated += 1;
         self.note_token();
-        let Piece { kind, text, stopped } = self.run.job.output.push(id, self.next.is_none())?;
+        let Piece { kind, text, call, stopped, forced } =
+            self.run.job.output.push(id, self.next.is_none())?;
+        if let (Some(forced), Some(next)) = (forced, &mut self.next) {
+            // Drawn, and not evaluated as a row yet.
+            next.token = Array::from_slice(&[forced], &[]);
+        }
         let row = self.session.keep_row(self.pending.logits.clone());
-        let mut event = Event::token(kind, id, text, row);
+        let mut event = Event { tool_call: call, ..Event::token(kind, id, text, row) };
         if self.run.job.top_logprobs > 0 {
             let logits = self.session.row(row)?;
             logprobs::fill(&mut event, &logits, self.run.job.top_logprobs, &self.run.job.formatter)?;

@@ -1,5 +1,6 @@
 //! What a session hands to its host, one at a time.
 
+use crate::dialect::Call;
 use crate::error::Error;
 
 /// What an event is about.
@@ -9,7 +10,8 @@ pub enum EventKind {
     Text,
     /// One generated token of the model's reasoning; its text may be empty.
     Reasoning,
-    /// A whole tool call.
+    /// One generated token of what may be a tool call; the one that completes it has [`Event::tool_call`], and its text
+    /// is the whole call as the model spelled it.
     ToolCall,
     /// Part of the prompt has been evaluated.
     Progress,
@@ -22,10 +24,14 @@ pub enum EventKind {
 pub enum FinishReason {
     /// The model ended its turn.
     EndOfTurn,
+    /// The model ended its turn, in which it called tools.
+    ToolCalls,
     /// `max_tokens` were generated.
     MaxTokens,
     /// A stop string appeared.
     StopString,
+    /// A token of [`GenerationOptions::stop_tokens`](super::GenerationOptions::stop_tokens) appeared.
+    StopToken,
     /// The host cancelled.
     Cancelled,
     /// No position is left.
@@ -49,7 +55,9 @@ pub struct Event {
     pub kind: EventKind,
     /// Valid UTF-8. Held-back characters arrive with a later event.
     pub text: String,
-    /// The generated token of a TEXT or REASONING event.
+    /// The tool call that this token completes.
+    pub tool_call: Option<Call>,
+    /// The generated token of a TEXT, REASONING or TOOL_CALL event.
     pub token: Option<u32>,
     /// Log-probability of `token` before any processor, if logprobs were asked for.
     pub logprob: Option<f32>,
@@ -69,6 +77,7 @@ impl Event {
         Self {
             kind,
             text: String::new(),
+            tool_call: None,
             token: None,
             logprob: None,
             top_logprobs: Vec::new(),

@@ -1,6 +1,8 @@
 //! A loaded model, shared by its sessions.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::encoded::{self, EncodedMedia, Known};
 use super::limits;
-use super::options::{CancelToken, DeviceChoice, LoadOptions};
-use super::output::Channels;
+use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions};
 use super::worker::{self, LoadedModel, Worker};
+use crate::dialect::Marks;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
@@ -33,7 +35,8 @@ struct Shared {
     id: u64,
     architecture: Arc<dyn Architecture>,
     formatter: Arc<Formatter>,
-    channels: Channels,
+    marks: Marks,
+    end_tokens: BTreeSet<u32>,
     defaults: GenerationDefaults,
     info: Value,
     context_length: usize,
@@ -86,6 +89,9 @@ impl Model {
             &snapshot.config,
             &architecture.facts().eos,
         );
+        let dialect = architecture.dialect();
+        let mut end_tokens = defaults.end_tokens.clone();
+        end_tokens.extend(formatter.turn_ends(dialect.ends()));
         let most = architecture.facts().context_length;
         let context_length = options.context_length.map_or(most, |n| n.clamp(1, most));
         let mut info = snapshot.inspect();
@@ -96,7 +102,8 @@ impl Model {
         log::info(&format!("loaded {} from {}", architecture.facts().name, dir.display()));
         Ok(Self(Arc::new(Shared {
             id,
-            channels: Channels::of(&formatter),
+            marks: Marks::resolve(dialect, |spelling| formatter.token_id(spelling)),
+            end_tokens,
             formatter: Arc::new(formatter),
             architecture,
             defaults,
@@ -129,13 +136,13 @@ impl Model {
     }
 
     /// The text that the snapshot's chat template makes of a prompt, media placeholders included.
-    pub fn render_prompt(&self, prompt: &Prompt) -> Result<String> {
-        self.0.formatter.render(prompt, true)
+    pub fn render_prompt(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<String> {
+        self.0.formatter.render(&with_thinking(prompt, options), true)
     }
 
     /// Positions that a prompt takes, soft tokens included.
-    pub fn count_tokens(&self, prompt: &Prompt) -> Result<usize> {
-        Ok(self.place(prompt, None)?.ids.len())
+    pub fn count_tokens(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<usize> {
+        Ok(self.place(prompt, options)?.ids.len())
     }
 
     pub fn context_length(&self) -> usize {
@@ -156,16 +163,9 @@ impl Model {
         })
     }
 
-    pub(super) fn place(&self, prompt: &Prompt, thinking: Option<bool>) -> Result<Placed> {
+    pub(super) fn place(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<Placed> {
         let layout: &dyn MediaLayout = self.0.architecture.media();
-        let placed = match thinking {
-            None => self.0.formatter.place(prompt, layout)?,
-            Some(on) => {
-                let mut prompt = prompt.clone();
-                prompt.template_vars.insert("enable_thinking".into(), Value::Bool(on));
-                self.0.formatter.place(&prompt, layout)?
-            }
-        };
+        let placed = self.0.formatter.place(&with_thinking(prompt, options), layout)?;
         self.check_ids(&placed.ids)?;
         Ok(placed)
     }
@@ -199,13 +199,26 @@ impl Model {
         &self.0.encoded
     }
 
-    pub(super) fn channels(&self) -> &Channels {
-        &self.0.channels
+    pub(super) fn marks(&self) -> &Marks {
+        &self.0.marks
+    }
+
+    /// What ends an answer: what the snapshot's files name, and what the template ends turns with.
+    pub(super) fn end_tokens(&self) -> &BTreeSet<u32> {
+        &self.0.end_tokens
     }
 
     pub(super) fn defaults(&self) -> &GenerationDefaults {
         &self.0.defaults
     }
+}
+
+/// The prompt with what the options say to the template.
+fn with_thinking<'a>(prompt: &'a Prompt, options: &GenerationOptions) -> Cow<'a, Prompt> {
+    let Some(on) = options.thinking else { return Cow::Borrowed(prompt) };
+    let mut prompt = prompt.clone();
+    prompt.template_vars.insert("enable_thinking".into(), Value::Bool(on));
+    Cow::Owned(prompt)
 }
 
 /// The simulator of iOS has no Metal that MLX could use, and MLX would stop the process when it finds out.

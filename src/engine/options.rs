@@ -89,12 +89,16 @@ pub struct GenerationOptions {
     pub seed: Option<u64>,
     /// The answer ends before the first of these; none of them is ever handed out.
     pub stop: Vec<String>,
+    /// The answer ends with the first of these.
+    pub stop_tokens: Vec<u32>,
     /// Added to the logits of single tokens.
     pub logit_bias: Vec<(u32, f32)>,
     /// How many of the likeliest tokens each event lists; 0 is off.
     pub top_logprobs: usize,
     /// Sets the template's `enable_thinking`; the template's own default otherwise.
     pub thinking: Option<bool>,
+    /// Tokens of thinking after which the thought is ended and the answer begins; no bound otherwise.
+    pub thinking_budget: Option<usize>,
     /// Go on past end-of-turn tokens.
     pub ignore_eos: bool,
     /// Emit PROGRESS events while the prompt is evaluated.
@@ -116,6 +120,16 @@ impl GenerationOptions {
         }
         if self.stop.iter().any(String::is_empty) {
             return Err(Error::invalid_argument("a stop string is empty").with("option", "stop"));
+        }
+        if self.thinking_budget == Some(0) {
+            return Err(Error::invalid_argument(
+                "thinking_budget is 0, it must be at least 1; to have no thoughts, set thinking to false",
+            )
+            .with("option", "thinking_budget"));
+        }
+        if let Some(token) = self.stop_tokens.iter().find(|token| **token as usize >= vocab_size) {
+            let text = format!("stop token {token}: it must be below {vocab_size}");
+            return Err(Error::invalid_argument(text).with("token", *token));
         }
         if self.top_logprobs > vocab_size {
             return Err(Error::invalid_argument(format!(

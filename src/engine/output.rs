@@ -3,158 +3,180 @@
 use std::collections::BTreeSet;
 
 use super::event::EventKind;
+use crate::dialect::{Call, Kind, Mark, Marks, Parser, Segment};
 use crate::error::Result;
 use crate::prompt::{Formatter, TextDecoder};
 use crate::sampling::StopMatcher;
 
-/// The token pairs between which a model reasons, as the known families spell them.
-const REASONING: [(&str, &str); 2] = [("<|channel>", "<channel|>"), ("<think>", "</think>")];
-
-/// The token pairs around a tool call; their spelling stays in the text, so that a host can parse the call.
-const TOOL_CALL: [(&str, &str); 2] = [("<|tool_call>", "<tool_call|>"), ("<tool_call>", "</tool_call>")];
-
-/// The channel tokens of one tokenizer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Channels {
-    reasoning: Option<(u32, u32)>,
-    /// Gemma names a channel on its first line: `<|channel>thought\n`.
-    named: bool,
-    spelled: Vec<(u32, String)>,
-}
-
-impl Channels {
-    pub fn of(formatter: &Formatter) -> Self {
-        let pair =
-            |(open, close): (&str, &str)| Some((formatter.token_id(open)?, formatter.token_id(close)?));
-        let found = REASONING.iter().find_map(|&p| pair(p).map(|ids| (ids, p.0 == "<|channel>")));
-        let spelled = TOOL_CALL
-            .iter()
-            .flat_map(|&(open, close)| [open, close])
-            .chain(["<|\"|>"])
-            .filter_map(|spelling| Some((formatter.token_id(spelling)?, spelling.to_owned())))
-            .collect();
-        Self { reasoning: found.map(|f| f.0), named: found.is_some_and(|f| f.1), spelled }
-    }
-
-    fn spelling(&self, id: u32) -> Option<&str> {
-        self.spelled.iter().find(|s| s.0 == id).map(|s| s.1.as_str())
-    }
-
-    /// Whether a prompt leaves a reasoning channel open for the model to go on in.
-    fn open_after(&self, prompt: &[u32]) -> bool {
-        let Some((open, close)) = self.reasoning else { return false };
-        prompt.iter().rev().find(|&&id| id == open || id == close).is_some_and(|&id| id == open)
-    }
-}
-
-/// The text of one token.
+/// What one token adds to the answer.
 pub(crate) struct Piece {
     pub kind: EventKind,
     pub text: String,
+    /// The call that ends here.
+    pub call: Option<Call>,
     /// Nothing may follow.
     pub stopped: Option<Stopped>,
+    /// The token that has to come next, whatever the model would say.
+    pub forced: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     EndToken,
+    /// An end token after at least one call.
+    ToolCalls,
+    StopToken,
     StopString,
+}
+
+/// What ends an answer.
+#[derive(Default)]
+pub(crate) struct Ends {
+    pub tokens: BTreeSet<u32>,
+    /// The host's own.
+    pub stop_tokens: BTreeSet<u32>,
+    pub stop: Vec<String>,
+    /// Tokens of thinking after which the thought is ended.
+    pub thinking_budget: Option<usize>,
 }
 
 /// The state of one answer's text.
 pub(crate) struct Output {
     decoder: TextDecoder,
+    /// For what stands in a call, where special tokens count as they are spelled.
+    spelled: TextDecoder,
+    parser: Parser,
     stops: StopMatcher,
-    channels: Channels,
-    end_tokens: BTreeSet<u32>,
-    reasoning: bool,
-    /// Inside the line that names a channel.
-    naming: bool,
+    ends: Ends,
+    /// Special tokens whose spelling is a stop string.
+    spelled_stops: BTreeSet<u32>,
+    thought: usize,
 }
 
 impl Output {
-    pub fn new(
-        formatter: &Formatter,
-        channels: Channels,
-        end_tokens: BTreeSet<u32>,
-        stop: Vec<String>,
-        prompt: &[u32],
-    ) -> Self {
-        let reasoning = channels.open_after(prompt);
+    pub fn new(formatter: &Formatter, marks: Marks, mut ends: Ends, prompt: &[u32]) -> Self {
+        let special = |stop: &String| formatter.token_id(stop).filter(|id| formatter.is_special(*id));
         Self {
             decoder: formatter.text_decoder(),
-            stops: StopMatcher::new(stop),
-            channels,
-            end_tokens,
-            reasoning,
-            naming: false,
+            spelled: formatter.text_decoder_with_special(),
+            parser: Parser::new(marks, prompt),
+            spelled_stops: ends.stop.iter().filter_map(special).collect(),
+            stops: StopMatcher::new(std::mem::take(&mut ends.stop)),
+            ends,
+            thought: 0,
         }
     }
 
     /// Takes the next token; `last` when no other follows, so that nothing is held back any longer.
     pub fn push(&mut self, id: u32, last: bool) -> Result<Piece> {
-        if self.end_tokens.contains(&id) {
-            return Ok(Piece { kind: self.kind(), text: self.finish(), stopped: Some(Stopped::EndToken) });
-        }
-        if let Some((open, close)) = self.channels.reasoning
-            && (id == open || id == close)
-        {
-            // A half-finished character or stop string before a channel border will not be completed after it.
-            let text = self.finish();
-            let kind = self.kind();
-            self.reasoning = id == open;
-            self.naming = self.reasoning && self.channels.named;
-            return Ok(Piece { kind, text, stopped: None });
-        }
-        let spelled = self.channels.spelling(id).map(str::to_owned);
-        let text = match spelled {
-            Some(spelling) => self.decoder.finish() + &spelling,
-            None => self.decoder.push(id)?,
+        let stopped = match id {
+            _ if self.ends.stop_tokens.contains(&id) => Some(Stopped::StopToken),
+            _ if self.spelled_stops.contains(&id) => Some(Stopped::StopString),
+            _ if self.ends.tokens.contains(&id) => Some(Stopped::EndToken),
+            _ => None,
         };
-        Ok(self.piece(text, last))
-    }
-
-    fn piece(&mut self, text: String, last: bool) -> Piece {
-        let kind = self.kind();
-        if self.reasoning {
-            let mut text = text;
-            if self.naming {
-                match text.split_once('\n') {
-                    Some((_, rest)) => {
-                        self.naming = false;
-                        text = rest.to_owned();
-                    }
-                    None => text.clear(),
-                }
-            }
-            if last {
-                text += &self.decoder.finish();
-            }
-            return Piece { kind, text, stopped: None };
+        if stopped.is_some() {
+            return Ok(self.end(stopped));
         }
-        let mut checked = self.stops.push(&text);
-        if last && !checked.stopped {
-            let rest = self.stops.push(&self.decoder.finish());
-            checked.text += &rest.text;
-            checked.stopped = rest.stopped;
-            if !checked.stopped {
-                checked.text += &self.stops.finish();
+        let mut piece = match self.parser.mark_of(id) {
+            Some(mark) => self.mark(mark),
+            None => {
+                let decoder = if self.parser.in_call() { &mut self.spelled } else { &mut self.decoder };
+                let text = decoder.push(id)?;
+                let segment = self.parser.text(text);
+                self.said(segment)
+            }
+        };
+        if last && piece.stopped.is_none() {
+            let rest = self.end(None);
+            piece = joined(piece, rest);
+        } else if self.parser.is_thinking() {
+            self.thought += 1;
+            if self.ends.thinking_budget.is_some_and(|budget| self.thought >= budget) {
+                piece.forced = self.parser.thought_end();
             }
         }
-        Piece { kind, text: checked.text, stopped: checked.stopped.then_some(Stopped::StopString) }
+        Ok(piece)
     }
 
-    fn kind(&self) -> EventKind {
-        if self.reasoning { EventKind::Reasoning } else { EventKind::Text }
+    /// A half-finished character before a mark will not be completed after it, and neither will a stop string where
+    /// what follows is no text.
+    fn mark(&mut self, mark: Mark) -> Piece {
+        let rest = self.rest();
+        let before = self.parser.text(rest);
+        let segment = self.parser.mark(mark);
+        let segment = match before.text.is_empty() {
+            true => segment,
+            false => Segment { text: before.text + &segment.text, kind: before.kind },
+        };
+        let was_text = segment.kind == Kind::Text;
+        let mut piece = self.said(segment);
+        if was_text && piece.stopped.is_none() && !self.parser.in_text() {
+            piece.text += &self.stops.finish();
+        }
+        piece
     }
 
-    /// What was held back, once nothing more comes.
+    fn said(&mut self, segment: Segment) -> Piece {
+        let (kind, call) = match segment.kind {
+            Kind::Thought => (EventKind::Reasoning, None),
+            Kind::Call(call) => (EventKind::ToolCall, call),
+            Kind::Text => {
+                let checked = self.stops.push(&segment.text);
+                let stopped = checked.stopped.then_some(Stopped::StopString);
+                return Piece {
+                    kind: EventKind::Text,
+                    text: checked.text,
+                    call: None,
+                    stopped,
+                    forced: None,
+                };
+            }
+        };
+        Piece { kind, text: segment.text, call, stopped: None, forced: None }
+    }
+
+    /// What is held back, once nothing more comes.
+    fn end(&mut self, stopped: Option<Stopped>) -> Piece {
+        let rest = self.rest();
+        let segment = self.parser.text(rest);
+        let segment = self.parser.finish().unwrap_or(segment);
+        let mut piece = self.said(segment);
+        if piece.kind == EventKind::Text && piece.stopped.is_none() {
+            piece.text += &self.stops.finish();
+        }
+        let stopped = match stopped {
+            Some(Stopped::EndToken) if self.parser.calls() > 0 => Some(Stopped::ToolCalls),
+            stopped => stopped,
+        };
+        piece.stopped = piece.stopped.or(stopped);
+        piece
+    }
+
+    /// What was held back, where the answer is broken off.
     pub fn finish(&mut self) -> String {
-        let rest = self.decoder.finish();
-        if self.reasoning {
-            return if self.naming { String::new() } else { rest };
-        }
-        let checked = self.stops.push(&rest);
-        if checked.stopped { checked.text } else { checked.text + &self.stops.finish() }
+        let rest = self.rest();
+        let segment = self.parser.text(rest);
+        let segment = self.parser.given_up().unwrap_or(segment);
+        let held = if self.parser.in_text() { self.stops.finish() } else { String::new() };
+        held + &segment.text
+    }
+
+    /// Bytes of a character that nothing completes any more.
+    fn rest(&mut self) -> String {
+        if self.parser.in_call() { self.spelled.finish() } else { self.decoder.finish() }
+    }
+}
+
+/// The piece of a token and what was held back after it.
+fn joined(piece: Piece, rest: Piece) -> Piece {
+    // What ends here is told by the rest, unless it brings nothing.
+    let kind = if rest.text.is_empty() && rest.call.is_none() { piece.kind } else { rest.kind };
+    Piece {
+        kind,
+        text: piece.text + &rest.text,
+        call: piece.call.or(rest.call),
+        stopped: rest.stopped,
+        forced: None,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::event::{Event, EventKind};
 use super::stats::Stats;
 use crate::error::{Code, Error, Result};
+use crate::prompt::{Message, Part, ToolCall};
 
 /// Events the MLX thread may be ahead of the host: one is computed while the host holds another.
 const RUN_AHEAD: usize = 1;
@@ -44,6 +45,40 @@ struct Inner {
     row: Option<u64>,
     stats: Stats,
     prompt: Vec<u32>,
+    /// What the host has taken of the last submit's events.
+    answer: Option<Answered>,
+}
+
+/// An answer as a message.
+#[derive(Clone)]
+pub(super) struct Answered {
+    pub message: Message,
+    /// The prompt's last message was to be continued.
+    pub continues: bool,
+}
+
+impl Answered {
+    fn new(continues: bool) -> Self {
+        Self { message: Message::text("assistant", ""), continues }
+    }
+
+    fn take(&mut self, event: &Event) {
+        let message = &mut self.message;
+        match (&event.kind, &event.tool_call) {
+            (EventKind::Reasoning, _) => message.reasoning.get_or_insert_default().push_str(&event.text),
+            (EventKind::ToolCall, Some(call)) => message.tool_calls.push(ToolCall {
+                id: Some(call.id.clone()),
+                name: call.name.clone(),
+                arguments: serde_json::from_str(&call.arguments).unwrap_or_default(),
+            }),
+            (EventKind::Text | EventKind::Finish, _) => {
+                if let Some(Part::Text(text)) = message.parts.last_mut() {
+                    text.push_str(&event.text);
+                }
+            }
+            (EventKind::ToolCall | EventKind::Progress, _) => {}
+        }
+    }
 }
 
 /// Shared by a session handle and the MLX thread.
@@ -72,6 +107,7 @@ impl Queue {
                 row: None,
                 stats: Stats::default(),
                 prompt: Vec::new(),
+                answer: None,
             }),
             ready: Condvar::new(),
             cancel: AtomicBool::new(false),
@@ -106,13 +142,14 @@ impl Queue {
     }
 
     /// Idle to running; `BUSY` or `POISONED` otherwise.
-    pub fn start(&self, prompt: Vec<u32>) -> Result<()> {
+    pub fn start(&self, prompt: Vec<u32>, continues: bool) -> Result<()> {
         let mut inner = self.lock();
         inner.phase.require_idle()?;
         inner.phase = Phase::Running { doomed: false };
         inner.events.clear();
         inner.row = None;
         inner.prompt = prompt;
+        inner.answer = Some(Answered::new(continues));
         Ok(())
     }
 
@@ -125,6 +162,9 @@ impl Queue {
         let mut inner = self.lock();
         loop {
             if let Some(event) = inner.events.pop_front() {
+                if let Some(answer) = &mut inner.answer {
+                    answer.take(&event);
+                }
                 if event.row.is_some() {
                     inner.row = event.row;
                 }
@@ -190,6 +230,7 @@ impl Queue {
         inner.events.clear();
         inner.row = None;
         inner.prompt.clear();
+        inner.answer = None;
         inner.stats = Stats::default();
         drop(inner);
         self.ready.notify_all();
@@ -197,6 +238,10 @@ impl Queue {
 
     pub fn last_row(&self) -> Option<u64> {
         self.lock().row
+    }
+
+    pub fn answer(&self) -> Option<Answered> {
+        self.lock().answer.clone()
     }
 
     pub fn prompt(&self) -> Vec<u32> {
@@ -225,14 +270,14 @@ mod tests {
         let queue = Queue::new();
         queue.request_cancel();
         queue.forget_cancel();
-        queue.start(vec![1]).unwrap();
+        queue.start(vec![1], false).unwrap();
         assert!(!queue.is_cancelled(), "the cancel of an earlier answer");
 
         let queue = Queue::new();
         queue.forget_cancel();
         // The prompt is being rendered, placed and tokenized here.
         queue.request_cancel();
-        queue.start(vec![1]).unwrap();
+        queue.start(vec![1], false).unwrap();
         assert!(queue.is_cancelled(), "a cancel before the answer began");
     }
 }

@@ -9,15 +9,15 @@ use super::event::Event;
 use super::limits;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
-use super::output::Output;
-use super::queue::Queue;
+use super::output::{Ends, Output};
+use super::queue::{Answered, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
-use crate::prompt::{Placed, Prompt};
+use crate::prompt::{Part, Placed, Prompt};
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -73,12 +73,12 @@ impl Session {
         self.queue.require_usable()?;
         self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
-        let placed = self.model.place(prompt, options.thinking)?;
+        let placed = self.model.place(prompt, options)?;
         self.check_length(&placed)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
         let job = self.job(placed, prepared, options, submitted);
-        self.queue.start(job.prompt.ids.clone())?;
+        self.queue.start(job.prompt.ids.clone(), prompt.continue_final_message)?;
         self.holds.store(true, Ordering::Release);
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         self.queue.update_stats(|s| {
@@ -166,11 +166,14 @@ impl Session {
         options: &GenerationOptions,
         submitted: Instant,
     ) -> Job {
-        let ends =
-            if options.ignore_eos { Default::default() } else { self.model.defaults().end_tokens.clone() };
+        let ends = Ends {
+            tokens: if options.ignore_eos { Default::default() } else { self.model.end_tokens().clone() },
+            stop_tokens: options.stop_tokens.iter().copied().collect(),
+            stop: options.stop.clone(),
+            thinking_budget: options.thinking_budget,
+        };
         let formatter = self.model.formatter();
-        let output =
-            Output::new(formatter, self.model.channels().clone(), ends, options.stop.clone(), &prompt.ids);
+        let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
             settings: options.settings(self.model.defaults()),
             vocab_size: self.model.vocab_size(),
@@ -196,6 +199,34 @@ impl Session {
         // The MLX thread may be waiting for room.
         worker::tell(|_| ());
         Ok(event)
+    }
+
+    /// Adds the answer of the last submit to the conversation that it answers: as the assistant's message, with its
+    /// thoughts and calls, or to the last message where the answer continued that.
+    pub fn add_answer(&self, prompt: &mut Prompt) -> Result<()> {
+        let _operation = self.queue.begin()?;
+        self.queue.require_usable()?;
+        let missing = || {
+            Error::invalid_argument(
+                "the session has no answer: nothing was submitted since it was made or reset",
+            )
+        };
+        let Answered { message, continues } = self.queue.answer().ok_or_else(missing)?;
+        match prompt.messages.last_mut().filter(|_| continues && prompt.continue_final_message) {
+            Some(last) => {
+                match (last.parts.last_mut(), message.parts.into_iter().next()) {
+                    (Some(Part::Text(begun)), Some(Part::Text(more))) => begun.push_str(&more),
+                    (_, more) => last.parts.extend(more),
+                }
+                last.tool_calls.extend(message.tool_calls);
+                if let Some(thought) = message.reasoning {
+                    last.reasoning.get_or_insert_default().push_str(&thought);
+                }
+                prompt.continue_final_message = false;
+            }
+            None => prompt.messages.push(message),
+        }
+        Ok(())
     }
 
     /// Makes a running answer end with a FINISH event of reason `Cancelled`, within a chunk or token.

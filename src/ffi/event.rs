@@ -17,9 +17,17 @@ pub struct rmlx_event {
     event: Event,
     /// The event's text and a NUL.
     text: Vec<u8>,
+    call: Option<CallTexts>,
     /// A text and a NUL for each of the event's likeliest tokens.
     top_texts: Vec<Vec<u8>>,
     error: Option<rmlx_error>,
+}
+
+/// A tool call's texts, each with a NUL.
+struct CallTexts {
+    id: Vec<u8>,
+    name: Vec<u8>,
+    arguments: Vec<u8>,
 }
 
 impl rmlx_event {
@@ -27,8 +35,13 @@ impl rmlx_event {
         let mut text = event.text.clone().into_bytes();
         text.push(0);
         let top_texts = event.top_logprobs.iter().map(|top| c_bytes(&top.text)).collect();
+        let call = event.tool_call.as_ref().map(|call| CallTexts {
+            id: c_bytes(&call.id),
+            name: c_bytes(&call.name),
+            arguments: c_bytes(&call.arguments),
+        });
         let error = event.error.as_ref().map(rmlx_error::new);
-        Self { event, text, top_texts, error }
+        Self { event, text, call, top_texts, error }
     }
 
     fn top(&self, index: usize) -> Option<&TokenLogprob> {
@@ -38,21 +51,24 @@ impl rmlx_event {
 
 /// What an event is about: one of RMLX_EVENT_*.
 ///
-/// Later versions may add kinds, and deliver them only to a host that asked for them by an option.
+/// A host should pass over kinds that it does not know: later versions may add some, and deliver them only to a host that asked for them by an option.
 pub type rmlx_event_type = i32;
 
 /// One token of the answer, with its text, which may be empty.
 pub const RMLX_EVENT_TEXT: rmlx_event_type = 1;
 /// One token of what the model thinks before it answers, with its text, which may be empty.
 pub const RMLX_EVENT_REASONING: rmlx_event_type = 2;
-/// A tool that the model calls. Kept for a later version.
+/// One token of what may be a call of a tool. A call is handed out where it ends, since only then it is
+/// known to be one: the event of its last token has the whole call (rmlx_event_tool_call_name), and as
+/// its text the call as the model spelled it; the events before have neither. What turns out to be no
+/// call comes as TEXT, spelled as it was.
 pub const RMLX_EVENT_TOOL_CALL: rmlx_event_type = 3;
 /// More of the prompt has been evaluated (rmlx_event_progress).
 pub const RMLX_EVENT_PROGRESS: rmlx_event_type = 4;
 /// The answer has ended (rmlx_event_finish_reason): the one last event of a submit.
 pub const RMLX_EVENT_FINISH: rmlx_event_type = 5;
 
-/// Why an answer ended: one of RMLX_FINISH_*.
+/// Why an answer ended: one of RMLX_FINISH_*. Later versions may add reasons.
 pub type rmlx_finish_reason = i32;
 
 /// It has not: this is no FINISH event.
@@ -69,6 +85,10 @@ pub const RMLX_FINISH_CANCELLED: rmlx_finish_reason = 4;
 pub const RMLX_FINISH_CONTEXT_FULL: rmlx_finish_reason = 5;
 /// Something failed: see rmlx_event_error.
 pub const RMLX_FINISH_ERROR: rmlx_finish_reason = 6;
+/// The model ended its turn, in which it called tools: run them, add their results, and submit again.
+pub const RMLX_FINISH_TOOL_CALLS: rmlx_finish_reason = 7;
+/// A stop token appeared (rmlx_generation_options_add_stop_token).
+pub const RMLX_FINISH_STOP_TOKEN: rmlx_finish_reason = 8;
 
 /// What an event is about.
 ///
@@ -107,7 +127,46 @@ pub extern "C" fn rmlx_event_text(
     text.as_ptr().cast()
 }
 
-/// The token of a TEXT or REASONING event.
+/// The name of the tool of a call that is whole with this event, NUL-terminated. A U+0000 in it is
+/// U+FFFD.
+///
+/// Returns: a text that lives as long as the event; NULL for NULL, and for an event that completes no
+/// call.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_event_tool_call_name(event: Option<&rmlx_event>) -> *const c_char {
+    call_text(event, |call| &call.name)
+}
+
+/// By what the result names a call (rmlx_prompt_begin_tool_result), NUL-terminated: nine letters and
+/// digits that rmlx makes up.
+///
+/// Returns: as rmlx_event_tool_call_name.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_event_tool_call_id(event: Option<&rmlx_event>) -> *const c_char {
+    call_text(event, |call| &call.id)
+}
+
+/// The arguments of a call: a JSON object, NUL-terminated. They are valid JSON; that they are what the
+/// tool declares is not checked.
+///
+/// Returns: as rmlx_event_tool_call_name.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_event_tool_call_arguments(event: Option<&rmlx_event>) -> *const c_char {
+    call_text(event, |call| &call.arguments)
+}
+
+fn call_text(event: Option<&rmlx_event>, text: impl Fn(&CallTexts) -> &Vec<u8>) -> *const c_char {
+    let call = event.and_then(|event| event.call.as_ref());
+    call.map_or(std::ptr::null(), |call| text(call).as_ptr().cast())
+}
+
+/// The token of a TEXT, REASONING or TOOL_CALL event.
 ///
 /// - `out_token`: gets its id, if there is one; or NULL
 ///
@@ -212,6 +271,8 @@ pub extern "C" fn rmlx_event_finish_reason(event: Option<&rmlx_event>) -> rmlx_f
         Some(FinishReason::Cancelled) => RMLX_FINISH_CANCELLED,
         Some(FinishReason::ContextFull) => RMLX_FINISH_CONTEXT_FULL,
         Some(FinishReason::Error) => RMLX_FINISH_ERROR,
+        Some(FinishReason::ToolCalls) => RMLX_FINISH_TOOL_CALLS,
+        Some(FinishReason::StopToken) => RMLX_FINISH_STOP_TOKEN,
     }
 }
 

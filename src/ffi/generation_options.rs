@@ -234,6 +234,24 @@ pub unsafe extern "C" fn rmlx_generation_options_add_stop(
     })
 }
 
+/// Ends the answer with a token, with RMLX_FINISH_STOP_TOKEN; its text is not handed out. May be called
+/// several times.
+///
+/// Errors: none of its own. That the token is outside of the vocabulary shows at submit.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_add_stop_token(
+    options: Option<&mut rmlx_generation_options>,
+    token: u32,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.stop_tokens.push(token);
+        Ok(())
+    })
+}
+
 /// Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same
 /// token add up.
 ///
@@ -285,6 +303,23 @@ pub extern "C" fn rmlx_generation_options_set_thinking(
 ) -> rmlx_status {
     change(options, error, |o| {
         o.thinking = Some(thinking);
+        Ok(())
+    })
+}
+
+/// Ends the model's thought after so many tokens, so that the answer begins. Default: no bound.
+///
+/// Errors: INVALID_ARGUMENT (0).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_thinking_budget(
+    options: Option<&mut rmlx_generation_options>,
+    tokens: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.thinking_budget = Some(tokens);
         Ok(())
     })
 }

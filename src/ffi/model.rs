@@ -6,11 +6,12 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::boundary::{array, call, fill, path, release, required, retain, text};
+use super::generation_options::rmlx_generation_options;
 use super::load_options::rmlx_load_options;
 use super::prompt::rmlx_prompt;
 use super::status::{rmlx_error, rmlx_status};
 use super::string::hand_over;
-use crate::engine::{LoadOptions, Model};
+use crate::engine::{GenerationOptions, LoadOptions, Model};
 
 /// A loaded model: weights, tokenizer and chat template of one snapshot folder.
 ///
@@ -183,6 +184,7 @@ pub unsafe extern "C" fn rmlx_model_detokenize(
 /// Shows the text that the model's own chat template makes of a conversation, up to where the answer
 /// begins. Each medium is one placeholder in it, before it becomes its tokens.
 ///
+/// - `options`: those of the submit, for what they say to the template (thinking); or NULL
 /// - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
 /// - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
 ///
@@ -193,6 +195,7 @@ pub unsafe extern "C" fn rmlx_model_detokenize(
 pub extern "C" fn rmlx_model_render_prompt(
     model: Option<&rmlx_model>,
     prompt: Option<&rmlx_prompt>,
+    options: Option<&rmlx_generation_options>,
     out_utf8: Option<&mut MaybeUninit<*mut c_char>>,
     out_len: Option<&mut MaybeUninit<usize>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
@@ -201,8 +204,12 @@ pub extern "C" fn rmlx_model_render_prompt(
         let model = &required(model, "model")?.model;
         let prompt = required(prompt, "prompt")?;
         let out = required(out_utf8, "out_utf8")?;
-        write_text(&model.render_prompt(&prompt.prompt)?, out, out_len)
+        write_text(&model.render_prompt(&prompt.prompt, &generation(options))?, out, out_len)
     })
+}
+
+fn generation(options: Option<&rmlx_generation_options>) -> GenerationOptions {
+    options.map_or_else(GenerationOptions::default, |options| options.options.clone())
 }
 
 fn write_text(
@@ -219,6 +226,8 @@ fn write_text(
 
 /// Counts the positions that a conversation takes in the context, those of its media included.
 ///
+/// - `options`: those of the submit, for what they say to the template (thinking); or NULL
+///
 /// Errors: INVALID_PROMPT (the template refuses it, or has no place for a medium); UNSUPPORTED (a
 /// medium that this model does not understand).
 ///
@@ -227,6 +236,7 @@ fn write_text(
 pub extern "C" fn rmlx_model_count_tokens(
     model: Option<&rmlx_model>,
     prompt: Option<&rmlx_prompt>,
+    options: Option<&rmlx_generation_options>,
     out_count: Option<&mut MaybeUninit<usize>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
@@ -234,7 +244,7 @@ pub extern "C" fn rmlx_model_count_tokens(
         let model = &required(model, "model")?.model;
         let prompt = required(prompt, "prompt")?;
         let out = required(out_count, "out_count")?;
-        out.write(model.count_tokens(&prompt.prompt)?);
+        out.write(model.count_tokens(&prompt.prompt, &generation(options))?);
         Ok(())
     })
 }

@@ -169,6 +169,31 @@ pub unsafe extern "C" fn rmlx_session_cancel(session: Option<NonNull<rmlx_sessio
     }
 }
 
+/// Adds the answer of the last submit to a conversation, as it came: a message of the role "assistant"
+/// with its text, its thoughts and its tool calls. Where the answer continued the last message
+/// (rmlx_prompt_set_continue_final_message), it is added to that, which is finished then. What the next
+/// prompt has of it is the chat template's matter.
+///
+/// - `prompt`: the one that was submitted, or one that says the same
+///
+/// Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset); BUSY (the
+/// answer's FINISH event has not been stepped); POISONED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_prompt_add_answer(
+    prompt: Option<&mut rmlx_prompt>,
+    session: Option<NonNull<rmlx_session>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let prompt = &mut required(prompt, "prompt")?.prompt;
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        session.guard(|session| session.add_answer(prompt))
+    })
+}
+
 /// Copies the logits that the token of the last event was sampled from, as the model gave them: one
 /// number for each id of the vocabulary, before any option had its effect.
 ///

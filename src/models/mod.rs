@@ -27,6 +27,7 @@ use mlx_rs::ops::indexing::TryIndexOp;
 pub use self::batch::{Batch, Hidden, Run, chunks};
 use crate::audio::gemma4::AudioFrames;
 use crate::audio::mel::MelFrames;
+use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
 use crate::media::{Check, Media, MediaKind};
 use crate::nn::Device;
@@ -41,6 +42,8 @@ pub trait Architecture: Send + Sync {
     fn facts(&self) -> &Facts;
     /// Where media go in a prompt, and what is done with them before they are encoded.
     fn media(&self) -> &dyn MediaModel;
+    /// How the model spells its thoughts and its tool calls.
+    fn dialect(&self) -> Dialect;
     /// Reads the weights on the calling thread, which is the only one that may use the model afterwards.
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>>;
 

@@ -108,6 +108,17 @@ impl Formatter {
         self.tokenizer.vocab_size()
     }
 
+    /// The tokens that end the model's turn: of the known ends of turns, and of these `others`, those that the template
+    /// writes.
+    pub fn turn_ends(&self, others: &[&'static str]) -> Vec<u32> {
+        let chats = [&self.chat, &self.tool_chat];
+        let sources: Vec<&str> =
+            chats.into_iter().flatten().map(|chat| chat.template.source().text.as_str()).collect();
+        let ends = self.markers.ends().chain(others.iter().copied());
+        let written = ends.filter(|end| sources.iter().any(|source| source.contains(end)));
+        written.filter_map(|end| self.tokenizer.control_id(end)).collect()
+    }
+
     /// Position of the last turn's opening token, which in a rendered prompt is the turn that the model is to write.
     pub fn last_turn_start(&self, ids: &[u32]) -> Option<usize> {
         self.markers.last_start(ids)

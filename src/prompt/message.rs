@@ -137,7 +137,7 @@ impl Prompt {
 
     fn validate_continued(&self) -> Result<()> {
         let Some((index, last)) =
-            self.messages.iter().enumerate().last().filter(|_| self.continue_final_message)
+            self.messages.iter().enumerate().next_back().filter(|_| self.continue_final_message)
         else {
             return Ok(());
         };

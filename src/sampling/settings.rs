@@ -20,8 +20,8 @@ pub(crate) struct GenerationDefaults {
 impl GenerationDefaults {
     /// Reads `generation_config.json`, else the copy of it that converters leave in `config.json`.
     ///
-    /// `architecture_ends` are the end tokens of the model's own configuration; they count only where no
-    /// generation config names any.
+    /// `architecture_ends` are the end tokens of the model's own configuration; they count besides those that a
+    /// generation config names.
     pub fn read(generation: Option<&Value>, config: &Value, architecture_ends: &[u32]) -> Self {
         let nested = config.get("generation_config");
         let find = |key: &str| {
@@ -34,9 +34,7 @@ impl GenerationDefaults {
         let number = |key: &str| find(key).and_then(Value::as_f64).map(|v| v as f32);
         let mut end_tokens: BTreeSet<u32> =
             find("eos_token_id").map(ids).unwrap_or_default().into_iter().collect();
-        if end_tokens.is_empty() {
-            end_tokens.extend(architecture_ends);
-        }
+        end_tokens.extend(architecture_ends);
         Self {
             do_sample: find("do_sample").and_then(Value::as_bool).unwrap_or(false),
             temperature: number("temperature"),
@@ -95,7 +93,7 @@ mod tests {
         let generation = json!({"temperature": 0.7, "eos_token_id": [1, 106, 50]});
         let config = json!({"eos_token_id": 1, "temperature": 2.0, "top_p": 0.9});
         let defaults = GenerationDefaults::read(Some(&generation), &config, &[9]);
-        assert_eq!(defaults.end_tokens, BTreeSet::from([1, 50, 106]));
+        assert_eq!(defaults.end_tokens, BTreeSet::from([1, 9, 50, 106]));
         assert_eq!((defaults.temperature, defaults.top_p), (Some(0.7), Some(0.9)));
         let bare = GenerationDefaults::read(None, &json!({}), &[3]);
         assert_eq!(bare.end_tokens, BTreeSet::from([3]));

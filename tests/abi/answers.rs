@@ -69,6 +69,8 @@ pub struct Event {
     pub top: Vec<(u32, f32, String)>,
     pub progress: Option<(usize, usize)>,
     pub finish: rmlx_finish_reason,
+    /// Id, name and arguments of the call that the event completes.
+    pub call: Option<[String; 3]>,
     pub error: Option<Failure>,
 }
 
@@ -106,6 +108,7 @@ impl Event {
             top: (0..rmlx_event_top_logprob_count(event)).map(|index| top(event, index)).collect(),
             progress: has_progress.then_some((done, total)),
             finish: rmlx_event_finish_reason(event),
+            call: call(event),
             error: error.map(|error| failure(Some(error))),
         }
     }
@@ -113,6 +116,16 @@ impl Event {
     pub fn is_finish(&self) -> bool {
         self.kind == RMLX_EVENT_FINISH
     }
+}
+
+fn call(event: Option<&rmlx_event>) -> Option<[String; 3]> {
+    let texts = [
+        rmlx_event_tool_call_id(event),
+        rmlx_event_tool_call_name(event),
+        rmlx_event_tool_call_arguments(event),
+    ];
+    assert!(texts.iter().all(|text| text.is_null() == texts[0].is_null()));
+    (!texts[0].is_null()).then(|| texts.map(c_text))
 }
 
 fn top(event: Option<&rmlx_event>, index: usize) -> (u32, f32, String) {

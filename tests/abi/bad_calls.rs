@@ -79,12 +79,12 @@ fn functions_of_models_refuse_null() {
     }
     refuses_null("model", |e| rmlx_model_info_json(None, Some(&mut text), e));
     refuses_null("out_json", |e| rmlx_model_info_json(model.raw(), None, e));
-    refuses_null("model", |e| rmlx_model_render_prompt(None, prompt.raw(), Some(&mut text), None, e));
-    refuses_null("prompt", |e| rmlx_model_render_prompt(model.raw(), None, Some(&mut text), None, e));
-    refuses_null("out_utf8", |e| rmlx_model_render_prompt(model.raw(), prompt.raw(), None, None, e));
-    refuses_null("model", |e| rmlx_model_count_tokens(None, prompt.raw(), Some(&mut count), e));
-    refuses_null("prompt", |e| rmlx_model_count_tokens(model.raw(), None, Some(&mut count), e));
-    refuses_null("out_count", |e| rmlx_model_count_tokens(model.raw(), prompt.raw(), None, e));
+    refuses_null("model", |e| rmlx_model_render_prompt(None, prompt.raw(), None, Some(&mut text), None, e));
+    refuses_null("prompt", |e| rmlx_model_render_prompt(model.raw(), None, None, Some(&mut text), None, e));
+    refuses_null("out_utf8", |e| rmlx_model_render_prompt(model.raw(), prompt.raw(), None, None, None, e));
+    refuses_null("model", |e| rmlx_model_count_tokens(None, prompt.raw(), None, Some(&mut count), e));
+    refuses_null("prompt", |e| rmlx_model_count_tokens(model.raw(), None, None, Some(&mut count), e));
+    refuses_null("out_count", |e| rmlx_model_count_tokens(model.raw(), prompt.raw(), None, None, e));
     refuses_null("model", |e| rmlx_probe(None, Some(&mut text), e));
     refuses_null("out_json", |e| rmlx_probe(model.raw(), None, e));
     // SAFETY: nothing was written.

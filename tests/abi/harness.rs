@@ -178,11 +178,17 @@ impl Model {
     }
 
     pub fn render(&self, prompt: &Prompt) -> Outcome<String> {
-        owned_text(|out, error| rmlx_model_render_prompt(self.raw(), prompt.raw(), out, None, error))
+        owned_text(|out, error| rmlx_model_render_prompt(self.raw(), prompt.raw(), None, out, None, error))
+    }
+
+    pub fn count_with(&self, prompt: &Prompt, options: &crate::answers::Options) -> Outcome<usize> {
+        make(usize::MAX, |out, error| {
+            rmlx_model_count_tokens(self.raw(), prompt.raw(), options.raw(), out, error)
+        })
     }
 
     pub fn count(&self, prompt: &Prompt) -> Outcome<usize> {
-        make(usize::MAX, |out, error| rmlx_model_count_tokens(self.raw(), prompt.raw(), out, error))
+        make(usize::MAX, |out, error| rmlx_model_count_tokens(self.raw(), prompt.raw(), None, out, error))
     }
 }
 
@@ -294,6 +300,53 @@ pub struct Prompt(Option<Box<rmlx_prompt>>);
 impl Prompt {
     pub fn new() -> Self {
         Self(rmlx_prompt_new())
+    }
+
+    pub fn from_json(conversation: &Value, media: &[&Media]) -> Outcome<Self> {
+        let text = conversation.to_string();
+        let media: Vec<*const rmlx_media> = media.iter().map(|m| m.0.as_ptr().cast_const()).collect();
+        // SAFETY: the text is as long as its length says, the media live and are as many as their count says.
+        let prompt = make_object(|out, error| unsafe {
+            rmlx_prompt_from_json(text.as_ptr().cast(), text.len(), media.as_ptr(), media.len(), out, error)
+        })?;
+        // SAFETY: the prompt is ours.
+        Ok(Self(Some(unsafe { Box::from_raw(prompt.as_ptr()) })))
+    }
+
+    /// Begins a tool's message.
+    #[track_caller]
+    pub fn result(mut self, id: &str, name: &str) -> Self {
+        let [id, name] = [id, name].map(|text| CString::new(text).expect("no NUL"));
+        // SAFETY: both end with a NUL.
+        check(|error| unsafe {
+            rmlx_prompt_begin_tool_result(self.0.as_deref_mut(), id.as_ptr(), name.as_ptr(), error)
+        })
+        .expect("a result");
+        self
+    }
+
+    #[track_caller]
+    pub fn call(mut self, name: &str, arguments: &str) -> Self {
+        let name = CString::new(name).expect("no NUL");
+        let (json, len) = (arguments.as_ptr().cast(), arguments.len());
+        // SAFETY: the name ends with a NUL, and the arguments are as long as their length says.
+        check(|error| unsafe {
+            rmlx_prompt_add_tool_call(self.0.as_deref_mut(), ptr::null(), name.as_ptr(), json, len, error)
+        })
+        .expect("a call");
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&mut self, json: &str) -> Outcome<()> {
+        // SAFETY: the text is as long as its length says.
+        check(|error| unsafe {
+            rmlx_prompt_add_json(self.0.as_deref_mut(), json.as_ptr().cast(), json.len(), error)
+        })
+    }
+
+    pub fn raw_mut(&mut self) -> Option<&mut rmlx_prompt> {
+        self.0.as_deref_mut()
     }
 
     pub fn user(text: &str) -> Self {

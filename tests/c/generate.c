@@ -51,10 +51,10 @@ static void text_tokens_and_prompts(const rmlx_model *model) {
     rmlx_prompt *prompt = text_prompt("a\0b");
     CHECK_OK(rmlx_prompt_add_text(prompt, "c\0d", 3, &error));
     char *rendered = NULL;
-    CHECK_OK(rmlx_model_render_prompt(model, prompt, &rendered, &len, &error));
+    CHECK_OK(rmlx_model_render_prompt(model, prompt, NULL, &rendered, &len, &error));
     CHECK(strncmp(rendered, "<bos>", 5) == 0 && rendered[len] == '\0' && len > strlen(rendered));
     rmlx_string_release(rendered);
-    CHECK_OK(rmlx_model_count_tokens(model, prompt, &count, &error));
+    CHECK_OK(rmlx_model_count_tokens(model, prompt, NULL, &count, &error));
     CHECK(count > 5);
     rmlx_prompt_release(prompt);
 
@@ -81,7 +81,7 @@ static void conversations(const rmlx_model *model) {
     CHECK(stats.generated_tokens == 12 && stats.reused_tokens == 0 && stats.media_tokens == 0);
     CHECK(stats.prompt_tokens > 0 && stats.held_tokens >= stats.prompt_tokens && stats.cache_bytes > 0);
     size_t count = 0;
-    CHECK_OK(rmlx_model_count_tokens(model, prompt, &count, &error));
+    CHECK_OK(rmlx_model_count_tokens(model, prompt, NULL, &count, &error));
     CHECK(count == stats.prompt_tokens);
     CHECK_OK(rmlx_session_prompt_tokens(session, NULL, 0, &count, &error));
     CHECK(count == stats.prompt_tokens);

@@ -123,6 +123,24 @@ void events_come_in_order(const Model &model) {
     CHECK(session.prompt_tokens().size() == model.count_tokens(question("What is the capital of France?")));
 }
 
+void a_tool_is_called(const Model &model) {
+    Session session = Session::create(model);
+    Prompt prompt = question("What time is it in Rome?");
+    prompt.set_tools_json(R"([{"type": "function", "function": {"name": "get_time",
+        "description": "Tells the time in a city.", "parameters": {"type": "object",
+        "properties": {"city": {"type": "string", "description": "The city."}}}}}])");
+    std::vector<rmlx::ToolCall> calls;
+    for (const Event &event : session.generate(prompt, greedy(48)))
+        if (auto call = event.tool_call())
+            calls.push_back(*call);
+    CHECK(calls.size() == 1 && calls[0].name == "get_time" && calls[0].arguments == R"({"city":"Rome"})");
+    session.add_answer_to(prompt);
+    prompt.tool_result(calls[0].id, calls[0].name, "10:30");
+    CHECK(session.respond(prompt, greedy(48)) == "It is 10:30.");
+    CHECK(Prompt::from_json(R"({"messages": [{"role": "user", "content": "Hello"}]})").get() != nullptr);
+    CHECK(thrown([] { static_cast<void>(Prompt::from_json("{}")); }) == RMLX_ERROR_INVALID_ARGUMENT);
+}
+
 void a_loop_may_be_left(const Model &model) {
     Session session = Session::create(model);
     for (int round = 0; round < 3; round++) {
@@ -224,6 +242,7 @@ int main() {
         media_are_understood(model);
         pixels_and_samples_are_taken();
         events_come_in_order(model);
+        a_tool_is_called(model);
         a_loop_may_be_left(model);
         another_thread_cancels(model);
         failures_are_thrown(model);

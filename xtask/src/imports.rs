@@ -9,14 +9,15 @@ use crate::paths;
 
 /// Each part of `src/` and the parts that it may use. What every part may use is in [`EVERYWHERE`].
 const MAY_USE: [(&str, &[&str]); 15] = [
-    ("ffi", &["engine", "media", "memory", "probe", "prompt", "panics"]),
+    ("ffi", &["dialect", "engine", "media", "memory", "probe", "prompt", "panics"]),
     ("probe", &["engine", "media", "prompt"]),
     ("memory", &["engine"]),
-    ("engine", &["models", "nn", "sampling", "prompt", "media", "snapshot", "panics", "system"]),
-    ("models", &["nn", "vision", "audio", "prompt", "media", "snapshot"]),
+    ("engine", &["dialect", "models", "nn", "sampling", "prompt", "media", "snapshot", "panics", "system"]),
+    ("models", &["dialect", "nn", "vision", "audio", "prompt", "media", "snapshot"]),
     ("nn", &["snapshot"]),
     ("vision", &["media", "snapshot"]),
     ("audio", &["media", "snapshot"]),
+    ("dialect", &[]),
     ("prompt", &["media"]),
     ("sampling", &[]),
     ("snapshot", &[]),

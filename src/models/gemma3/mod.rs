@@ -11,6 +11,7 @@ use self::text::{TextModel, is_surplus};
 use self::vision::VisionTower;
 use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
+use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
@@ -48,6 +49,10 @@ impl Architecture for Gemma3 {
 
     fn media(&self) -> &dyn MediaModel {
         &self.layout
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Plain
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {

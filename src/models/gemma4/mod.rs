@@ -19,6 +19,7 @@ use self::text::{TextModel, is_surplus};
 use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::audio::mel::MelFrontEnd;
+use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
@@ -75,6 +76,10 @@ impl Architecture for Gemma4 {
 
     fn media(&self) -> &dyn MediaModel {
         &self.layout
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Gemma4
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {

@@ -11,6 +11,7 @@ use self::text::TextModel;
 use self::vision::VisionTower;
 use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
+use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
@@ -48,6 +49,10 @@ impl Architecture for Qwen3Vl {
 
     fn media(&self) -> &dyn MediaModel {
         &self.layout
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Hermes
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {

@@ -59,6 +59,11 @@ impl TurnMarkers {
         ids.iter().rposition(|id| self.starts.iter().any(|(_, start)| start == id))
     }
 
+    /// The spellings that end turns.
+    pub fn ends(&self) -> impl Iterator<Item = &'static str> {
+        self.ends.iter().map(|(spelling, _)| *spelling)
+    }
+
     /// The end markers, for messages to people.
     pub fn end_spellings(&self) -> String {
         self.ends.iter().map(|(s, _)| *s).collect::<Vec<_>>().join(" or ")

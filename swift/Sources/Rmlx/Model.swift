@@ -124,7 +124,7 @@ public final class Model: Sendable {
     let model = try handle()
     return try await offPool(sharedQueue) { () throws(RmlxError) in
       try prompt.withRaw { (raw) throws(RmlxError) in
-        try text { out, size, error in rmlx_model_render_prompt(model.pointer, raw, out, size, error) }
+        try text { out, size, error in rmlx_model_render_prompt(model.pointer, raw, nil, out, size, error) }
       }
     }
   }
@@ -135,7 +135,7 @@ public final class Model: Sendable {
     return try await offPool(sharedQueue) { () throws(RmlxError) in
       try prompt.withRaw { (raw) throws(RmlxError) in
         var count = 0
-        try check { error in rmlx_model_count_tokens(model.pointer, raw, &count, error) }
+        try check { error in rmlx_model_count_tokens(model.pointer, raw, nil, &count, error) }
         return count
       }
     }

@@ -1,0 +1,128 @@
+//! How a family of models spells its thoughts and its tool calls, and what a stream of tokens says by that.
+//!
+//! A [`Dialect`] is a few spellings that are one token each, and a grammar for what stands between those of a call.
+//! [`Marks`] are its tokens in one tokenizer; a [`Parser`] takes an answer apart. Nothing here knows a tokenizer's
+//! inside, a template or MLX.
+
+mod gemma4;
+mod hermes;
+mod parser;
+
+pub use parser::{Kind, Parser, Segment};
+
+/// The way in which a family's models write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `<|channel>thought\n…<channel|>` and `<|tool_call>call:name{key:<|"|>text<|"|>}<tool_call|>`.
+    Gemma4,
+    /// `<think>…</think>` and `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, as Hermes and Qwen.
+    Hermes,
+    /// Text alone.
+    Plain,
+}
+
+/// A token that carries structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    ThoughtBegins,
+    ThoughtEnds,
+    CallBegins,
+    CallEnds,
+    /// Around a text in a call.
+    Quote,
+}
+
+/// A tool that the model calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Made by rmlx, for the result to name; nine letters and digits, since some templates demand that.
+    pub id: String,
+    pub name: String,
+    /// A JSON object.
+    pub arguments: String,
+}
+
+/// A piece of what stands between the marks of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bit {
+    Char(char),
+    Quote,
+}
+
+impl Dialect {
+    /// The spellings that belong together: a tokenizer has all of a group, or the dialect does without.
+    fn groups(self) -> &'static [&'static [(Mark, &'static str)]] {
+        use Mark::*;
+        match self {
+            Dialect::Gemma4 => &[
+                &[(ThoughtBegins, "<|channel>"), (ThoughtEnds, "<channel|>")],
+                &[(CallBegins, "<|tool_call>"), (CallEnds, "<tool_call|>"), (Quote, "<|\"|>")],
+            ],
+            Dialect::Hermes => &[
+                &[(ThoughtBegins, "<think>"), (ThoughtEnds, "</think>")],
+                &[(CallBegins, "<tool_call>"), (CallEnds, "</tool_call>")],
+            ],
+            Dialect::Plain => &[],
+        }
+    }
+
+    /// Spellings of tokens that end the model's turn besides the template's ends of turns: where a tool's result belongs.
+    pub fn ends(self) -> &'static [&'static str] {
+        match self {
+            Dialect::Gemma4 => &["<|tool_response>"],
+            Dialect::Hermes | Dialect::Plain => &[],
+        }
+    }
+
+    /// Whether a thought begins with a line that names its channel.
+    fn names_channels(self) -> bool {
+        self == Dialect::Gemma4
+    }
+
+    /// The name and the arguments, as JSON, of a whole call.
+    fn call(self, body: &[Bit]) -> Option<(String, String)> {
+        match self {
+            Dialect::Gemma4 => gemma4::call(body),
+            Dialect::Hermes => hermes::call(body),
+            Dialect::Plain => None,
+        }
+    }
+}
+
+/// The tokens of a dialect in one tokenizer.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    dialect: Dialect,
+    marks: Vec<(u32, Mark, &'static str)>,
+}
+
+impl Marks {
+    /// `id_of` tells the id of a spelling that is one token.
+    pub fn resolve(dialect: Dialect, id_of: impl Fn(&str) -> Option<u32>) -> Marks {
+        let mut marks = Vec::new();
+        for group in dialect.groups() {
+            let ids = group.iter().map(|(mark, spelling)| Some((id_of(spelling)?, *mark, *spelling)));
+            marks.extend(ids.collect::<Option<Vec<_>>>().unwrap_or_default());
+        }
+        Marks { dialect, marks }
+    }
+
+    pub fn of(&self, id: u32) -> Option<Mark> {
+        self.marks.iter().find(|(known, _, _)| *known == id).map(|(_, mark, _)| *mark)
+    }
+
+    /// The token of a mark.
+    pub fn id(&self, mark: Mark) -> Option<u32> {
+        self.marks.iter().find(|(_, known, _)| *known == mark).map(|(id, _, _)| *id)
+    }
+
+    fn spelling(&self, mark: Mark) -> &'static str {
+        self.marks.iter().find(|(_, known, _)| *known == mark).map_or("", |(_, _, spelling)| spelling)
+    }
+
+    /// Whether a prompt leaves a thought open for the model to go on in.
+    fn thinking_after(&self, prompt: &[u32]) -> bool {
+        let border = |id: &u32| self.of(*id).filter(|m| matches!(m, Mark::ThoughtBegins | Mark::ThoughtEnds));
+        prompt.iter().rev().find_map(border) == Some(Mark::ThoughtBegins)
+    }
+}
