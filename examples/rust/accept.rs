@@ -141,7 +141,7 @@ fn messages(value: &Value) -> AnyResult<Vec<Message>> {
         let parts = message["content"].as_array().ok_or("a message has no content")?;
         let role = message["role"].as_str().ok_or("a message has no role")?;
         let parts = parts.iter().map(part).collect::<AnyResult<Vec<_>>>()?;
-        messages.push(Message { role: role.into(), parts });
+        messages.push(Message { role: role.into(), parts, ..Message::default() });
     }
     Ok(messages)
 }
@@ -173,6 +173,8 @@ fn name(reason: FinishReason) -> &'static str {
         FinishReason::EndOfTurn => "end_of_turn",
         FinishReason::MaxTokens => "max_tokens",
         FinishReason::StopString => "stop_string",
+        FinishReason::StopToken => "stop_token",
+        FinishReason::ToolCalls => "tool_calls",
         FinishReason::Cancelled => "cancelled",
         FinishReason::ContextFull => "context_full",
         FinishReason::Error => "error",

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::paths;
 
 /// Each part of `src/` and the parts that it may use. What every part may use is in [`EVERYWHERE`].
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("ffi", &["dialect", "engine", "media", "memory", "probe", "prompt", "panics"]),
     ("probe", &["engine", "media", "prompt"]),
     ("memory", &["engine"]),

@@ -40,42 +40,23 @@ fn self_test(found: &Found) -> Check {
             "this version of the library tells nothing of its back end".into(),
         );
     };
-    let check = judge_self_test(backend).map_or_else(
-        |reason| named(Outcome::Failed, reason),
-        |said| match said {
-            Some(reason) => named(Outcome::Inconclusive, reason),
-            None => named(Outcome::Ok, String::new()),
-        },
-    );
-    check.number("backend", backend.clone())
+    let (outcome, reason) = match backend["correct"].as_bool() {
+        Some(true) => (Outcome::Ok, String::new()),
+        Some(false) => (Outcome::Failed, failures(backend)),
+        None => (Outcome::Inconclusive, "the library does not say how the self-test went".to_owned()),
+    };
+    named(outcome, reason).number("backend", backend.clone())
 }
 
-/// `Err` for a failed test; a reason where the JSON does not say how it went.
-fn judge_self_test(backend: &Value) -> Result<Option<String>, String> {
-    let said =
-        ["verdict", "self_test", "outcome", "status", "ok", "passed"].iter().map(|name| &backend[*name]);
-    let Some(said) = said.into_iter().find(|value| !value.is_null()) else {
-        return Ok(Some("the library's JSON does not say how the self-test went".into()));
-    };
-    let said = if said.is_object() {
-        ["verdict", "outcome", "status", "ok", "passed"]
-            .iter()
-            .map(|name| &said[*name])
-            .find(|v| !v.is_null())
-            .unwrap_or(&Value::Null)
-    } else {
-        said
-    };
-    match said {
-        Value::Bool(true) => Ok(None),
-        Value::Bool(false) => Err("the self-test failed".into()),
-        Value::String(word) if ["ok", "passed"].contains(&word.to_lowercase().as_str()) => Ok(None),
-        Value::String(word) if word.to_lowercase().contains("not") => {
-            Ok(Some(format!("the self-test: {word}")))
-        }
-        Value::String(word) => Err(format!("the self-test: {word}")),
-        _ => Ok(Some("the library's JSON does not say how the self-test went".into())),
-    }
+/// What was wrong, of the checks that failed.
+fn failures(backend: &Value) -> String {
+    let checks = backend["checks"].as_array().into_iter().flatten();
+    let failed = checks.filter_map(|check| {
+        let failure = check["failure"].as_str()?;
+        let storage = check["storage"].as_str().unwrap_or_default();
+        Some(format!("{} {storage} {failure}", check["operation"].as_str().unwrap_or_default()))
+    });
+    failed.collect::<Vec<_>>().join("; ")
 }
 
 fn load(found: &Found) -> Check {
@@ -184,11 +165,17 @@ mod tests {
     #[test]
     fn the_self_test_is_reported_as_it_is_told() {
         assert_eq!(self_test(&found(json!({}), json!({}))).outcome, Outcome::NotApplicable);
-        let told = |backend: Value| self_test(&found(json!({}), json!({ "backend": backend }))).outcome;
-        assert_eq!(told(json!({ "ok": true })), Outcome::Ok);
-        assert_eq!(told(json!({ "self_test": { "verdict": "Ok" } })), Outcome::Ok);
-        assert_eq!(told(json!({ "self_test": "Wrong: mxfp4, 9 rows" })), Outcome::Failed);
-        assert_eq!(told(json!({ "ok": false })), Outcome::Failed);
-        assert_eq!(told(json!({ "name": "cpu" })), Outcome::Inconclusive);
+        let told = |backend: Value| self_test(&found(json!({}), json!({ "backend": backend })));
+        assert_eq!(told(json!({ "correct": true, "checks": [] })).outcome, Outcome::Ok);
+        assert_eq!(told(json!({ "rows": [1, 9] })).outcome, Outcome::Inconclusive);
+        let checks = json!([
+            { "operation": "product", "storage": "dense", "failure": null },
+            { "operation": "product", "storage": "mxfp4", "failure": "for 9 rows: far off" },
+        ]);
+        let wrong = told(json!({ "correct": false, "checks": checks }));
+        assert_eq!(
+            (wrong.outcome, wrong.reason.as_str()),
+            (Outcome::Failed, "product mxfp4 for 9 rows: far off")
+        );
     }
 }

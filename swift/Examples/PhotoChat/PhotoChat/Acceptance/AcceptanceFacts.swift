@@ -17,25 +17,23 @@ enum AcceptanceFacts {
       return check
     }
     check.numbers["backend"] = backend
-    (check.outcome, check.reason) = verdict(of: said(backend))
+    switch backend["correct"] {
+    case .bool(true): check.outcome = .ok
+    case .bool(false): (check.outcome, check.reason) = (.failed, failures(backend))
+    default:
+      (check.outcome, check.reason) = (.inconclusive, "the library does not say how the self-test went")
+    }
     return check
   }
 
-  private static func said(_ value: JSONValue) -> JSONValue? {
-    let names = ["verdict", "self_test", "outcome", "status", "ok", "passed"]
-    let found = names.lazy.compactMap { value[$0] }.first { $0 != .null }
-    return found?.object == nil ? found : found.flatMap(said)
-  }
-
-  private static func verdict(of said: JSONValue?) -> (AcceptanceCheck.Outcome, String) {
-    switch said {
-    case .bool(true): (.ok, "")
-    case .bool(false): (.failed, "the self-test failed")
-    case .string(let word) where ["ok", "passed"].contains(word.lowercased()): (.ok, "")
-    case .string(let word) where word.lowercased().contains("not"): (.inconclusive, "the self-test: \(word)")
-    case .string(let word): (.failed, "the self-test: \(word)")
-    default: (.inconclusive, "the library's JSON does not say how the self-test went")
+  /// What was wrong, of the checks that failed.
+  private static func failures(_ backend: JSONValue) -> String {
+    guard case .array(let checks) = backend["checks"] else { return "" }
+    let failed = checks.compactMap { check -> String? in
+      guard let failure = check["failure"]?.string else { return nil }
+      return "\(check["operation"]?.string ?? "") \(check["storage"]?.string ?? "") \(failure)"
     }
+    return failed.joined(separator: "; ")
   }
 
   static func inspect(_ told: Result<ModelInfo, RmlxError>, _ loaded: ModelInfo) -> AcceptanceCheck {
