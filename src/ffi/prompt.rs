@@ -264,9 +264,11 @@ pub extern "C" fn rmlx_prompt_set_continue_final_message(
 
 /// Makes a prompt of a whole conversation in JSON, in the shape of OpenAI's chat messages:
 ///
-///     {"messages": [{"role": "user", "content": [{"type": "image", "media": 0},
-///                                                {"type": "text", "text": "What is it?"}]}],
-///      "tools": […], "template_vars": {…}, "continue_final_message": false}
+/// ```json
+/// {"messages": [{"role": "user", "content": [{"type": "image", "media": 0},
+///                                            {"type": "text", "text": "What is it?"}]}],
+///  "tools": [], "template_vars": {}, "continue_final_message": false}
+/// ```
 ///
 /// Of a message: "role"; "content", a text, null, or a list of parts (of a "tool" message also an
 /// object); "reasoning_content"; "tool_calls", each {"id", "type": "function", "function": {"name",

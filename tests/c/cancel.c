@@ -71,7 +71,7 @@ static void decoding_stops_at_once(const rmlx_model *model) {
         for (int i = 0; i < before; i++) {
             rmlx_event *event = NULL;
             CHECK_OK(rmlx_session_step(session, &event, &error));
-            CHECK(rmlx_event_kind(event) == RMLX_EVENT_TEXT);
+            CHECK(rmlx_event_kind(event) == RMLX_EVENT_TEXT && rmlx_event_tool_call_name(event) == NULL);
             rmlx_event_release(event);
         }
         canceller c = {session, 0};

@@ -154,6 +154,7 @@ static void memory_is_given_back(void) {
     CHECK(after.active <= before.active && after.cache <= before.cache + 65536);
     CHECK_OK(rmlx_memory_set_limits(UINT64_MAX, 64 << 20, &error));
     CHECK_OK(rmlx_memory_set_limits(after.limit, UINT64_MAX, &error));
+    CHECK_OK(rmlx_memory_set_wired_limit(0, &error));
 }
 
 int main(void) {

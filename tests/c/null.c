@@ -42,6 +42,8 @@ static void events(void) {
     CHECK(!rmlx_event_progress(NULL, NULL, NULL));
     CHECK(rmlx_event_finish_reason(NULL) == RMLX_FINISH_NONE);
     CHECK(rmlx_event_error(NULL) == NULL);
+    CHECK(rmlx_event_tool_call_name(NULL) == NULL && rmlx_event_tool_call_id(NULL) == NULL);
+    CHECK(rmlx_event_tool_call_arguments(NULL) == NULL);
     rmlx_event_release(NULL);
 }
 
