@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use crate::cargo::Profile;
+use crate::cargo::{self, Profile};
 use crate::{paths, setup};
 use checks::{Checks, Content};
 use driver::Found;
@@ -91,10 +91,12 @@ fn parse(arguments: &[String]) -> Result<Options> {
 pub fn run(options: &Options) -> Result<Report> {
     setup::ensure()?;
     let folder = paths::root().join("tools/accept");
+    std::fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot create {}", options.out.display()))?;
     let checks = Checks::read(&folder.join("checks.json"), &options.model, options.content)?;
-    let examples = driver::build(options.profile)?;
-    let work = tempfile(&options.out)?;
-    let questions = work.join("questions.json");
+    let examples = cargo::build_examples(options.profile, &["accept", "bench"])?;
+    let work = tempfile::tempdir()?;
+    let questions = work.path().join("questions.json");
     std::fs::write(&questions, serde_json::to_string_pretty(&checks.questions())?)?;
 
     let mut report = Report::new(machine::describe(&options.model)?, checks.described());
@@ -116,17 +118,8 @@ pub fn run(options: &Options) -> Result<Report> {
     report.note("memory", found.stage("memory").clone());
     report.note("prompts", found.prompts());
     report.note("content", json!(options.content.name()));
-    std::fs::remove_dir_all(&work)?;
     report.write(&options.out)?;
     Ok(report)
-}
-
-/// A folder of its own for the files that the programs hand each other.
-fn tempfile(out: &std::path::Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let folder = std::env::temp_dir().join(format!("rmlx-accept-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
 }
 
 /// What CI holds on to: the demo model answers all that it was trained for, and one with random weights is judged by

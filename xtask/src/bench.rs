@@ -89,17 +89,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
 }
 
 fn build_driver() -> Result<PathBuf> {
-    process::run(cargo::command().args([
-        "build",
-        "--release",
-        "--package",
-        "rmlx",
-        "--example",
-        "bench",
-        "--example",
-        "sessions",
-    ]))?;
-    Ok(cargo::output_folder(Profile::Release)?.join("examples/bench"))
+    Ok(cargo::build_examples(Profile::Release, &["bench", "sessions"])?.join("bench"))
 }
 
 /// Runs a driver to its end; the line of JSON that it prints.

@@ -46,15 +46,33 @@ pub enum Profile {
     Release,
 }
 
+/// The version of rmlx.
+pub fn version() -> Result<String> {
+    let metadata = metadata()?;
+    let version = package(&metadata, "rmlx")?["version"].as_str();
+    version.map(str::to_owned).ok_or_else(|| anyhow!("the package has no version"))
+}
+
 /// Builds the libraries of the package and returns the folder that they are in.
 pub fn build(profile: Profile) -> Result<PathBuf> {
+    build_parts(profile, &["--lib"])?;
+    output_folder(profile)
+}
+
+/// Builds some of the examples and returns the folder that they are in.
+pub fn build_examples(profile: Profile, names: &[&str]) -> Result<PathBuf> {
+    let parts: Vec<&str> = names.iter().flat_map(|name| ["--example", *name]).collect();
+    build_parts(profile, &parts)?;
+    Ok(output_folder(profile)?.join("examples"))
+}
+
+fn build_parts(profile: Profile, parts: &[&str]) -> Result<()> {
     let mut build = command();
-    build.args(["build", "--package", "rmlx", "--lib"]);
+    build.args(["build", "--package", "rmlx"]).args(parts);
     if profile == Profile::Release {
         build.arg("--release");
     }
-    process::run(&mut build)?;
-    output_folder(profile)
+    process::run(&mut build)
 }
 
 /// Where Cargo puts what it builds.

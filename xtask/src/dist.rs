@@ -43,7 +43,7 @@ pub fn licenses(folder: &Path, target: &str) -> Result<()> {
 
 /// The folder as one file for a release, in which it is named after version and platform.
 fn archive(dist: &Path) -> Result<()> {
-    let name = format!("rmlx-{}-{}", package_files::version()?, setup::host()?);
+    let name = format!("rmlx-{}-{}", cargo::version()?, setup::host()?);
     let folder = paths::root().join("target/dist");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

@@ -27,10 +27,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if cfg!(target_os = "linux") {
         setup::stage(Backend::Cuda)?;
     }
-    let mut build = cargo::command();
-    build.args(["build", "--release", "--package", "rmlx", "--example", "bench", "--example", "devices"]);
-    process::run(&mut build)?;
-    let examples = cargo::output_folder(Profile::Release)?.join("examples");
+    let examples = cargo::build_examples(Profile::Release, &["bench", "devices"])?;
     if cfg!(target_os = "linux") {
         let mut kernels = cargo::command();
         kernels.args(["test", "--release", "--package", "rmlx", "--lib", "on_cuda", "--", "--ignored"]);

@@ -5,6 +5,7 @@ mod accept;
 mod apple;
 mod bench;
 mod cargo;
+mod checksum;
 mod compile;
 mod demo;
 mod dist;

@@ -13,13 +13,13 @@ mod tests;
 pub mod trial;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 
+use crate::checksum::sha256;
 use crate::{dist, paths, process};
 use git::Repository;
 
@@ -119,7 +119,8 @@ impl Release {
         for asset in &self.assets {
             ensure!(asset.is_file(), "there is no file {}", asset.display());
         }
-        let checksum = checksum(&self.binary)?;
+        // What SwiftPM compares a downloaded file with.
+        let checksum = sha256(&self.binary)?;
         let manifest = manifest::pinned(&self.read(manifest::PATH)?, &url, &checksum)?;
         let commands = self.commands(&tag, &package.repository);
         Ok(Plan { tag, url, checksum, manifest, notes, commands })
@@ -194,12 +195,4 @@ fn unfinished(commands: &[Vec<String>]) -> String {
 /// Commands run in the checkout, wherever this was started.
 fn absolute(file: &Path) -> PathBuf {
     std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
-}
-
-/// What SwiftPM compares a downloaded file with.
-pub fn checksum(file: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    std::io::copy(&mut opened, &mut hash)?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -5,7 +5,7 @@
 
 mod bindings;
 pub mod compiler;
-mod config;
+pub mod config;
 mod libraries;
 mod mlxc;
 mod sources;

@@ -1,12 +1,11 @@
 //! The example that asks, and what it found.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::cargo::{self, Profile};
 use crate::{paths, process};
 
 /// Lines of the driver, by stage; answers by the question's id.
@@ -16,17 +15,6 @@ pub struct Found {
     answers: Map<String, Value>,
     /// How the driver ended, if not well.
     pub died: Option<String>,
-}
-
-/// Builds the examples that run here, and returns their folder.
-pub fn build(profile: Profile) -> Result<PathBuf> {
-    let mut build = cargo::command();
-    build.args(["build", "--package", "rmlx", "--example", "accept", "--example", "bench"]);
-    if profile == Profile::Release {
-        build.arg("--release");
-    }
-    process::run(&mut build)?;
-    Ok(cargo::output_folder(profile)?.join("examples"))
 }
 
 impl Found {

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::checksum::sha256;
 use crate::{cargo, paths, process, setup};
 
 pub fn describe(snapshot: &Path) -> Result<Value> {
@@ -30,7 +31,7 @@ pub fn describe(snapshot: &Path) -> Result<Value> {
         },
         "snapshot": {
             "folder": snapshot.display().to_string(),
-            "config_sha256": sha256(&snapshot.join("config.json")),
+            "config_sha256": sha256(&snapshot.join("config.json")).ok(),
             "files": files(snapshot)?,
         },
     }))
@@ -70,12 +71,6 @@ fn memory() -> Option<u64> {
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let kilobytes = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     kilobytes.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
-fn sha256(file: &Path) -> Option<String> {
-    let programs: [(&str, &[&str]); 2] = [("sha256sum", &[]), ("shasum", &["-a", "256"])];
-    let sum = programs.iter().find_map(|(name, flags)| said(Command::new(name).args(*flags).arg(file)))?;
-    sum.split_whitespace().next().map(str::to_owned)
 }
 
 /// Names and sizes, in order.

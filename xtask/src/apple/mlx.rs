@@ -1,7 +1,5 @@
 //! MLX and mlx-c for one of Apple's platforms: static libraries, two metallibs, bindings, and what Cargo is told of them.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,6 +7,7 @@ use anyhow::Result;
 use super::kernels::{Kernels, Level};
 use super::slice::{STATIC_LIBRARIES, SYSTEM_LIBRARIES, Slice};
 use crate::plan::{self, Run, Step};
+use crate::setup::config;
 use crate::{paths, setup};
 
 /// Where MLX's sources are, and what they have in them.
@@ -129,28 +128,11 @@ impl<'a> Build<'a> {
 
     /// The table that stands in for mlx-sys's build script, for this platform's target.
     fn table(&self) -> String {
-        let mut link: Vec<String> =
-            STATIC_LIBRARIES.iter().map(|name| format!("\"static={name}\"")).collect();
-        link.extend(SYSTEM_LIBRARIES.iter().map(|name| format!("\"dylib={name}\"")));
-        link.extend(self.slice.frameworks().iter().map(|name| format!("\"framework={name}\"")));
-        let mut hasher = DefaultHasher::new();
-        plan::print(&self.steps()).hash(&mut hasher);
-        format!(
-            "[target.{target}.mlx]\n\
-             rustc-link-lib = [{link}]\n\
-             rustc-link-search = [\"native={libraries}\"]\n\
-             libraries = \"{libraries}\"\n\
-             # Cargo builds what depends on MLX anew when this changes.\n\
-             inputs = \"{digest:016x}\"\n\
-             \n\
-             [target.{target}.mlx.rustc-env]\n\
-             OUT_DIR = \"{bindings}\"\n",
-            target = self.slice.target(),
-            link = link.join(", "),
-            libraries = self.libraries().display(),
-            digest = hasher.finish(),
-            bindings = self.bindings().display(),
-        )
+        let mut link: Vec<String> = STATIC_LIBRARIES.iter().map(|name| format!("static={name}")).collect();
+        link.extend(SYSTEM_LIBRARIES.iter().map(|name| format!("dylib={name}")));
+        link.extend(self.slice.frameworks().iter().map(|name| format!("framework={name}")));
+        let inputs = plan::print(&self.steps());
+        config::table(self.slice.target(), &link, &self.libraries(), &self.bindings(), &inputs)
     }
 }
 
@@ -166,11 +148,8 @@ pub fn libraries(slice: Slice) -> PathBuf {
 /// Builds MLX for the platforms, and tells Cargo.
 pub fn steps(slices: &[Slice], source: &Source) -> Vec<Step> {
     let mut steps = source.fetch();
-    let mut tables = vec![
-        "# Made by `cargo xtask setup` or `cargo xtask xcframework`.\n\
-         # It stands in for the build script of mlx-sys, and it has this checkout's absolute paths.\n"
-            .to_owned(),
-    ];
+    let mut tables =
+        vec![format!("# Made by `cargo xtask setup` or `cargo xtask xcframework`.\n{}", config::WHAT)];
     for slice in slices {
         let build = Build::new(*slice, source);
         steps.extend(build.steps());

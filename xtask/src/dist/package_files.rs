@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::{cargo, library};
 
 pub fn write(dist: &Path) -> Result<()> {
-    let version = version()?;
+    let version = cargo::version()?;
     let pkgconfig = dist.join("lib/pkgconfig");
     let cmake = dist.join("lib/cmake/rmlx");
     fs::create_dir_all(&pkgconfig)?;
@@ -17,12 +17,6 @@ pub fn write(dist: &Path) -> Result<()> {
     fs::write(cmake.join("rmlxConfig.cmake"), cmake_config())?;
     fs::write(cmake.join("rmlxConfigVersion.cmake"), cmake_version(&version))?;
     Ok(())
-}
-
-pub fn version() -> Result<String> {
-    let metadata = cargo::metadata()?;
-    let package = cargo::package(&metadata, "rmlx")?;
-    Ok(package["version"].as_str().context("the package has no version")?.to_owned())
 }
 
 /// Without a search path for run time: SwiftPM refuses such a flag, with a warning at each build.

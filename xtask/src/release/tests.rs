@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use tempfile::TempDir;
 
 use super::trial::{self, VERSION, checkout, git};
 use super::*;
@@ -9,14 +9,15 @@ const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f2001
 
 /// A committed checkout, and a release of what stands in for a zip.
 struct Trial {
-    folder: PathBuf,
+    folder: TempDir,
     release: Release,
 }
 
-fn prepared(name: &str) -> Trial {
-    let folder = std::env::temp_dir().join(format!("rmlx-release-{}-{name}", std::process::id()));
+fn prepared() -> Trial {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = temporary.path();
     checkout(&folder.join("checkout"), &folder.join("remote"), REPOSITORY).expect("a checkout");
-    trial::write(&folder, "CRmlx.xcframework.zip", "abc").expect("a file");
+    trial::write(folder, "CRmlx.xcframework.zip", "abc").expect("a file");
     let release = Release {
         root: folder.join("checkout"),
         version: VERSION.to_owned(),
@@ -25,7 +26,7 @@ fn prepared(name: &str) -> Trial {
         remote: "origin".to_owned(),
         host: Host::Folder(folder.join("served")),
     };
-    Trial { folder, release }
+    Trial { folder: temporary, release }
 }
 
 impl Trial {
@@ -39,15 +40,9 @@ impl Trial {
     }
 }
 
-impl Drop for Trial {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
-}
-
 #[test]
 fn the_tag_has_the_address_and_the_checksum_and_the_branch_has_not() {
-    let trial = prepared("tag");
+    let trial = prepared();
     let plan = trial.release.plan().expect("a plan");
     assert_eq!(plan.url, "https://example.org/rmlx/releases/download/v0.1.0/CRmlx.xcframework.zip");
     assert_eq!(plan.checksum, ABC);
@@ -59,7 +54,7 @@ fn the_tag_has_the_address_and_the_checksum_and_the_branch_has_not() {
     trial.release.carry_out(&plan).expect("a release");
     assert_eq!(git(root, &["rev-parse", "HEAD"]).expect("a commit"), head);
     assert_eq!(git(root, &["status", "--porcelain"]).expect("a state"), "");
-    let remote = trial.folder.join("remote");
+    let remote = trial.folder.path().join("remote");
     assert_eq!(git(&remote, &["rev-parse", "v0.1.0^"]).expect("the tag's parent"), head);
     for manifest in manifest::FILES {
         let text = git(&remote, &["show", &format!("v0.1.0:{manifest}")]).expect("a manifest");
@@ -69,14 +64,14 @@ fn the_tag_has_the_address_and_the_checksum_and_the_branch_has_not() {
     assert_eq!(changed.lines().collect::<Vec<_>>(), ["Package.swift", "swift/Package.swift"]);
     let message = git(&remote, &["tag", "--list", "--format=%(contents)", "v0.1.0"]).expect("a message");
     assert!(message.contains("### New"), "{message}");
-    let placed = trial.folder.join("served/releases/download/v0.1.0/CRmlx.xcframework.zip");
+    let placed = trial.folder.path().join("served/releases/download/v0.1.0/CRmlx.xcframework.zip");
     assert_eq!(std::fs::read(placed).expect("the file"), b"abc");
     assert!(trial.refusal().contains("there is a tag v0.1.0 already"));
 }
 
 #[test]
 fn what_must_not_be_released_is_refused() {
-    let mut trial = prepared("refusals");
+    let mut trial = prepared();
     trial::write(&trial.release.root, "stray", "").expect("a file");
     assert!(trial.refusal().contains("?? stray"));
     std::fs::remove_file(trial.release.root.join("stray")).expect("no file");
@@ -85,11 +80,11 @@ fn what_must_not_be_released_is_refused() {
     assert!(trial.refusal().contains("the version in Cargo.toml is 0.1.0, and 0.2.0 is to be released"));
     trial.release.version = VERSION.to_owned();
 
-    git(&trial.folder.join("remote"), &["tag", "v0.1.0", "main"]).expect("a tag");
+    git(&trial.folder.path().join("remote"), &["tag", "v0.1.0", "main"]).expect("a tag");
     assert!(trial.refusal().contains("origin has a tag v0.1.0 already"));
-    git(&trial.folder.join("remote"), &["tag", "-d", "v0.1.0"]).expect("no tag");
+    git(&trial.folder.path().join("remote"), &["tag", "-d", "v0.1.0"]).expect("no tag");
 
-    let zip = std::mem::replace(&mut trial.release.binary, trial.folder.join("missing.zip"));
+    let zip = std::mem::replace(&mut trial.release.binary, trial.folder.path().join("missing.zip"));
     assert!(trial.refusal().contains("there is no file"));
     trial.release.binary = zip;
 
@@ -105,7 +100,7 @@ fn what_must_not_be_released_is_refused() {
 
 #[test]
 fn an_address_that_swiftpm_does_not_take_is_refused() {
-    let trial = prepared("address");
+    let trial = prepared();
     let file = trial.release.root.join("Cargo.toml");
     let text = std::fs::read_to_string(&file).expect("a manifest");
     std::fs::write(&file, text.replace("https://", "http://")).expect("a manifest");
@@ -118,7 +113,7 @@ fn an_address_that_swiftpm_does_not_take_is_refused() {
 
 #[test]
 fn on_github_the_tag_is_pushed_before_the_release_is_made() {
-    let mut trial = prepared("github");
+    let mut trial = prepared();
     trial.release.host = Host::GitHub;
     let plan = trial.release.plan().expect("a plan");
     let commands: Vec<_> = plan.commands.iter().map(|command| command.join(" ")).collect();

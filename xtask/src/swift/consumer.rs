@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::{Toolchain, package, scratch};
+use crate::cargo;
 use crate::dist::{self, package_files};
 use crate::paths;
 use crate::report::Report;
@@ -116,7 +117,7 @@ fn example() -> Result<String> {
 fn install(folder: &Path, built: &Path) -> Result<PathBuf> {
     let library = folder.join("prefix/lib");
     fs::create_dir_all(library.join("pkgconfig"))?;
-    let version = package_files::version()?;
+    let version = cargo::version()?;
     fs::write(library.join("pkgconfig/rmlx.pc"), package_files::pkgconfig_file(&version))?;
     dist::copy(&built.join("librmlx.so"), &library.join("librmlx.so"))?;
     Ok(library)

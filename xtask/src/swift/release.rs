@@ -12,8 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::root::Root;
 use super::{Toolchain, scratch};
+use crate::checksum::sha256;
 use crate::release::trial::{self, VERSION, git};
-use crate::release::{Host, Release, checksum, consumer};
+use crate::release::{Host, Release, consumer};
 use crate::report::Report;
 use crate::{dist, paths, process, python};
 
@@ -66,7 +67,7 @@ fn refuses_another_binary(root: &Root, app: &Path, release: &Release, expected: 
     let there = host.join("releases/download").join(format!("v{VERSION}")).join("CRmlx.xcframework.zip");
     let other = zipped(&release.binary.with_file_name(""), "other.zip", "other code")?;
     dist::copy(&other, &there)?;
-    let found = checksum(&other)?;
+    let found = sha256(&other)?;
     ensure!(found != expected, "the other binary is the same");
     let Err(printed) = resolve(root, app)? else { anyhow::bail!("a binary of another checksum was taken") };
     ensure!(

@@ -18,13 +18,14 @@ const LICENSES: &str = "dist licences";
 pub const NAMES: &[&str] = &[PKG_CONFIG, CMAKE, LICENSES];
 
 pub fn run(report: &mut Report, distribution: &Path, stage: Option<&Stage>) -> Result<()> {
-    let elsewhere = std::env::temp_dir().join(format!("rmlx-consumer-{}", std::process::id()));
+    let folder = tempfile::tempdir()?;
+    let elsewhere = folder.path();
     let prefix = elsewhere.join("moved prefix");
     dist::copy_folder(distribution, &prefix)?;
-    report.check(PKG_CONFIG, || with_pkg_config(&elsewhere, &prefix, stage));
-    report.check(CMAKE, || with_cmake(&elsewhere, &prefix, stage));
+    report.check(PKG_CONFIG, || with_pkg_config(elsewhere, &prefix, stage));
+    report.check(CMAKE, || with_cmake(elsewhere, &prefix, stage));
     report.check(LICENSES, || licenses(&prefix, stage));
-    fs::remove_dir_all(&elsewhere).with_context(|| format!("cannot remove {}", elsewhere.display()))
+    Ok(folder.close()?)
 }
 
 fn with_pkg_config(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::NAME;
 use crate::apple::{self, Level, SYSTEM_LIBRARIES, Slice};
@@ -88,7 +88,7 @@ impl Framework {
     /// The binary and its debugging symbols. rustc would also export what mlx-rs declares `#[no_mangle]`, so the library is
     /// linked here, with the header's functions for its only exports.
     fn link(&self, archive: &Path) -> Result<Vec<Step>> {
-        let (binary, version) = (self.binary(), version()?);
+        let (binary, version) = (self.binary(), cargo::version()?);
         let exports = self.folder.join("exports.txt");
         let names = crate::symbols::declared()?;
         let text = names.iter().map(|name| format!("_{name}\n")).collect::<String>();
@@ -145,7 +145,7 @@ impl Framework {
 
     /// What Info.plist says.
     pub fn info(&self) -> Result<String> {
-        let version = version()?;
+        let version = cargo::version()?;
         let minimum = match self.slice {
             Slice::Mac => "LSMinimumSystemVersion",
             Slice::Device | Slice::Simulator => "MinimumOSVersion",
@@ -173,11 +173,6 @@ impl Framework {
             self.slice.platform()
         ))
     }
-}
-
-fn version() -> Result<String> {
-    let metadata = cargo::metadata()?;
-    Ok(cargo::package(&metadata, "rmlx")?["version"].as_str().context("no version")?.to_owned())
 }
 
 #[cfg(test)]
