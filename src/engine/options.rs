@@ -62,7 +62,8 @@ pub struct LoadOptions {
 pub struct SessionOptions {
     /// Upper bound of positions; the model's own bound otherwise, which it cannot exceed.
     pub context_length: Option<usize>,
-    /// Prompt tokens evaluated at once; otherwise 512, or fewer on iOS where the app may not take much more memory. An image whose tokens see each other is never split.
+    /// Prompt tokens evaluated at once; otherwise 512, or fewer on iOS where the app may not take much more memory. An
+    /// image whose tokens see each other is never split.
     pub prefill_chunk: Option<usize>,
 }
 

@@ -118,22 +118,18 @@ impl Output {
     }
 
     fn said(&mut self, segment: Segment) -> Piece {
+        let (mut text, mut stopped) = (segment.text, None);
         let (kind, call) = match segment.kind {
             Kind::Thought => (EventKind::Reasoning, None),
             Kind::Call(call) => (EventKind::ToolCall, call),
             Kind::Text => {
-                let checked = self.stops.push(&segment.text);
-                let stopped = checked.stopped.then_some(Stopped::StopString);
-                return Piece {
-                    kind: EventKind::Text,
-                    text: checked.text,
-                    call: None,
-                    stopped,
-                    forced: None,
-                };
+                let checked = self.stops.push(&text);
+                text = checked.text;
+                stopped = checked.stopped.then_some(Stopped::StopString);
+                (EventKind::Text, None)
             }
         };
-        Piece { kind, text: segment.text, call, stopped: None, forced: None }
+        Piece { kind, text, call, stopped, forced: None }
     }
 
     /// What is held back, once nothing more comes.

@@ -70,10 +70,7 @@ pub unsafe extern "C" fn rmlx_prompt_begin_message(
     call(error, || {
         let prompt = required(prompt, "prompt")?;
         // SAFETY: the caller passes NULL or a NUL-terminated text.
-        let role = unsafe { c_text(role, "role") }?;
-        if role.trim().is_empty() {
-            return Err(Error::invalid_argument("`role` is empty").with("argument", "role"));
-        }
+        let role = unsafe { filled(role, "role") }?;
         prompt.prompt.messages.push(Message::new(role, Vec::new()));
         Ok(())
     })
@@ -228,11 +225,8 @@ pub unsafe extern "C" fn rmlx_prompt_add_tool_call(
         let message = assistants(required(prompt, "prompt")?)?;
         // SAFETY: the caller passes NULL or a NUL-terminated text, a NUL-terminated text, and `len` readable bytes.
         let (id, name, arguments) = unsafe {
-            (optional(id, "id")?, c_text(name, "name")?, parse(arguments_json, len, "arguments_json")?)
+            (optional(id, "id")?, filled(name, "name")?, parse(arguments_json, len, "arguments_json")?)
         };
-        if name.trim().is_empty() {
-            return Err(Error::invalid_argument("`name` is empty").with("argument", "name"));
-        }
         let arguments = match arguments {
             None => Map::new(),
             Some(Value::Object(arguments)) => arguments,
@@ -336,6 +330,19 @@ fn parts(prompt: &mut rmlx_prompt) -> Result<&mut Vec<Part>> {
         return Err(Error::invalid_argument("the JSON value of a tool's message is its one part"));
     }
     Ok(&mut message.parts)
+}
+
+/// A text that must not be blank.
+///
+/// # Safety
+/// As for [`c_text`].
+unsafe fn filled<'a>(text: *const c_char, name: &str) -> Result<&'a str> {
+    // SAFETY: by this function's contract.
+    let text = unsafe { c_text(text, name) }?;
+    match text.trim().is_empty() {
+        true => Err(Error::invalid_argument(format!("`{name}` is empty")).with("argument", name)),
+        false => Ok(text),
+    }
 }
 
 /// A text that may be NULL.

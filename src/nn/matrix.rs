@@ -199,14 +199,13 @@ impl Packed {
             let values = mlx::dequantize(&self.codes, &self.scales, None, self.quantization, dtype)?;
             return Ok(x.matmul(values.t())?);
         }
-        let part = |first: i32| {
-            let stop = rows.min(first + fp4_rows::ROWS);
-            let x = mlx::slice(x, &[first, 0], &[stop, x.dim(1)])?;
-            fp4_rows::multiply(&x, &self.codes, &self.scales, self.quantization)
-        };
+        let multiply = |x: &Array| fp4_rows::multiply(x, &self.codes, &self.scales, self.quantization);
         if rows <= fp4_rows::ROWS {
-            return fp4_rows::multiply(x, &self.codes, &self.scales, self.quantization);
+            return multiply(x);
         }
+        let part = |first: i32| {
+            multiply(&mlx::slice(x, &[first, 0], &[rows.min(first + fp4_rows::ROWS), x.dim(1)])?)
+        };
         let parts = (0..rows).step_by(fp4_rows::ROWS as usize).map(part).collect::<Result<Vec<_>>>()?;
         Ok(concatenate(&parts, 0)?)
     }

@@ -35,6 +35,11 @@ enum Subject {
 }
 
 impl Subject {
+    /// What is asked where matrices have these storages.
+    fn all(storages: &[Quantization]) -> impl Iterator<Item = Subject> {
+        [Subject::Dense, Subject::Attention].into_iter().chain(storages.iter().copied().map(Subject::Packed))
+    }
+
     fn operation(self) -> &'static str {
         match self {
             Subject::Dense | Subject::Packed(_) => "product",
@@ -92,8 +97,7 @@ impl SelfTest {
         storages: &[Quantization],
         operations: &dyn Operations,
     ) -> Result<()> {
-        let packed = storages.iter().map(|quantization| Subject::Packed(*quantization));
-        for subject in [Subject::Dense, Subject::Attention].into_iter().chain(packed) {
+        for subject in Subject::all(storages) {
             if let Some(failure) = &self.outcome(device, subject, operations).failure {
                 return Err(error(device, subject, failure));
             }
@@ -103,8 +107,7 @@ impl SelfTest {
 
     /// What is known of the device as JSON, after asking for each mode that MLX has.
     pub fn report(&mut self, device: Device, operations: &dyn Operations) -> Value {
-        let packed = all_modes().into_iter().map(Subject::Packed);
-        for subject in [Subject::Dense, Subject::Attention].into_iter().chain(packed) {
+        for subject in Subject::all(&all_modes()) {
             self.outcome(device, subject, operations);
         }
         let outcomes: Vec<&Outcome> = self.outcomes.iter().filter(|o| o.device == device).collect();

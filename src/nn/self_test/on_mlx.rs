@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::nn::Device;
 use crate::nn::attention::{Mask, MaskShape, attend};
 use crate::nn::matrix::{Matrix, Packed};
+use crate::nn::norm::cast;
 
 /// MLX on a device, whose stream must be the current one.
 pub struct Mlx(pub Device);
@@ -67,8 +68,7 @@ pub fn packed(product: &Product, dtype: Dtype) -> Result<Option<Parts>> {
 
 fn array(values: &[f32], shape: &[usize], dtype: Dtype) -> Result<Array> {
     let shape: Vec<i32> = shape.iter().map(|&n| n as i32).collect();
-    let array = Array::from_slice(values, &shape);
-    Ok(if dtype == Dtype::Float32 { array } else { array.as_dtype(dtype)? })
+    cast(&Array::from_slice(values, &shape), dtype)
 }
 
 /// The values in row-major order.
