@@ -1,15 +1,15 @@
 //! A weight matrix as it is stored: dense, or packed codes with scales.
 //!
-//! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work, but for four-bit floats
-//! on CUDA, where some of their products are wrong ([`fp4_rows`]). MLX's CPU backend
-//! accumulates quantized products in the activations' dtype and is slow for more than a few rows, so there
-//! activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for the BLAS.
+//! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work; not all of them on CUDA
+//! ([`OnCuda`]). MLX's CPU backend accumulates quantized products in the activations' dtype and is slow for more than a
+//! few rows, so there activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for
+//! the BLAS.
 
 use mlx_rs::ops::{concatenate, gather_mm};
 use mlx_rs::{Array, Dtype};
 
-use super::kernels::fp4_rows;
 use super::norm::cast;
+use super::on_cuda::OnCuda;
 use super::unpack::Unpack;
 use super::{Device, has_cuda, mlx};
 use crate::error::Result;
@@ -19,11 +19,6 @@ use crate::snapshot::quantization::Quantization;
 const BLOCK_VALUES: usize = 1 << 19;
 /// What the operations of a block cost besides its weights.
 const BLOCK_NANOSECONDS: f64 = 40e3;
-
-/// On CUDA: from so many rows on, writing the exact values out for a dense product is faster than our own kernel, ..
-const FP4_ROWS: i32 = 192;
-/// .. unless that takes more than half a GB.
-const FP4_VALUES: usize = 1 << 28;
 
 /// `[out, in]`, or `[E, out, in]` for the same matrix of several experts.
 pub enum Matrix {
@@ -42,8 +37,8 @@ pub struct Packed {
     pub quantization: Quantization,
     /// On the CPU: how to unpack for more than a few rows.
     unpack: Option<Unpack>,
-    /// Whether our own kernel for few rows takes it.
-    fp4_rows: bool,
+    /// On an NVIDIA GPU.
+    on_cuda: Option<OnCuda>,
 }
 
 impl Matrix {
@@ -82,7 +77,7 @@ impl Matrix {
                 biases: p.biases.as_ref().map(part).transpose()?,
                 quantization: p.quantization,
                 unpack: p.unpack.clone(),
-                fp4_rows: false,
+                on_cuda: None,
             }),
         })
     }
@@ -125,7 +120,7 @@ impl Matrix {
                 },
                 quantization: p.quantization,
                 unpack: p.unpack.clone(),
-                fp4_rows: parts.iter().filter_map(Matrix::packed).all(|p| p.fp4_rows),
+                on_cuda: Packed::common_way(&parts),
             }),
         };
         Ok(Ok(stacked))
@@ -178,36 +173,25 @@ impl Packed {
     ) -> Result<Packed> {
         let unpack = (device == Device::Cpu).then(|| Unpack::new(quantization)).transpose()?;
         let cuda = device == Device::Gpu && has_cuda();
-        let fp4_rows = cuda && fp4_rows::takes(&codes, &scales, quantization)?;
-        Ok(Packed { codes, scales, biases, quantization, unpack, fp4_rows })
+        let on_cuda = cuda.then(|| OnCuda::of(&codes, &scales, quantization)).transpose()?;
+        Ok(Packed { codes, scales, biases, quantization, unpack, on_cuda })
+    }
+
+    /// The way of matrices that are stored alike, put on top of each other.
+    fn common_way(parts: &[Matrix]) -> Option<OnCuda> {
+        let mut ways = parts.iter().filter_map(|part| part.packed()?.on_cuda);
+        let first = ways.next()?;
+        Some(if ways.all(|way| way == first) { first } else { OnCuda::Mlx })
     }
 
     fn multiply(&self, x: &Array) -> Result<Array> {
-        match &self.unpack {
-            Some(unpack) if self.is_cheaper_unpacked(unpack, x.dim(0)) => self.multiply_unpacked(unpack, x),
-            None if self.fp4_rows && x.ndim() == 2 && x.dtype() == Dtype::Bfloat16 => {
-                self.multiply_on_cuda(x)
+        match (&self.unpack, self.on_cuda) {
+            (Some(unpack), _) if self.is_cheaper_unpacked(unpack, x.dim(0)) => {
+                self.multiply_unpacked(unpack, x)
             }
+            (None, Some(way)) if x.ndim() == 2 => way.multiply(x, self),
             _ => mlx::quantized_matmul(x, &self.codes, &self.scales, self.biases.as_ref(), self.quantization),
         }
-    }
-
-    fn multiply_on_cuda(&self, x: &Array) -> Result<Array> {
-        let rows = x.dim(0);
-        if rows > FP4_ROWS && self.quantization.codes(self.codes.size()) <= FP4_VALUES {
-            let dtype = x.dtype();
-            let values = mlx::dequantize(&self.codes, &self.scales, None, self.quantization, dtype)?;
-            return Ok(x.matmul(values.t())?);
-        }
-        let multiply = |x: &Array| fp4_rows::multiply(x, &self.codes, &self.scales, self.quantization);
-        if rows <= fp4_rows::ROWS {
-            return multiply(x);
-        }
-        let part = |first: i32| {
-            multiply(&mlx::slice(x, &[first, 0], &[rows.min(first + fp4_rows::ROWS), x.dim(1)])?)
-        };
-        let parts = (0..rows).step_by(fp4_rows::ROWS as usize).map(part).collect::<Result<Vec<_>>>()?;
-        Ok(concatenate(&parts, 0)?)
     }
 
     fn is_cheaper_unpacked(&self, unpack: &Unpack, rows: i32) -> bool {
@@ -244,7 +228,7 @@ impl Packed {
             biases: self.biases.as_ref().map(part).transpose()?,
             quantization: self.quantization,
             unpack: None,
-            fp4_rows: false,
+            on_cuda: None,
         })
     }
 }
@@ -296,18 +280,20 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs an NVIDIA GPU"]
-    fn any_number_of_rows_on_cuda() {
+    #[ignore = "needs an NVIDIA GPU: `cargo xtask gpu-check` runs it"]
+    fn on_cuda_any_number_of_rows_of_any_storage() {
         assert!(has_cuda());
-        for (mode, group_size) in [(Mode::Mxfp4, 32), (Mode::Nvfp4, 16)] {
-            let matrix = packed(256, 512, Quantization { mode, bits: 4, group_size }, Device::Gpu);
-            assert!(matrix.fp4_rows);
-            let dense = values(&matrix);
-            for rows in [1, 32, 33, 100, FP4_ROWS, FP4_ROWS + 1, 1000] {
-                let x = random(&[rows, 512], 9).as_dtype(Dtype::Bfloat16).unwrap();
-                let expected = x.as_dtype(Dtype::Float32).unwrap().matmul(dense.t()).unwrap();
-                // Sums of some tens, rounded to bf16; a GPU's f32 products have 10 bits.
-                close(&host(&matrix.multiply(&x).unwrap()), &host(&expected), 0.3);
+        // The last has one group a row for some.
+        for columns in [512, 256, 128] {
+            for quantization in all() {
+                let matrix = packed(256, columns, quantization, Device::Gpu);
+                let dense = values(&matrix);
+                for rows in [1, 2, 7, 8, 32, 33, 100, 192, 193, 1000] {
+                    let x = random(&[rows, columns], 9).as_dtype(Dtype::Bfloat16).unwrap();
+                    let expected = x.as_dtype(Dtype::Float32).unwrap().matmul(dense.t()).unwrap();
+                    // Sums of some tens, rounded to bf16; a GPU's f32 products have 10 bits.
+                    close(&host(&matrix.multiply(&x).unwrap()), &host(&expected), 0.3);
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod matrix;
 pub mod mlx;
 pub mod moe;
 pub mod norm;
+mod on_cuda;
 pub mod positions;
 pub mod rope;
 pub mod runs;

@@ -1,7 +1,7 @@
 //! What the back end is asked, and the right answers, in plain Rust.
 
+use crate::nn::Device;
 use crate::nn::unpack::{e2m1, e4m3, e8m0};
-use crate::nn::{Device, has_cuda};
 use crate::snapshot::quantization::{Mode, Quantization};
 
 /// Rows of `x` that differ; a prime, so that no row of a kernel's tile repeats another.
@@ -25,13 +25,11 @@ pub struct Sizes {
 
 impl Sizes {
     /// On a GPU activations are `bf16`, whose rounding alone makes one percent of the largest values; kernels for one
-    /// row, a few rows and tiles of rows differ. MLX compiles each of CUDA's at its first use, for many seconds: there
-    /// only those are asked that the first prompt and the first step need anyway. The CPU's arithmetic is `f32` and slow:
-    /// it is asked little.
+    /// row, a few rows and tiles of rows differ. The CPU's arithmetic is `f32` and slow: it is asked little.
     pub fn of(device: Device) -> Sizes {
         match device {
             Device::Gpu => Sizes {
-                rows: if has_cuda() { &[1, 300] } else { &[1, 8, 9, 33, 300] },
+                rows: &[1, 8, 9, 33, 300],
                 output: 128,
                 input: 256,
                 heads: 2,
