@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: the folder that a host program is built with and ships.
 
 mod licenses;
+mod native;
 pub mod package_files;
 
 use std::fs;
