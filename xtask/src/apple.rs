@@ -1,6 +1,7 @@
 //! MLX with Apple's tools: one road for `cargo build` on a Mac and for every slice of the xcframework.
 
 pub mod kernels;
+pub mod link;
 mod mlx;
 mod slice;
 

@@ -24,6 +24,7 @@ mod swift;
 mod symbols;
 mod test;
 mod tools;
+mod traces;
 mod xcframework;
 
 use anyhow::{Result, bail};

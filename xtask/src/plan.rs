@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::dist::copy;
-use crate::{paths, process, setup, symbols};
+use crate::{paths, process, setup, symbols, traces};
 
 /// A program, its arguments, and what differs in its environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub enum Step {
     },
     /// What the library exports is what the header declares.
     Symbols(PathBuf),
+    /// No folder of this machine is inside the file.
+    Traces(PathBuf),
     Licenses {
         folder: PathBuf,
         target: String,
@@ -101,6 +103,7 @@ fn execute_one(step: &Step) -> Result<()> {
         Step::Bind { headers, folder } => setup::bind(headers, folder),
         Step::Kernels { mlx, expected } => expected.check(mlx),
         Step::Symbols(library) => symbols::check(library),
+        Step::Traces(file) => traces::check(file),
         Step::Licenses { folder, target } => crate::dist::licenses(folder, target),
     }
 }
@@ -142,6 +145,9 @@ fn places() -> Vec<(String, &'static str)> {
     if let Ok(sources) = setup::sources() {
         places.push((sources.mlxc.display().to_string(), "$MLX_C"));
     }
+    if let Ok([(crates, _), _]) = traces::folders() {
+        places.push((crates.display().to_string(), "$CRATES"));
+    }
     places
 }
 
@@ -165,6 +171,9 @@ impl fmt::Display for Step {
             }
             Self::Symbols(library) => {
                 write!(formatter, "check that {} exports the header's functions", library.display())
+            }
+            Self::Traces(file) => {
+                write!(formatter, "check that {} names no folder of this machine", file.display())
             }
             Self::Licenses { folder, target } => {
                 write!(formatter, "licences of what is linked for {target} to {}", folder.display())

@@ -115,8 +115,9 @@ impl<'a> Build<'a> {
             define("MLXC_SOURCE", &path(&self.source.mlxc)),
             define("MLX_BUILD_METAL", if self.slice.has_metal() { "ON" } else { "OFF" }),
             define("MLX_METAL_JIT", "OFF"),
-            // The last place in which MLX looks for its kernels.
-            define("MLX_METAL_PATH", &path(&self.libraries())),
+            // The last place in which MLX looks for its kernels: none, as it is written into the library. rmlx names this
+            // checkout's to MLX, unless the library is shipped.
+            define("MLX_METAL_PATH", "/dev/null"),
             define("MLX_BUILD_CPU", "ON"),
             define("MLX_BUILD_GGUF", "OFF"),
             define("MLX_BUILD_TESTS", "OFF"),
