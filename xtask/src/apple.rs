@@ -1,5 +1,6 @@
 //! MLX with Apple's tools: one road for `cargo build` on a Mac and for every slice of the xcframework.
 
+pub mod check;
 pub mod kernels;
 pub mod link;
 mod mlx;
