@@ -4,6 +4,7 @@ pub mod check;
 pub mod kernels;
 pub mod link;
 mod mlx;
+pub mod sdk;
 mod slice;
 
 use std::fs;

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::apple::kernels::NAX_SYSTEM;
+use crate::apple::{Slice, sdk};
 use crate::dist::copy;
 use crate::{paths, process, setup, symbols, traces};
 
@@ -51,6 +53,8 @@ pub enum Step {
         mlx: PathBuf,
         expected: crate::apple::kernels::Kernels,
     },
+    /// The SDK is new enough for the kernels.
+    Sdk(Slice),
     /// What the library exports is what the header declares.
     Symbols(PathBuf),
     /// No folder of this machine is inside the file.
@@ -102,6 +106,7 @@ fn execute_one(step: &Step) -> Result<()> {
         Step::Run(run) => start(run),
         Step::Bind { headers, folder } => setup::bind(headers, folder),
         Step::Kernels { mlx, expected } => expected.check(mlx),
+        Step::Sdk(slice) => sdk::check(*slice),
         Step::Symbols(library) => symbols::check(library),
         Step::Traces(file) => traces::check(file),
         Step::Licenses { folder, target } => crate::dist::licenses(folder, target),
@@ -168,6 +173,9 @@ impl fmt::Display for Step {
             }
             Self::Kernels { mlx, expected } => {
                 write!(formatter, "check that {} lists the kernels {expected}", mlx.display())
+            }
+            Self::Sdk(slice) => {
+                write!(formatter, "check that the SDK {} is of {NAX_SYSTEM} or later", slice.sdk())
             }
             Self::Symbols(library) => {
                 write!(formatter, "check that {} exports the header's functions", library.display())

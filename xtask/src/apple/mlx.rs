@@ -148,7 +148,9 @@ pub fn libraries(slice: Slice) -> PathBuf {
 
 /// Builds MLX for the platforms, and tells Cargo.
 pub fn steps(slices: &[Slice], source: &Source) -> Vec<Step> {
-    let mut steps = source.fetch();
+    let metal = slices.iter().filter(|slice| slice.has_metal());
+    let mut steps: Vec<Step> = metal.map(|slice| Step::Sdk(*slice)).collect();
+    steps.extend(source.fetch());
     let mut tables =
         vec![format!("# Made by `cargo xtask setup` or `cargo xtask xcframework`.\n{}", config::WHAT)];
     for slice in slices {

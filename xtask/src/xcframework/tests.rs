@@ -219,6 +219,15 @@ fn no_folder_of_the_machine_gets_into_a_binary() {
 }
 
 #[test]
+fn the_sdk_is_looked_at_before_anything_is_built() {
+    let first_run = all().iter().position(|step| matches!(step, Step::Run(_))).expect("runs");
+    for slice in [Slice::Device, Slice::Mac] {
+        let at = all().iter().position(|step| *step == Step::Sdk(slice)).expect("in the plan");
+        assert!(at < first_run);
+    }
+}
+
+#[test]
 fn every_binary_exports_the_headers_functions_alone() {
     let declared = crate::symbols::declared().expect("the header");
     let exports: Vec<_> = all()
