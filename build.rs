@@ -5,6 +5,7 @@
 //! as it does in a distribution.
 
 use std::env;
+use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -26,9 +27,14 @@ fn linux() {
 }
 
 fn apple() {
-    if env::var_os("DEP_MLX_LIBRARIES").is_none() {
+    let Some(libraries) = env::var_os("DEP_MLX_LIBRARIES").map(PathBuf::from) else {
         println!("cargo::error=MLX is not set up: run `cargo xtask setup` first");
         return;
+    };
+    // Where the kernels are for what is run from this checkout. A library that is shipped looks beside itself alone.
+    println!("cargo::rerun-if-env-changed=RMLX_SHIPPED");
+    if env::var_os("RMLX_SHIPPED").is_none() {
+        println!("cargo::rustc-env=RMLX_METAL_FOLDER={}", libraries.display());
     }
     cdylib("-install_name,@rpath/librmlx.dylib");
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();

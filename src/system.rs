@@ -69,7 +69,7 @@ mod imp {
     /// Bytes that the app may still take before the system ends it. A Mac has no such bound.
     pub fn available_memory() -> Option<u64> {
         #[cfg(not(target_os = "macos"))]
-        // SAFETY: takes nothing, and is there since iOS 13. 0 means that there is no bound.
+        // SAFETY: takes nothing, and is there since iOS 13. 0 tells nothing: no app, or one that is over its limit.
         return Some(unsafe { os_proc_available_memory() } as u64).filter(|bytes| *bytes > 0);
         #[cfg(target_os = "macos")]
         None

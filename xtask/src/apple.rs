@@ -1,7 +1,10 @@
 //! MLX with Apple's tools: one road for `cargo build` on a Mac and for every slice of the xcframework.
 
+pub mod check;
 pub mod kernels;
+pub mod link;
 mod mlx;
+pub mod sdk;
 mod slice;
 
 use std::fs;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use crate::{paths, process};
+use crate::{paths, process, traces};
 
 /// Cargo, in the folder of the workspace.
 pub fn command() -> Command {
@@ -57,6 +57,14 @@ pub fn version() -> Result<String> {
 pub fn build(profile: Profile) -> Result<PathBuf> {
     build_parts(profile, &["--lib"])?;
     output_folder(profile)
+}
+
+/// Builds the release libraries without this machine's folders in them, and returns the folder that they are in.
+pub fn build_to_ship() -> Result<PathBuf> {
+    let mut build = command();
+    build.args(["build", "--package", "rmlx", "--lib", "--release"]).args(traces::cargo_arguments()?);
+    process::run(build.env(traces::SHIPPED, "1"))?;
+    output_folder(Profile::Release)
 }
 
 /// Builds some of the examples and returns the folder that they are in.

@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: the folder that a host program is built with and ships.
 
 mod licenses;
+mod native;
 pub mod package_files;
 
 use std::fs;
@@ -9,9 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{self, Profile};
 use crate::setup::{self, Stage};
-use crate::{apple, library, paths, process, symbols};
+use crate::{apple, cargo, library, paths, plan, process, symbols, traces};
 
 /// `cargo xtask dist`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -23,7 +23,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
 /// Builds the release library and lays it out under `dist/`, which it returns.
 pub fn build() -> Result<PathBuf> {
     let stage = setup::ensure()?;
-    let built = cargo::build(Profile::Release)?;
+    let built = cargo::build_to_ship()?;
     let dist = paths::root().join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("cannot clear {}", dist.display()))?;
@@ -82,18 +82,22 @@ fn headers(folder: &Path) -> Result<()> {
 fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
     fs::create_dir_all(folder)?;
     let rmlx = folder.join(library::file_name("rmlx"));
-    copy(&built.join(library::file_name("rmlx")), &rmlx)?;
     let Some(stage) = stage else {
         // MLX is inside the library here; its Metal kernels are found beside it.
+        let exports = paths::root().join("target/exports.txt");
+        plan::execute(&apple::link::distribution(&built.join("librmlx.a"), &rmlx, &exports)?)?;
         return copy_metal_kernels(folder);
     };
+    copy(&built.join(library::file_name("rmlx")), &rmlx)?;
     for name in stage.runtime_libraries() {
         copy(&stage.libraries().join(name), &folder.join(name))?;
     }
     // The folder of this checkout's MLX goes: beside itself is where a distributed library looks.
     process::capture(Command::new(stage.patchelf()).args(["--set-rpath", "$ORIGIN"]).arg(&rmlx))?;
     process::capture(Command::new("strip").arg("--strip-unneeded").arg(&rmlx))?;
-    symbols::check(&rmlx)
+    symbols::check(&rmlx)?;
+    let shipped = stage.runtime_libraries().map(|name| folder.join(name));
+    shipped.iter().chain([&rmlx]).try_for_each(|library| traces::check(library))
 }
 
 /// The set-up leaves them with its libraries.

@@ -24,6 +24,7 @@ mod swift;
 mod symbols;
 mod test;
 mod tools;
+mod traces;
 mod xcframework;
 
 use anyhow::{Result, bail};
@@ -42,6 +43,7 @@ usage: cargo xtask <command>
   xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]
                                 make the binary for iOS and macOS that the Swift package takes (on a Mac), or print
                                 every step of that (anywhere)
+  check-apple [--if-possible]   check the Rust code for macOS and iOS on any machine
   release VERSION --binary ZIP [--asset FILE]... [--remote NAME] [--dry-run]
                                 tag a version whose manifest has its binary's checksum, and publish it
   release VERSION --resolve     build a new package that depends on a published version
@@ -72,6 +74,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "test" => test::command(rest),
         "swift-test" => swift::command(rest),
         "dist" => dist::command(rest),
+        "check-apple" => apple::check::command(rest),
         "xcframework" => xcframework::command(rest),
         "release" => release::command(rest),
         "demo" => demo::command(rest),

@@ -8,8 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::apple::kernels::NAX_SYSTEM;
+use crate::apple::{Slice, sdk};
 use crate::dist::copy;
-use crate::{paths, process, setup, symbols};
+use crate::{paths, process, setup, symbols, traces};
 
 /// A program, its arguments, and what differs in its environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +53,12 @@ pub enum Step {
         mlx: PathBuf,
         expected: crate::apple::kernels::Kernels,
     },
+    /// The SDK is new enough for the kernels.
+    Sdk(Slice),
     /// What the library exports is what the header declares.
     Symbols(PathBuf),
+    /// No folder of this machine is inside the file.
+    Traces(PathBuf),
     Licenses {
         folder: PathBuf,
         target: String,
@@ -100,7 +106,9 @@ fn execute_one(step: &Step) -> Result<()> {
         Step::Run(run) => start(run),
         Step::Bind { headers, folder } => setup::bind(headers, folder),
         Step::Kernels { mlx, expected } => expected.check(mlx),
+        Step::Sdk(slice) => sdk::check(*slice),
         Step::Symbols(library) => symbols::check(library),
+        Step::Traces(file) => traces::check(file),
         Step::Licenses { folder, target } => crate::dist::licenses(folder, target),
     }
 }
@@ -142,6 +150,9 @@ fn places() -> Vec<(String, &'static str)> {
     if let Ok(sources) = setup::sources() {
         places.push((sources.mlxc.display().to_string(), "$MLX_C"));
     }
+    if let Ok([(crates, _), _]) = traces::folders() {
+        places.push((crates.display().to_string(), "$CRATES"));
+    }
     places
 }
 
@@ -163,8 +174,14 @@ impl fmt::Display for Step {
             Self::Kernels { mlx, expected } => {
                 write!(formatter, "check that {} lists the kernels {expected}", mlx.display())
             }
+            Self::Sdk(slice) => {
+                write!(formatter, "check that the SDK {} is of {NAX_SYSTEM} or later", slice.sdk())
+            }
             Self::Symbols(library) => {
                 write!(formatter, "check that {} exports the header's functions", library.display())
+            }
+            Self::Traces(file) => {
+                write!(formatter, "check that {} names no folder of this machine", file.display())
             }
             Self::Licenses { folder, target } => {
                 write!(formatter, "licences of what is linked for {target} to {}", folder.display())

@@ -25,7 +25,7 @@ use git::Repository;
 
 const USAGE: &str = "\
 usage: cargo xtask release VERSION --binary ZIP [--asset FILE]... [--remote NAME] [--dry-run]
-       cargo xtask release VERSION --resolve";
+       cargo xtask release VERSION --resolve [--remote NAME]";
 
 /// `cargo xtask release`
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -45,11 +45,15 @@ pub fn command(arguments: &[String]) -> Result<()> {
         }
     }
     let version = version.context(USAGE)?;
+    // GitHub's workflows know whose repository they run for.
+    let hosted = std::env::var("GITHUB_REPOSITORY").ok().filter(|name| !name.is_empty());
     if resolve {
-        return consumer::build(&paths::root(), &version);
+        let package = checks::package(&paths::root(), &remote, hosted.as_deref())?;
+        return consumer::build(&paths::root(), &package.repository, &version);
     }
     let binary = binary.context(USAGE)?;
-    let release = Release { root: paths::root(), version, binary, assets, remote, host: Host::GitHub };
+    let release =
+        Release { root: paths::root(), version, binary, assets, remote, hosted, host: Host::GitHub };
     match release.plan()? {
         plan if dry_run => {
             println!("{plan}");
@@ -77,6 +81,8 @@ pub struct Release {
     pub assets: Vec<PathBuf>,
     /// Where the tag is pushed.
     pub remote: String,
+    /// The `owner/name` at GitHub, where nothing else says where the repository is.
+    pub hosted: Option<String>,
     pub host: Host,
 }
 
@@ -86,8 +92,8 @@ pub struct Plan {
     pub url: String,
     /// SHA-256 of the zip, as `swift package compute-checksum` prints it.
     pub checksum: String,
-    /// The manifest at the tag.
-    pub manifest: String,
+    /// The files that differ at the tag, and what is in them.
+    pub files: Vec<(&'static str, String)>,
     /// What the changelog says of the version.
     pub notes: String,
     /// The commands that make it public, in their order.
@@ -108,7 +114,7 @@ impl Release {
     /// Refuses what must not be released; changes nothing.
     pub fn plan(&self) -> Result<Plan> {
         let repository = Repository::new(&self.root);
-        let package = checks::package(&self.root)?;
+        let package = checks::package(&self.root, &self.remote, self.hosted.as_deref())?;
         let tag = tag(&self.version);
         checks::version(&self.version, &package.version)?;
         checks::clean(&repository)?;
@@ -122,8 +128,12 @@ impl Release {
         // What SwiftPM compares a downloaded file with.
         let checksum = sha256(&self.binary)?;
         let manifest = manifest::pinned(&self.read(manifest::PATH)?, &url, &checksum)?;
+        let mut files: Vec<_> = manifest::FILES.map(|path| (path, manifest.clone())).into();
+        for path in manifest::GUIDES {
+            files.push((path, manifest::addressed(path, &self.read(path)?, &package.repository)?));
+        }
         let commands = self.commands(&tag, &package.repository);
-        Ok(Plan { tag, url, checksum, manifest, notes, commands })
+        Ok(Plan { tag, url, checksum, files, notes, commands })
     }
 
     /// Tags, pushes and publishes. What was tagged and not yet pushed is undone by `git tag -d`.
@@ -133,8 +143,7 @@ impl Release {
             "Release {}\n\nThe manifest has the address and the checksum of its binary.",
             self.version
         );
-        let files = manifest::FILES.map(|path| (path, plan.manifest.as_str()));
-        let commit = repository.commit_beside(&files, &message)?;
+        let commit = repository.commit_beside(&plan.files, &message)?;
         repository.tag(&plan.tag, &commit, &format!("rmlx {}\n\n{}", self.version, plan.notes))?;
         println!("{} is {commit}", plan.tag);
         fs::create_dir_all(self.notes_file().with_file_name(""))?;

@@ -14,7 +14,7 @@ mod wheels;
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::apple;
 pub use config::host;
@@ -59,6 +59,14 @@ pub fn mlx_version() -> Result<String> {
 /// Binds mlx-c's headers as this machine's clang reads them; its own libclang is found where Apple puts it.
 pub fn bind(mlxc: &Path, folder: &Path) -> Result<()> {
     bindings::generate_for_apple(mlxc, folder)
+}
+
+/// Binds mlx-c's headers as clang reads them for Apple's processors, on a machine without Apple's SDK: zig's folder `lib` has the
+/// headers of macOS's C library and clang's own.
+pub fn bind_for_apple_elsewhere(zig: &Path, folder: &Path) -> Result<()> {
+    let sources = sources::find()?;
+    let stage = ensure()?.context("a Mac binds with its own SDK")?;
+    bindings::generate_for_apple_elsewhere(&stage, &sources, zig, folder)
 }
 
 fn run(backend: Backend) -> Result<Stage> {

@@ -34,7 +34,9 @@ fn run(report: &mut Report) -> Result<()> {
     report.check("binary interface is as recorded", abi::check);
     apple::run(report);
     let built = cargo::build(Profile::Dev)?;
-    report.check("exported symbols", || symbols::check(&built.join(library::file_name("rmlx"))));
+    report.check("exported symbols", || {
+        symbols::check_linked_by_rustc(&built.join(library::file_name("rmlx")))
+    });
     native::run(report, &built, stage.as_ref())?;
     if report.wants(accept::test::NAMES) {
         accept::test::run_all(report);

@@ -13,10 +13,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::apple::{self, Slice, Source};
 use crate::plan::{self, Run, Step};
-use crate::{cargo, paths};
+use crate::{cargo, paths, traces};
 pub use framework::Framework;
 
 pub const NAME: &str = "CRmlx";
+
+/// codesign's word for a signature without an identity.
+const NO_ONE: &str = "-";
 
 const USAGE: &str = "usage: cargo xtask xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]";
 
@@ -24,7 +27,7 @@ struct Options {
     plan: bool,
     /// MLX's sources, in place of fetching them.
     mlx: Option<PathBuf>,
-    /// For codesign; `-` is a signature without an identity.
+    /// For codesign.
     signer: String,
 }
 
@@ -49,7 +52,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
 }
 
 fn options(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { plan: false, mlx: None, signer: "-".to_owned() };
+    let mut options = Options { plan: false, mlx: None, signer: NO_ONE.to_owned() };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
@@ -74,7 +77,7 @@ fn steps(source: &Source, signer: &str) -> Result<Vec<Step>> {
     let mut create = Run::new("xcodebuild", &["-create-xcframework"]);
     for slice in Slice::ALL {
         let framework = Framework::new(slice, &work.join(slice.target()));
-        steps.push(Step::Run(build(slice)));
+        steps.push(Step::Run(build(slice)?));
         let archive = target_folder()?.join(slice.target()).join("release/librmlx.a");
         steps.extend(framework.steps(&archive, signer)?);
         create = create.args(["-framework"]).path(&framework.root());
@@ -82,9 +85,10 @@ fn steps(source: &Source, signer: &str) -> Result<Vec<Step>> {
     }
     steps.extend([Step::Clear(bundle()), Step::Folder(paths::root().join("dist"))]);
     steps.push(Step::Run(create.args(["-output"]).path(&bundle())));
-    if signer != "-" {
+    if signer != NO_ONE {
         let sign = Run::new("codesign", &["--force", "--timestamp", "--sign", signer]);
         steps.push(Step::Run(sign.path(&bundle())));
+        steps.push(Step::Run(Run::new("codesign", &["--verify", "--strict"]).path(&bundle())));
     }
     steps.extend(install());
     steps.extend(zip());
@@ -92,14 +96,17 @@ fn steps(source: &Source, signer: &str) -> Result<Vec<Step>> {
 }
 
 /// An archive with MLX inside; the framework is linked from it.
-fn build(slice: Slice) -> Run {
-    Run::new(
+fn build(slice: Slice) -> Result<Run> {
+    let build = Run::new(
         "cargo",
         &["rustc", "--release", "--locked", "--package", "rmlx", "--lib", "--crate-type", "staticlib"],
     )
     .args(["--target", slice.target()])
+    .args(traces::cargo_arguments()?)
     .env(slice.minimum_variable(), slice.minimum())
     .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
+    .env(traces::SHIPPED, "1");
+    Ok(build)
 }
 
 fn target_folder() -> Result<PathBuf> {

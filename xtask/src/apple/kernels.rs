@@ -13,6 +13,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Slice;
 use crate::plan::{Run, Step};
 
+/// The first system whose Metal has the neural accelerators. The compiler has to be told it as the oldest, too: for an older one
+/// that of Xcode 26.5 makes kernels that compute wrong products (mlx#3586).
+pub const NAX_SYSTEM: &str = "26.2";
+
 const FOLDER: &str = "mlx/backend/metal/kernels";
 
 /// One compilation of the kernels.
@@ -37,7 +41,7 @@ impl Level {
     fn minimum(self, slice: Slice) -> String {
         let version = match self {
             Self::Base => slice.minimum(),
-            Self::Nax => "26.2",
+            Self::Nax => NAX_SYSTEM,
         };
         match slice {
             Slice::Mac => format!("-mmacosx-version-min={version}"),

@@ -115,8 +115,9 @@ impl<'a> Build<'a> {
             define("MLXC_SOURCE", &path(&self.source.mlxc)),
             define("MLX_BUILD_METAL", if self.slice.has_metal() { "ON" } else { "OFF" }),
             define("MLX_METAL_JIT", "OFF"),
-            // The last place in which MLX looks for its kernels.
-            define("MLX_METAL_PATH", &path(&self.libraries())),
+            // The last place in which MLX looks for its kernels: none, as it is written into the library. rmlx names this
+            // checkout's to MLX, unless the library is shipped.
+            define("MLX_METAL_PATH", "/dev/null"),
             define("MLX_BUILD_CPU", "ON"),
             define("MLX_BUILD_GGUF", "OFF"),
             define("MLX_BUILD_TESTS", "OFF"),
@@ -147,7 +148,9 @@ pub fn libraries(slice: Slice) -> PathBuf {
 
 /// Builds MLX for the platforms, and tells Cargo.
 pub fn steps(slices: &[Slice], source: &Source) -> Vec<Step> {
-    let mut steps = source.fetch();
+    let metal = slices.iter().filter(|slice| slice.has_metal());
+    let mut steps: Vec<Step> = metal.map(|slice| Step::Sdk(*slice)).collect();
+    steps.extend(source.fetch());
     let mut tables =
         vec![format!("# Made by `cargo xtask setup` or `cargo xtask xcframework`.\n{}", config::WHAT)];
     for slice in slices {

@@ -4,48 +4,88 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
-use super::copy;
-use crate::cargo;
+use super::{copy, native};
 use crate::setup::Stage;
+use crate::{cargo, paths, process};
 
-/// Writes `crates.txt`, and one folder of licence texts for each crate and each wheel.
+/// What a host program has to do; the list of what is inside is put behind it.
+const NOTICE: &str = include_str!("../../licenses/NOTICE.txt");
+
+/// The terms under which a crate is taken that brings no text of its own, where it offers them.
+const APACHE: &str = include_str!("../../../LICENSE-APACHE");
+
+/// Writes `NOTICE.txt`, which lists everything that is inside, and a folder with the licence of each.
 pub fn collect(folder: &Path, stage: Option<&Stage>, target: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    crates(folder, target)?;
+    let mut notice = NOTICE.to_owned();
+    notice += "\nRust crates\n\n";
+    notice += &crates(folder, target)?;
+    notice += "\nRust's standard library\n\nrust-std: MIT OR Apache-2.0, and what its text lists\n";
+    standard_library(&folder.join("rust-std"))?;
+    notice += "\nMLX, and what is compiled into it\n\n";
+    for native in native::inside(target) {
+        notice += &native.line();
+        write_text(native.text, &folder.join(native.name))?;
+    }
     if let Some(stage) = stage {
+        notice += "\nPackages of PyPI whose libraries lie beside it\n\n";
         for (name, texts) in stage.wheel_licenses()? {
+            writeln!(notice, "{name}")?;
             copy_texts(&texts, &folder.join(name))?;
         }
     }
-    Ok(())
+    copy_texts(
+        &["LICENSE-APACHE", "LICENSE-MIT"].map(|name| paths::root().join(name)),
+        &folder.join("rmlx"),
+    )?;
+    Ok(fs::write(folder.join("NOTICE.txt"), notice)?)
 }
 
-fn crates(folder: &Path, target: &str) -> Result<()> {
+fn crates(folder: &Path, target: &str) -> Result<String> {
     let metadata = cargo::metadata()?;
     let linked = linked_packages(&metadata, target)?;
-    let mut list = String::from("The Rust crates inside rmlx, and their licences.\n\n");
+    let mut list = String::new();
     let mut packages = BTreeMap::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let text = |field: &str| package[field].as_str().unwrap_or_default();
-        if linked.contains(text("id")) {
+        // A package without a source is this workspace's own.
+        if linked.contains(text("id")) && package["source"].is_string() {
             packages.insert((text("name"), text("version")), (text("license"), text("manifest_path")));
         }
     }
     for ((name, version), (license, manifest)) in packages {
-        writeln!(list, "{name} {version}: {license}")?;
+        writeln!(list, "{name} {version}: {license}, https://crates.io/crates/{name}/{version}")?;
         let sources = Path::new(manifest).parent().context("a manifest has no folder")?;
-        let mut texts = license_files(sources)?;
-        if name == "mlx-sys" {
-            texts.extend(license_files(&sources.join("src/mlx-c"))?);
+        let place = folder.join(format!("{name}-{version}"));
+        let texts = license_files(sources)?;
+        if texts.is_empty() {
+            ensure!(license.contains("Apache-2.0"), "{name} {version} ({license}) brings no licence text");
+            write_text(APACHE, &place)?;
         }
-        copy_texts(&texts, &folder.join(format!("{name}-{version}")))?;
+        copy_texts(&texts, &place)?;
+        if name == "mlx-sys" {
+            copy_texts(&license_files(&sources.join("src/mlx-c"))?, &folder.join("mlx-c"))?;
+        }
     }
-    fs::write(folder.join("crates.txt"), list)?;
-    Ok(())
+    Ok(list)
+}
+
+/// Rust's distribution lists what its standard library has inside.
+fn standard_library(folder: &Path) -> Result<()> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let root = process::capture(Command::new(rustc).args(["--print", "sysroot"]))?;
+    let texts = Path::new(root.trim()).join("share/doc/rust/COPYRIGHT-library.html");
+    if texts.is_file() { copy_texts(&[texts], folder) } else { write_text(APACHE, folder) }
+}
+
+fn write_text(text: &str, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    Ok(fs::write(folder.join("LICENSE.txt"), text)?)
 }
 
 /// The ids of the packages that rmlx's code calls on the target, without build scripts and tests.
@@ -98,4 +138,73 @@ fn copy_texts(texts: &[PathBuf], folder: &Path) -> Result<()> {
         copy(text, &target)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apple::Slice;
+
+    fn is_text(folder: &Path) -> bool {
+        fs::read_dir(folder).is_ok_and(|mut files| {
+            files.any(|file| file.and_then(|file| file.metadata()).is_ok_and(|data| data.len() > 100))
+        })
+    }
+
+    /// What is listed, up to the colon, and the rest of its line.
+    fn listed(notice: &str) -> Vec<(&str, &str)> {
+        let (_, list) = notice.split_once("\nRust crates\n").expect("a list");
+        list.lines().filter_map(|line| line.split_once(": ")).collect()
+    }
+
+    #[test]
+    fn a_framework_has_the_licence_of_everything_that_is_inside() {
+        for slice in Slice::ALL {
+            let folder = tempfile::tempdir().expect("a folder");
+            let folder = folder.path();
+            collect(folder, None, slice.target()).expect("licences");
+            let notice = fs::read_to_string(folder.join("NOTICE.txt")).expect("a notice");
+            let listed = listed(&notice);
+            for (name, _) in &listed {
+                let place = folder.join(name.replace(' ', "-"));
+                assert!(is_text(&place), "{slice:?}: no text of {name} in {}", place.display());
+            }
+            let names: Vec<&str> =
+                listed.iter().map(|(name, _)| name.split(' ').next().unwrap_or(name)).collect();
+            for name in [
+                "mlx-rs",
+                "mlx-sys",
+                "tokenizers",
+                "symphonia",
+                "rust-std",
+                "mlx",
+                "pocketfft",
+                "fmt",
+                "nlohmann-json",
+            ] {
+                assert!(names.contains(&name), "{slice:?} does not list {name}");
+            }
+            assert!(names.contains(&"metal-cpp") && !names.contains(&"gguflib"), "{names:?}");
+            assert!(
+                !names.contains(&"bindgen") && !names.contains(&"rmlx"),
+                "only what is inside, and others'"
+            );
+            assert!(is_text(&folder.join("mlx-c")) && is_text(&folder.join("rmlx")));
+        }
+    }
+
+    #[test]
+    fn the_notice_says_where_the_sources_of_mozillas_licence_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        collect(folder.path(), None, Slice::Device.target()).expect("licences");
+        let notice = fs::read_to_string(folder.path().join("NOTICE.txt")).expect("a notice");
+        let listed = listed(&notice);
+        let of_mozilla: Vec<_> = listed.iter().filter(|(_, rest)| rest.contains("MPL-2.0")).collect();
+        assert!(!of_mozilla.is_empty());
+        for (name, rest) in of_mozilla {
+            let (name, version) = name.split_once(' ').expect("a version");
+            assert!(rest.contains(&format!("https://crates.io/crates/{name}/{version}")), "{rest}");
+        }
+        assert!(notice.contains("Mozilla Public License 2.0") && notice.contains("unchanged"));
+    }
 }

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::checks;
 use crate::process;
 
 const MANIFEST: &str = r#"// swift-tools-version: 6.0
@@ -17,7 +16,7 @@ let package = Package(
   platforms: [.macOS(.v14), .iOS(.v17)],
   dependencies: [.package(url: "REPOSITORY", exact: "VERSION")],
   targets: [
-    .executableTarget(name: "Consumer", dependencies: [.product(name: "Rmlx", package: "rmlx")])
+    .executableTarget(name: "Consumer", dependencies: [.product(name: "Rmlx", package: "PACKAGE")])
   ]
 )
 "#;
@@ -31,17 +30,19 @@ pub fn write(folder: &Path, repository: &str, version: &str) -> Result<()> {
     }
     let sources = folder.join("Sources/Consumer");
     fs::create_dir_all(&sources)?;
-    let manifest = MANIFEST.replace("REPOSITORY", repository).replace("VERSION", version);
+    // SwiftPM calls a package as the end of its address.
+    let name = repository.rsplit('/').next().unwrap_or_default();
+    let manifest =
+        MANIFEST.replace("REPOSITORY", repository).replace("VERSION", version).replace("PACKAGE", name);
     fs::write(folder.join("Package.swift"), manifest)?;
     fs::write(sources.join("main.swift"), PROGRAM)?;
     Ok(())
 }
 
 /// Resolves the tag and runs the program. Nothing that SwiftPM has fetched before is used.
-pub fn build(root: &Path, version: &str) -> Result<()> {
-    let repository = checks::package(root)?.repository;
+pub fn build(root: &Path, repository: &str, version: &str) -> Result<()> {
     let folder: PathBuf = root.join("target/release-consumer");
-    write(&folder, &repository, version)?;
+    write(&folder, repository, version)?;
     let mut run = Command::new("swift");
     run.args(["run", "--cache-path", "cache", "Consumer"]).current_dir(&folder);
     process::run(&mut run)

@@ -22,7 +22,7 @@ impl Repository {
     }
 
     /// A commit of HEAD with other contents of these files, which neither the branch nor the work tree follows.
-    pub fn commit_beside(&self, files: &[(&str, &str)], message: &str) -> Result<String> {
+    pub fn commit_beside(&self, files: &[(&str, String)], message: &str) -> Result<String> {
         let git_folder = PathBuf::from(self.ask(&["rev-parse", "--absolute-git-dir"])?);
         let index = git_folder.join("release-index");
         let with_index = |arguments: &[&str]| {

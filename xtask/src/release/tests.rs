@@ -24,6 +24,7 @@ fn prepared() -> Trial {
         binary: folder.join("CRmlx.xcframework.zip"),
         assets: Vec::new(),
         remote: "origin".to_owned(),
+        hosted: None,
         host: Host::Folder(folder.join("served")),
     };
     Trial { folder: temporary, release }
@@ -61,7 +62,12 @@ fn the_tag_has_the_address_and_the_checksum_and_the_branch_has_not() {
         assert!(text.contains(&plan.url) && text.contains(ABC), "{manifest}: {text}");
     }
     let changed = git(&remote, &["diff", "--name-only", "main", "v0.1.0"]).expect("a difference");
-    assert_eq!(changed.lines().collect::<Vec<_>>(), ["Package.swift", "swift/Package.swift"]);
+    let [readme, guide] = manifest::GUIDES;
+    assert_eq!(changed.lines().collect::<Vec<_>>(), ["Package.swift", readme, "swift/Package.swift", guide]);
+    for guide in manifest::GUIDES {
+        let text = git(&remote, &["show", &format!("v0.1.0:{guide}")]).expect("a guide");
+        assert!(text.contains(REPOSITORY) && !text.contains("OWNER"), "{guide} names another repository");
+    }
     let message = git(&remote, &["tag", "--list", "--format=%(contents)", "v0.1.0"]).expect("a message");
     assert!(message.contains("### New"), "{message}");
     let placed = trial.folder.path().join("served/releases/download/v0.1.0/CRmlx.xcframework.zip");
@@ -108,7 +114,25 @@ fn an_address_that_swiftpm_does_not_take_is_refused() {
     assert!(trial.refusal().contains("SwiftPM takes binaries from https:// addresses only"));
     std::fs::write(&file, text.replace("repository =", "homepage =")).expect("a manifest");
     trial.commit();
-    assert!(trial.refusal().contains("Cargo.toml does not say where the repository is"));
+    assert!(trial.refusal().contains("no one says where the repository is"));
+}
+
+#[test]
+fn without_a_line_in_cargo_toml_the_address_is_the_remotes() {
+    let mut trial = prepared();
+    let root = trial.release.root.clone();
+    let file = root.join("Cargo.toml");
+    let text = std::fs::read_to_string(&file).expect("a manifest");
+    std::fs::write(&file, text.replace("repository =", "homepage =")).expect("a manifest");
+    trial.commit();
+    trial.release.hosted = Some("someone/rmlx".to_owned());
+    let url = |trial: &Trial| trial.release.plan().expect("a plan").url;
+    let file = "releases/download/v0.1.0/CRmlx.xcframework.zip";
+    assert_eq!(url(&trial), format!("https://github.com/someone/rmlx/{file}"), "origin is a folder");
+
+    git(&root, &["remote", "add", "web", "git@example.org:others/rmlx.git"]).expect("a remote");
+    let package = checks::package(&root, "web", Some("someone/rmlx")).expect("a package");
+    assert_eq!(package.repository, "https://example.org/others/rmlx");
 }
 
 #[test]

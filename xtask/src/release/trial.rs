@@ -30,7 +30,9 @@ pub fn checkout(folder: &Path, remote: &Path, repository: &str) -> Result<()> {
     for part in ["include", "swift/Sources", "swift/Tests"] {
         dist::copy_folder(&paths::root().join(part), &folder.join(part))?;
     }
-    dist::copy(&paths::root().join("swift/Package.swift"), &folder.join("swift/Package.swift"))?;
+    for file in ["README.md", "swift/Package.swift"] {
+        dist::copy(&paths::root().join(file), &folder.join(file))?;
+    }
     link("swift/Package.swift", &folder.join("Package.swift"))?;
     git(folder, &["init", "--quiet", "--initial-branch=main"])?;
     for (name, value) in

@@ -34,6 +34,27 @@ pub fn generate_for_apple(mlxc: &Path, folder: &Path) -> Result<()> {
     write(with_headers(builder(mlxc)?, mlxc)?, folder)
 }
 
+/// The same on a machine that is not Apple's, with the headers that zig brings.
+pub fn generate_for_apple_elsewhere(
+    stage: &Stage,
+    sources: &Sources,
+    zig: &Path,
+    folder: &Path,
+) -> Result<()> {
+    // SAFETY: the program has one thread here; bindgen offers no other way to say where libclang is.
+    unsafe { std::env::set_var("LIBCLANG_PATH", Wheels::of(stage).libclang()) };
+    let headers = ["include", "libc/include/any-darwin-any"].map(|part| zig.join(part));
+    let mut builder = builder(&sources.mlxc)?.clang_args([
+        "--target=arm64-apple-macosx14.0",
+        "-nostdlibinc",
+        "-nobuiltininc",
+    ]);
+    for header in headers {
+        builder = builder.clang_args(["-isystem".to_owned(), header.display().to_string()]);
+    }
+    write(with_headers(builder, &sources.mlxc)?, folder)
+}
+
 fn builder(mlxc: &Path) -> Result<bindgen::Builder> {
     Ok(bindgen::Builder::default()
         .rust_target("1.73.0".parse().map_err(|_| anyhow!("bindgen no longer knows Rust 1.73"))?)

@@ -40,6 +40,7 @@ fn release(toolchain: &Toolchain) -> Result<()> {
         binary: zipped(&folder, "CRmlx.xcframework.zip", "not code")?,
         assets: Vec::new(),
         remote: "origin".to_owned(),
+        hosted: None,
         host: Host::Folder(host.clone()),
     };
     let plan = release.plan()?;

@@ -89,8 +89,14 @@ fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
 
 fn licenses(prefix: &Path, stage: Option<&Stage>) -> Result<()> {
     let folder = prefix.join("share/licenses/rmlx");
-    let list = fs::read_to_string(folder.join("crates.txt"))?;
-    ensure!(list.contains("mlx-rs 0."), "the list of crates lacks mlx-rs");
+    let notice = fs::read_to_string(folder.join("NOTICE.txt"))?;
+    for name in ["mlx-rs 0.", "rust-std: ", "mlx: MIT", "fmt: MIT", "nlohmann-json: MIT", "pocketfft: BSD"] {
+        ensure!(notice.contains(name), "the notice lacks {name}");
+    }
+    ensure!(
+        notice.contains("gguflib: ") == stage.is_some(),
+        "gguflib is in the wheel's MLX, and in no other"
+    );
     for (wheel, _) in stage.map(Stage::wheel_licenses).transpose()?.unwrap_or_default() {
         ensure!(folder.join(&wheel).is_dir(), "the licence of {wheel} is missing");
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::NAME;
-use crate::apple::{self, Level, SYSTEM_LIBRARIES, Slice};
+use super::{NAME, NO_ONE};
+use crate::apple::{self, Level, Slice, link};
 use crate::plan::{Run, Step};
 use crate::{cargo, paths};
 
@@ -72,50 +72,27 @@ impl Framework {
         let target = self.slice.target().to_owned();
         steps.push(Step::Licenses { folder: resources.join("Licenses"), target });
         if self.slice == Slice::Mac {
-            let link = |link: PathBuf, target: &str| Step::Link { link, target: target.to_owned() };
-            steps.push(link(self.root().join("Versions/Current"), "A"));
+            let name_to = |link: PathBuf, target: &str| Step::Link { link, target: target.to_owned() };
+            steps.push(name_to(self.root().join("Versions/Current"), "A"));
             for name in [NAME, "Headers", "Modules", "Resources"] {
-                steps.push(link(self.root().join(name), &format!("Versions/Current/{name}")));
+                steps.push(name_to(self.root().join(name), &format!("Versions/Current/{name}")));
             }
         }
         // The signature covers the resources too, so it comes last.
-        let sign = Run::new("codesign", &["--force", "--timestamp=none", "--sign", signer]);
+        let sign = Run::new("codesign", &["--force", timestamp(signer), "--sign", signer]);
         steps.push(Step::Run(sign.path(&self.root())));
         steps.push(Step::Run(Run::new("codesign", &["--verify", "--strict"]).path(&self.root())));
         Ok(steps)
     }
 
-    /// The binary and its debugging symbols. rustc would also export what mlx-rs declares `#[no_mangle]`, so the library is
-    /// linked here, with the header's functions for its only exports.
+    /// The binary and its debugging symbols.
     fn link(&self, archive: &Path) -> Result<Vec<Step>> {
-        let (binary, version) = (self.binary(), cargo::version()?);
-        let exports = self.folder.join("exports.txt");
-        let names = crate::symbols::declared()?;
-        let text = names.iter().map(|name| format!("_{name}\n")).collect::<String>();
-        let link = Run::new("xcrun", &["-sdk", self.slice.sdk(), "clang++"])
-            .args(["-target".to_owned(), self.slice.clang_target()])
-            .args(["-dynamiclib".to_owned(), "-o".to_owned(), binary.display().to_string()])
-            .args([format!("-Wl,-force_load,{}", archive.display())])
-            .args([format!("-Wl,-exported_symbols_list,{}", exports.display())])
-            .args([format!("-Wl,-install_name,{}", self.install_name())])
-            .args([
-                format!("-Wl,-current_version,{version}"),
-                format!("-Wl,-compatibility_version,{version}"),
-            ])
-            .args(["-Wl,-dead_strip", "-Wl,-dead_strip_dylibs"])
-            .args(SYSTEM_LIBRARIES.iter().map(|name| format!("-l{name}")))
-            // Rust's standard library names it.
-            .args(["-liconv"])
-            .args(self.slice.frameworks().iter().flat_map(|name| ["-framework", name]));
+        let (binary, exports) = (self.binary(), self.folder.join("exports.txt"));
+        let mut steps = link::library(self.slice, archive, &binary, &self.install_name(), &exports)?;
         let symbols = Run::new("xcrun", &["dsymutil"]).path(&binary).args(["-o"]).path(&self.debug_symbols());
-        Ok(vec![
-            Step::Write { file: exports, text },
-            Step::Run(link),
-            Step::Run(symbols),
-            Step::Run(Run::new("xcrun", &["strip", "-x"]).path(&binary)),
-            Step::Run(Run::new("xcrun", &["lipo"]).path(&binary).args(["-verify_arch", "arm64"])),
-            Step::Symbols(binary),
-        ])
+        steps.push(Step::Run(symbols));
+        steps.extend(link::finish(&binary));
+        Ok(steps)
     }
 
     /// How programs find it at run time: in the folder of an app's frameworks.
@@ -173,6 +150,11 @@ impl Framework {
             self.slice.platform()
         ))
     }
+}
+
+/// Apple's servers certify when an author signed; a signature by no one has no time.
+fn timestamp(signer: &str) -> &'static str {
+    if signer == NO_ONE { "--timestamp=none" } else { "--timestamp" }
 }
 
 #[cfg(test)]

@@ -44,8 +44,9 @@ fn build_folder(slice: Slice) -> String {
 fn the_plan_is_the_same_each_time_and_names_no_folder_of_this_machine() {
     let again = steps(&Source::find(None).expect("sources of mlx-c"), "-").expect("a plan");
     assert_eq!(text(), plan::print(&again));
-    let root = paths::root().display().to_string();
-    assert!(!text().contains(&root), "{root} is in the plan");
+    for (folder, _) in traces::folders().expect("folders") {
+        assert!(!text().contains(&folder.display().to_string()), "{} is in the plan", folder.display());
+    }
 }
 
 #[test]
@@ -199,11 +200,79 @@ fn folders_are_made_before_what_is_put_into_them() {
 }
 
 #[test]
+fn no_folder_of_the_machine_gets_into_a_binary() {
+    let text = text();
+    assert!(text.contains("-DMLX_METAL_PATH=/dev/null") && !text.contains("MLX_METAL_PATH=$ROOT"));
+    for slice in Slice::ALL {
+        let build = run(&["cargo", slice.target()]);
+        assert_eq!(build.environment.get(traces::SHIPPED).map(String::as_str), Some("1"));
+        let flags = build.arguments.iter().find(|word| word.starts_with("build.rustflags=")).expect("flags");
+        assert!(flags.contains(&format!("--remap-path-prefix={}=rmlx", paths::root().display())), "{flags}");
+        let framework = Framework::new(slice, &paths::root().join("target/xcframework").join(slice.target()));
+        let binary = framework.binary();
+        let strip = run(&["strip", &binary.display().to_string()]);
+        assert!(strip.arguments.contains(&"-S".to_owned()), "notes for debuggers name folders");
+        let looked_at =
+            all().iter().position(|step| *step == Step::Traces(binary.clone())).expect("in the plan");
+        assert!(position(&strip) < looked_at);
+    }
+}
+
+#[test]
+fn the_sdk_is_looked_at_before_anything_is_built() {
+    let first_run = all().iter().position(|step| matches!(step, Step::Run(_))).expect("runs");
+    for slice in [Slice::Device, Slice::Mac] {
+        let at = all().iter().position(|step| *step == Step::Sdk(slice)).expect("in the plan");
+        assert!(at < first_run);
+    }
+}
+
+#[test]
+fn every_binary_exports_the_headers_functions_alone() {
+    let declared = crate::symbols::declared().expect("the header");
+    let exports: Vec<_> = all()
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Write { file, text } if file.ends_with("exports.txt") => Some((file, text)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(exports.len(), Slice::ALL.len());
+    for (file, text) in exports {
+        let names: std::collections::BTreeSet<String> =
+            text.lines().map(|line| line.strip_prefix('_').expect("C's prefix").to_owned()).collect();
+        assert_eq!(names, declared);
+        let list = format!("-Wl,-exported_symbols_list,{}", file.display());
+        assert_eq!(runs().iter().filter(|run| run.arguments.contains(&list)).count(), 1, "{list}");
+    }
+}
+
+#[test]
+fn a_distribution_for_macs_is_linked_as_a_framework_is() {
+    let (archive, binary) = (Path::new("/r/librmlx.a"), Path::new("/d/librmlx.dylib"));
+    let steps = apple::link::distribution(archive, binary, Path::new("/d/exports.txt")).expect("steps");
+    let text = plan::print(&steps);
+    assert!(text.contains("-Wl,-exported_symbols_list,/d/exports.txt"), "{text}");
+    assert!(
+        text.contains("-Wl,-install_name,@rpath/librmlx.dylib")
+            && text.contains("-target arm64-apple-macosx14.0")
+    );
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part} in {text}"));
+    assert!(at("exports the header's functions") > at("strip -S -x /d/librmlx.dylib"));
+    assert!(at("codesign --force --sign - /d/librmlx.dylib") > at("names no folder"));
+}
+
+#[test]
 fn an_identity_signs_the_bundle_too() {
     let signed =
         steps(&Source::find(None).expect("sources of mlx-c"), "Apple Distribution: X").expect("a plan");
     let text = plan::print(&signed);
+    let of_frameworks =
+        "codesign --force --timestamp --sign 'Apple Distribution: X' $ROOT/target/xcframework/";
+    assert_eq!(text.matches(of_frameworks).count(), Slice::ALL.len(), "Apple certifies the time of each");
+    assert!(!text.contains("--timestamp=none"));
     assert!(text.contains(
         "run codesign --force --timestamp --sign 'Apple Distribution: X' $ROOT/dist/CRmlx.xcframework"
     ));
+    assert!(text.contains("run codesign --verify --strict $ROOT/dist/CRmlx.xcframework\n"));
 }
