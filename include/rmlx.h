@@ -510,6 +510,22 @@ rmlx_status rmlx_load_options_set_media_cache(struct rmlx_load_options *options,
                                               uint64_t bytes,
                                               rmlx_error **error);
 
+/**
+ * Takes a chat template in the place of the snapshot's own, or of several of them: conversations with tools and
+ * without go through this one. It is Jinja with what transformers gives to templates.
+ *
+ * - `utf8`, `len`: the template, copied, and its bytes; of no bytes for the snapshot's own, which is the default
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8). A template that is no Jinja fails the load, with INVALID_ARGUMENT, a message
+ * that names this option and the line, and the details "option" and "line".
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_chat_template(struct rmlx_load_options *options,
+                                                const char *utf8,
+                                                size_t len,
+                                                rmlx_error **error);
+
 /* Images, sounds and videos ------------------------------------------------------------------------------ */
 
 /**
@@ -799,6 +815,34 @@ uint32_t rmlx_image_height(const struct rmlx_media *image);
  * Since: 0.1
  */
 double rmlx_audio_seconds(const struct rmlx_media *audio);
+
+/* Images and sounds in files ----------------------------------------------------------------------------- */
+
+/**
+ * Decodes an image file. Formats and limits are those of rmlx_image_from_encoded.
+ *
+ * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `out`: gets a reference for you
+ *
+ * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_image_from_encoded);
+ * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_image_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
+
+/**
+ * Decodes a sound file. Formats and limits are those of rmlx_audio_from_encoded.
+ *
+ * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `out`: gets a reference for you
+ *
+ * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
+ * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_audio_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
 
 /* Conversations ------------------------------------------------------------------------------------------ */
 
@@ -1246,6 +1290,24 @@ rmlx_status rmlx_generation_options_set_thinking_budget(struct rmlx_generation_o
                                                         rmlx_error **error);
 
 /**
+ * Keeps answers that rmlx_prompt_add_answer adds as they were generated, token by token, so that nothing
+ * but what is new is evaluated in the next submit. Otherwise the history is what the chat template makes
+ * of it, as in transformers: it may drop thoughts or spell a call anew, and from there on it is evaluated
+ * again. Default: false.
+ *
+ * An answer is kept where both its own submit and the later one say so, with the same model and the same
+ * wish to think, and the conversation up to it says the same as then. Where the template leaves no place
+ * for it, the log says so (RMLX_LOG_INFO), and the template's own is taken.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_exact_history(struct rmlx_generation_options *options,
+                                                      bool exact_history,
+                                                      rmlx_error **error);
+
+/**
  * Goes on after tokens that end the model's turn, for benchmarks. Default: false.
  *
  * Errors: none of its own.
@@ -1498,10 +1560,10 @@ typedef int32_t rmlx_finish_reason;
 #define RMLX_EVENT_REASONING 2
 
 /**
- * One token of what may be a call of a tool. A call is handed out where it ends, since only then it is
- * known to be one: the event of its last token has the whole call (rmlx_event_tool_call_name), and as
- * its text the call as the model spelled it; the events before have neither. What turns out to be no
- * call comes as TEXT, spelled as it was.
+ * One token of what may be a call of a tool. Only where it ends it is known to be one: the event of its
+ * last token has the whole call (rmlx_event_tool_call_name), and as its text the call as the model
+ * spelled it; the events before have neither, but show the call as it comes
+ * (rmlx_event_tool_call_delta). What turns out to be no call comes as TEXT, spelled as it was.
  */
 #define RMLX_EVENT_TOOL_CALL 3
 
@@ -1590,6 +1652,26 @@ const char *rmlx_event_tool_call_id(const struct rmlx_event *event);
  * Since: 0.1
  */
 const char *rmlx_event_tool_call_arguments(const struct rmlx_event *event);
+
+/**
+ * What a token adds to the arguments of a call that is being made, to be shown as it comes.
+ *
+ * The first event that has it begins the call: the tool's name is known. All of one call together are its
+ * arguments, which come whole with its end (rmlx_event_tool_call_arguments). Until then the call is a
+ * draft, and nothing to act upon: what turns out to be no call is followed by an event of another kind
+ * with its spelling, and then its draft is to be forgotten.
+ *
+ * - `out_id`, `out_name`: get the call's id and name as the whole call will have them, texts that live as
+ *   long as the event; or NULL
+ *
+ * Returns: a piece of JSON, NUL-terminated and often "", that lives as long as the event; NULL for NULL,
+ * and for an event of no call or of one whose name is not known yet.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_tool_call_delta(const struct rmlx_event *event,
+                                       const char **out_id,
+                                       const char **out_name);
 
 /**
  * The token of a TEXT, REASONING or TOOL_CALL event.
@@ -1828,6 +1910,32 @@ rmlx_status rmlx_session_prompt_tokens(struct rmlx_session *session,
                                        size_t capacity,
                                        size_t *out_count,
                                        rmlx_error **error);
+
+/* A whole answer in one call ----------------------------------------------------------------------------- */
+
+/**
+ * Answers one text, in a session of its own: the simplest use. It blocks until the answer is whole.
+ *
+ * Only what is said comes back, neither thoughts nor tool calls. For an answer as it is made, media, a longer
+ * conversation, or to stop: rmlx_session_submit.
+ *
+ * - `utf8`, `len`: what the user says, and its bytes
+ * - `options`: or NULL for what the snapshot's generation_config.json says
+ * - `out_utf8`: gets the answer, NUL-terminated, for you to release with rmlx_string_release
+ * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8, or an option out of range); INVALID_PROMPT; CONTEXT_FULL;
+ * OUT_OF_MEMORY; BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_respond_text(const rmlx_model *model,
+                              const char *utf8,
+                              size_t len,
+                              const rmlx_generation_options *options,
+                              char **out_utf8,
+                              size_t *out_len,
+                              rmlx_error **error);
 
 /* Numbers of a session ----------------------------------------------------------------------------------- */
 

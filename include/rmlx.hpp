@@ -207,6 +207,8 @@ struct LoadOptions {
     std::optional<std::uint64_t> memory_limit;
     std::optional<std::size_t> context_length;
     std::optional<std::uint64_t> media_cache;
+    /// Jinja in the place of the snapshot's own template.
+    std::optional<std::string> chat_template;
     /// Called with 0 to 1 on the thread that loads. What it throws ends the load and comes out of it.
     std::function<void(float)> progress;
     /// Ends the load when it is triggered.
@@ -238,6 +240,7 @@ struct GenerationOptions {
     std::vector<std::pair<std::uint32_t, float>> logit_bias;
     std::optional<std::size_t> thinking_budget;
     std::vector<std::uint32_t> stop_tokens;
+    std::optional<bool> exact_history;
 };
 
 namespace detail {
@@ -255,6 +258,7 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
     RMLX_TRY(set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
     RMLX_TRY(set(to, rmlx_generation_options_set_thinking, options.thinking));
     RMLX_TRY(set(to, rmlx_generation_options_set_thinking_budget, options.thinking_budget));
+    RMLX_TRY(set(to, rmlx_generation_options_set_exact_history, options.exact_history));
     RMLX_TRY(set(to, rmlx_generation_options_set_ignore_eos, options.ignore_eos));
     RMLX_TRY(set(to, rmlx_generation_options_set_progress_events, options.progress_events));
     Call call;
@@ -282,6 +286,11 @@ public:
     }
     static Result<Media> image(std::string_view bytes) { return image(bytes.data(), bytes.size()); }
 
+    /// Decodes an image file; rmlx_image_from_file.
+    static Result<Media> image_file(const std::string &path) {
+        return make([&](auto out, auto error) { return rmlx_image_from_file(path.c_str(), out, error); });
+    }
+
     /// Takes raw pixels, whose struct_size need not be set; rmlx_image_from_pixels.
     static Result<Media> image(rmlx_pixels pixels) {
         pixels.struct_size = sizeof pixels;
@@ -293,6 +302,11 @@ public:
         return make([&](auto out, auto error) { return rmlx_audio_from_encoded(bytes, size, out, error); });
     }
     static Result<Media> audio(std::string_view bytes) { return audio(bytes.data(), bytes.size()); }
+
+    /// Decodes a sound file; rmlx_audio_from_file.
+    static Result<Media> audio_file(const std::string &path) {
+        return make([&](auto out, auto error) { return rmlx_audio_from_file(path.c_str(), out, error); });
+    }
 
     /// Takes interleaved samples; rmlx_audio_from_pcm_f32.
     static Result<Media> audio(const float *samples, std::size_t frames, std::uint32_t channels, std::uint32_t rate) {
@@ -488,6 +502,80 @@ struct ToolCall {
     std::string arguments;
 };
 
+/// What a model may call, and what does it.
+struct Tool {
+    std::string name;
+    /// Tells the model what the tool is for.
+    std::string description;
+    /// A JSON schema of the arguments, which are an object.
+    std::string parameters_json = R"({"type": "object", "properties": {}})";
+    /// Gets the arguments, a JSON object that is not checked against the schema, and returns what the model is told.
+    std::function<std::string(const std::string &arguments_json)> run;
+};
+
+/// A whole answer.
+struct Response {
+    /// What is said.
+    std::string text;
+    /// What was thought before it.
+    std::string reasoning;
+    /// What the model calls, and nobody has run yet.
+    std::vector<ToolCall> tool_calls;
+    /// One of RMLX_FINISH_*.
+    rmlx_finish_reason reason = RMLX_FINISH_NONE;
+};
+
+namespace detail {
+
+/// Most turns in a row in which a model may call tools.
+constexpr std::size_t TOOL_ROUNDS = 8;
+
+/// A text in JSON's quotes.
+inline std::string quoted(std::string_view text) {
+    std::string json = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') {
+            json += '\\';
+            json += c;
+        } else if (static_cast<unsigned char>(c) < 0x20) {
+            const char *const digits = "0123456789abcdef";
+            json += "\\u00";
+            json += digits[c >> 4];
+            json += digits[c & 15];
+        } else {
+            json += c;
+        }
+    }
+    return json + '"';
+}
+
+/// What chat templates take as tools.
+inline std::string tools_json(const std::vector<Tool> &tools) {
+    std::string json = "[";
+    for (const Tool &tool : tools) {
+        json += json.size() > 1 ? ", " : "";
+        json += R"({"type": "function", "function": {"name": )" + quoted(tool.name) + R"(, "description": )" +
+                quoted(tool.description) + R"(, "parameters": )" + tool.parameters_json + "}}";
+    }
+    return json + "]";
+}
+
+/// What the model is told of a call.
+inline std::string run(const std::vector<Tool> &tools, const ToolCall &call) {
+    for (const Tool &tool : tools)
+        if (tool.name == call.name && tool.run)
+            return tool.run(call.arguments);
+    return "There is no tool of the name " + call.name + ".";
+}
+
+template <typename T, typename Parse, typename = void>
+struct Parses : std::false_type {};
+template <typename T, typename Parse>
+struct Parses<T, Parse, std::enable_if_t<std::is_invocable_v<Parse &, const std::string &>>>
+    : std::is_convertible<std::invoke_result_t<Parse &, const std::string &>, Result<T>> {};
+
+} // namespace detail
+
 /// One step of an answer. Texts live as long as the event.
 class Event {
 public:
@@ -518,6 +606,14 @@ public:
             all[index].text = rmlx_event_top_logprob_text(get(), index);
         }
         return all;
+    }
+
+    /// What this event adds to a call that is being made: its arguments are a piece of JSON. It counts for nothing until
+    /// the call is whole; see rmlx_event_tool_call_delta.
+    std::optional<ToolCall> tool_call_delta() const {
+        const char *id = nullptr, *name = nullptr;
+        const char *added = rmlx_event_tool_call_delta(get(), &id, &name);
+        return added == nullptr ? std::nullopt : std::optional(ToolCall{id, name, added});
     }
 
     /// The call that is whole with this event.
@@ -736,8 +832,26 @@ public:
         return Answer(get());
     }
 
-    /// The whole text of the answer, without what the model thought before it.
-    Result<std::string> respond(const Prompt &prompt, const GenerationOptions &options = {});
+    /// Waits for the whole answer. What fails on the way is an error of this.
+    Result<Response> respond(const Prompt &prompt, const GenerationOptions &options = {});
+
+    /// What `parse` makes of the text of the answer. That it is JSON is for the prompt, or a constraint, to see to.
+    template <typename T, typename Parse, typename = std::enable_if_t<detail::Parses<T, Parse>::value>>
+    Result<T> respond_as(const Prompt &prompt, Parse parse, const GenerationOptions &options = {});
+
+    /// A T made of the text of the answer.
+    template <typename T, typename = std::enable_if_t<std::is_constructible_v<T, std::string>>>
+    Result<T> respond_as(const Prompt &prompt, const GenerationOptions &options = {}) {
+        return respond_as<T>(prompt, [](const std::string &text) { return T(text); }, options);
+    }
+
+    /// Answers with tools, which become the prompt's: runs what the model calls, tells it what came of that, and goes on
+    /// until it calls nothing. All of it goes into the prompt, the last answer too. After `rounds` turns of calls in a
+    /// row the answer is the next one, whatever it calls: then its `tool_calls` have not been run, and have no results
+    /// in the prompt. What a tool throws comes out of this.
+    Result<Response> respond_with_tools(Prompt &prompt, const std::vector<Tool> &tools,
+                                        const GenerationOptions &options = {},
+                                        std::size_t rounds = detail::TOOL_ROUNDS);
 
     /// rmlx_prompt_add_answer: the last answer as the assistant's message, with its thoughts and calls.
     Result<void> add_answer_to(Prompt &prompt) {
@@ -810,6 +924,12 @@ inline Result<Model> Model::load(const std::string &folder, const LoadOptions &o
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_media_cache, options.media_cache));
+    if (options.chat_template) {
+        detail::Call call;
+        const std::string &text = *options.chat_template;
+        RMLX_TRY(detail::finish(
+            call, rmlx_load_options_set_chat_template(raw.get(), text.data(), text.size(), call.error())));
+    }
     Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
     detail::Progress progress{options, cancel};
@@ -838,21 +958,58 @@ inline Result<void> Session::submit(const Prompt &prompt, const GenerationOption
     return detail::finish(call, rmlx_session_submit(get(), prompt.get(), raw.get(), call.error()));
 }
 
-inline Result<std::string> Session::respond(const Prompt &prompt, const GenerationOptions &options) {
+inline Result<Response> Session::respond(const Prompt &prompt, const GenerationOptions &options) {
     RMLX_TRY(submit(prompt, options));
     Answer answer(get());
-    std::string text;
+    Response response;
     for (const Event &event : answer) {
         if (event.kind() == RMLX_EVENT_TEXT || event.is_finish())
-            text += event.text();
+            response.text += event.text();
+        if (event.kind() == RMLX_EVENT_REASONING)
+            response.reasoning += event.text();
+        if (std::optional<ToolCall> call = event.tool_call())
+            response.tool_calls.push_back(std::move(*call));
         if (std::optional<Error> error = event.error())
             RMLX_FAIL(*error);
+        response.reason = event.finish_reason();
     }
 #ifdef RMLX_EXPECTED
     if (answer.error())
         return *answer.error();
 #endif
-    return text;
+    return response;
+}
+
+template <typename T, typename Parse, typename>
+Result<T> Session::respond_as(const Prompt &prompt, Parse parse, const GenerationOptions &options) {
+    Result<Response> response = respond(prompt, options);
+#ifdef RMLX_EXPECTED
+    if (!response)
+        return response.error();
+    return parse(std::as_const(response->text));
+#else
+    return parse(std::as_const(response.text));
+#endif
+}
+
+inline Result<Response> Session::respond_with_tools(Prompt &prompt, const std::vector<Tool> &tools,
+                                                    const GenerationOptions &options, std::size_t rounds) {
+    RMLX_TRY(prompt.set_tools_json(detail::tools_json(tools)));
+    for (std::size_t round = 0;; round++) {
+        Result<Response> answer = respond(prompt, options);
+#ifdef RMLX_EXPECTED
+        if (!answer)
+            return answer;
+        const Response &response = *answer;
+#else
+        const Response &response = answer;
+#endif
+        RMLX_TRY(add_answer_to(prompt));
+        if (response.reason != RMLX_FINISH_TOOL_CALLS || round == rounds)
+            return answer;
+        for (const ToolCall &call : response.tool_calls)
+            RMLX_TRY(prompt.tool_result(call.id, call.name, detail::run(tools, call)));
+    }
 }
 
 /// rmlx_memory_stats: bytes that MLX manages for the whole process.

@@ -4,7 +4,10 @@
     python tools/conversations.py
 
 Each case is a conversation as `Prompt::from_json` takes it, the template of that folder, and the rendered text or that the
-template refuses it. With another folder of `*.jinja` files as the argument, it prints the cases for those instead.
+template refuses it. With another folder of `*.jinja` files as the argument, it prints the cases for those instead; redirected
+to `cases.json` there, they are checked by
+
+    RMLX_CONVERSATIONS=FOLDER cargo test --lib conversations_of_another_folder -- --ignored
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ def conversations() -> dict[str, dict[str, Any]]:
     ask, ask_two = said("user", "What time is it in Rome?"), said("user", "In Rome and in Oslo?")
     rome, oslo = call("get_time", {"city": "Rome"}), call("get_time", {"city": "Oslo"}, 2)
     odd = {"text": 'a "b" <c> & é\n東', "n": [1, 2.5, -3e-7, True, None], "o": {"z": {}, "a": []}, "big": 12345678901}
+    plain = {"s": "a 'b'", "x": 2.5, "small": 3e-7, "large": 1e16, "n": -4, "yes": True, "nothing": None, "l": ["a", 1.0]}
     called = said("assistant", "", tool_calls=[rome])
     answer = said("assistant", "It is 10:30.")
     talks = {
@@ -64,6 +68,7 @@ def conversations() -> dict[str, dict[str, Any]]:
         "earlier thought": [ask, said("assistant", "Yes.", reasoning_content="Hm."), said("user", "Why?")],
         "thought in the text": [ask, said("assistant", "<think>\nHm.\n</think>\n\nYes."), said("user", "Why?")],
         "odd arguments": [ask, said("assistant", "", tool_calls=[call("f", odd)]), result("1", name="f")],
+        "plain arguments": [ask, said("assistant", "", tool_calls=[call("f", plain)]), result("1", name="f")],
         "no arguments": [ask, said("assistant", "", tool_calls=[call("f", {})]), result("1", name="f")],
         "unanswered call": [ask, called, said("user", "Never mind.")],
         "further members": [said("user", "Hello", mood=" glad"), answer],

@@ -64,7 +64,9 @@ void answer(const std::vector<std::string> &arguments) {
     rmlx::GenerationOptions options;
     options.max_tokens = 256;
     for (const rmlx::Event &event : session.generate(prompt, options)) {
-        std::cout << event.text() << std::flush;
+        // The last event may bring what was held back.
+        if (event.kind() == RMLX_EVENT_TEXT || event.is_finish())
+            std::cout << event.text() << std::flush;
         if (auto error = event.error())
             throw *error;
     }

@@ -1,146 +1,214 @@
 //! `call:name{key:value,…}`: bare keys, texts between quote tokens, numbers, true, false, null, lists and objects.
+//!
+//! Read a piece at a time, so that a host can see the arguments as they come. What is written of them is never taken
+//! back: a bare word is written once it has ended, a text character by character.
 
-use super::Bit;
+use super::{Bit, escape};
 
 /// Values nested deeper are no call.
 const MAX_DEPTH: usize = 64;
+const BEGIN: &str = "call:";
 
-pub(super) fn call(body: &[Bit]) -> Option<(String, String)> {
-    let mut reader = Reader { body, at: 0, out: String::new() };
-    reader.blanks();
-    "call:".chars().all(|c| reader.takes(c)).then_some(())?;
-    let name = reader.plain(|c| c != '{')?.trim().to_owned();
-    if name.is_empty() {
-        return None;
-    }
-    reader.object(0)?;
-    reader.blanks();
-    (reader.at == body.len()).then_some((name, reader.out))
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum At {
+    /// The rest of [`BEGIN`], or blanks before it.
+    Begin,
+    Name,
+    /// A key; or the end, right after the brace.
+    Key {
+        or_end: bool,
+    },
+    BareKey,
+    QuotedKey,
+    Colon,
+    /// A value; or the end, right after the bracket.
+    Value {
+        or_end: bool,
+    },
+    Text,
+    Bare,
+    /// A comma or the end, after a value.
+    Next,
+    /// Blanks behind the call.
+    End,
 }
 
-struct Reader<'a> {
-    body: &'a [Bit],
-    at: usize,
+/// A call as far as it has come.
+#[derive(Debug)]
+pub(super) struct Reader {
+    at: At,
+    name: String,
+    /// A key or a bare word that has not ended.
+    word: String,
+    /// What closes the containers that are open, the innermost last.
+    open: Vec<char>,
     /// The arguments as JSON.
     out: String,
+    broken: bool,
 }
 
-impl Reader<'_> {
-    fn next(&self) -> Option<Bit> {
-        self.body.get(self.at).copied()
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            at: At::Begin,
+            name: String::new(),
+            word: String::new(),
+            open: Vec::new(),
+            out: String::new(),
+            broken: false,
+        }
     }
+}
 
-    fn takes(&mut self, c: char) -> bool {
-        let taken = self.next() == Some(Bit::Char(c));
-        self.at += usize::from(taken);
-        taken
-    }
-
-    fn blanks(&mut self) {
-        while matches!(self.next(), Some(Bit::Char(c)) if c.is_whitespace()) {
-            self.at += 1;
+impl Reader {
+    pub fn push(&mut self, bit: Bit) {
+        if !self.broken {
+            self.broken = self.step(bit).is_none();
         }
     }
 
-    /// Characters as long as they fit; `None` where a quote stands or nothing follows.
-    fn plain(&mut self, fits: impl Fn(char) -> bool) -> Option<String> {
-        let mut text = String::new();
-        loop {
-            match self.next()? {
-                Bit::Char(c) if fits(c) => text.push(c),
-                Bit::Char(_) => return Some(text),
-                Bit::Quote => return None,
+    /// Once it is known.
+    pub fn name(&self) -> Option<&str> {
+        (!self.out.is_empty()).then_some(self.name.as_str())
+    }
+
+    pub fn arguments(&self) -> &str {
+        &self.out
+    }
+
+    /// The name and the arguments, if nothing lacks.
+    pub fn whole(&self) -> Option<(String, String)> {
+        (!self.broken && self.at == At::End).then(|| (self.name.clone(), self.out.clone()))
+    }
+
+    /// `None` where this is no call any more.
+    fn step(&mut self, bit: Bit) -> Option<()> {
+        match (self.at, bit) {
+            (At::Text, Bit::Quote) => {
+                self.out.push('"');
+                self.at = At::Next;
             }
-            self.at += 1;
-        }
-    }
-
-    /// Items between brackets, with commas between them.
-    fn items(
-        &mut self,
-        open: char,
-        close: char,
-        mut item: impl FnMut(&mut Self) -> Option<()>,
-    ) -> Option<()> {
-        self.takes(open).then_some(())?;
-        self.out.push(open);
-        self.blanks();
-        if !self.takes(close) {
-            loop {
-                item(self)?;
-                self.blanks();
-                if self.takes(close) {
-                    break;
+            (At::Text, Bit::Char(c)) => escape(c, &mut self.out),
+            (At::QuotedKey, Bit::Quote) => {
+                self.key()?;
+                self.at = At::Colon;
+            }
+            (At::QuotedKey, Bit::Char(c)) => self.word.push(c),
+            (At::Key { .. }, Bit::Quote) => self.at = At::QuotedKey,
+            (At::Value { .. }, Bit::Quote) => {
+                self.deep_enough()?;
+                self.out.push('"');
+                self.at = At::Text;
+            }
+            (_, Bit::Quote) => return None,
+            (At::Name, Bit::Char('{')) => {
+                self.name = self.name.trim().to_owned();
+                (!self.name.is_empty()).then_some(())?;
+                self.begin('{', '}');
+            }
+            (At::Name, Bit::Char(c)) => self.name.push(c),
+            (At::BareKey, Bit::Char(':')) => {
+                self.word = self.word.trim().to_owned();
+                self.key()?;
+                self.colon();
+            }
+            (At::BareKey, Bit::Char(',' | '{' | '}' | '[' | ']')) => return None,
+            (At::BareKey, Bit::Char(c)) => self.word.push(c),
+            (At::Bare, Bit::Char(c @ (',' | '}' | ']'))) => {
+                self.bare()?;
+                self.next(c)?;
+            }
+            (At::Bare, Bit::Char(c)) => self.word.push(c),
+            (At::Begin, Bit::Char(c)) => self.begun(c)?,
+            (_, Bit::Char(c)) if c.is_whitespace() => {}
+            (At::Key { or_end: true }, Bit::Char('}')) => self.next('}')?,
+            // A key that is empty.
+            (At::Key { .. }, Bit::Char(':' | ',' | '{' | '}' | '[' | ']')) => return None,
+            (At::Key { .. }, Bit::Char(c)) => {
+                self.word.push(c);
+                self.at = At::BareKey;
+            }
+            (At::Colon, Bit::Char(':')) => self.colon(),
+            (At::Value { or_end: true }, Bit::Char(']')) => self.next(']')?,
+            (At::Value { .. }, Bit::Char(c)) => {
+                self.deep_enough()?;
+                match c {
+                    '{' => self.begin('{', '}'),
+                    '[' => self.begin('[', ']'),
+                    ',' | '}' | ']' => return None,
+                    _ => {
+                        self.word.push(c);
+                        self.at = At::Bare;
+                    }
                 }
-                self.takes(',').then_some(())?;
-                self.out.push(',');
-                self.blanks();
             }
+            (At::Next, Bit::Char(c)) => self.next(c)?,
+            (At::Colon | At::End, Bit::Char(_)) => return None,
         }
-        self.out.push(close);
         Some(())
     }
 
-    fn object(&mut self, depth: usize) -> Option<()> {
-        self.items('{', '}', |reader| {
-            let key = match reader.next()? {
-                Bit::Quote => reader.quoted()?,
-                Bit::Char(_) => {
-                    reader.plain(|c| !matches!(c, ':' | ',' | '{' | '}' | '[' | ']'))?.trim().to_owned()
-                }
-            };
-            if key.is_empty() {
-                return None;
-            }
-            reader.write(&key);
-            reader.blanks();
-            reader.takes(':').then_some(())?;
-            reader.out.push(':');
-            reader.value(depth + 1)
-        })
+    fn deep_enough(&self) -> Option<()> {
+        (self.open.len() <= MAX_DEPTH).then_some(())
     }
 
-    fn value(&mut self, depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
+    fn begun(&mut self, c: char) -> Option<()> {
+        if self.word.is_empty() && c.is_whitespace() {
+            return Some(());
         }
-        self.blanks();
-        match self.next()? {
-            Bit::Quote => {
-                let text = self.quoted()?;
-                self.write(&text);
-                Some(())
-            }
-            Bit::Char('{') => self.object(depth),
-            Bit::Char('[') => self.items('[', ']', |reader| reader.value(depth + 1)),
-            Bit::Char(_) => {
-                let bare = self.plain(|c| !matches!(c, ',' | '}' | ']'))?;
-                self.out.push_str(match bare.trim() {
-                    // What the template's language makes of nothing.
-                    "None" => "null",
-                    bare @ ("true" | "false" | "null") => bare,
-                    number => serde_json::from_str::<serde_json::Number>(number).ok().map(|_| number)?,
-                });
-                Some(())
-            }
+        self.word.push(c);
+        BEGIN.starts_with(self.word.as_str()).then_some(())?;
+        if self.word.len() == BEGIN.len() {
+            self.word.clear();
+            self.at = At::Name;
         }
+        Some(())
     }
 
-    fn quoted(&mut self) -> Option<String> {
-        self.at += 1;
-        let mut text = String::new();
-        loop {
-            let bit = self.next()?;
-            self.at += 1;
-            match bit {
-                Bit::Char(c) => text.push(c),
-                Bit::Quote => return Some(text),
-            }
-        }
+    fn begin(&mut self, open: char, close: char) {
+        self.out.push(open);
+        self.open.push(close);
+        self.at = if close == '}' { At::Key { or_end: true } } else { At::Value { or_end: true } };
     }
 
-    fn write(&mut self, text: &str) {
-        self.out.push_str(&serde_json::Value::from(text).to_string());
+    fn key(&mut self) -> Option<()> {
+        (!self.word.is_empty()).then_some(())?;
+        self.out.push('"');
+        self.word.drain(..).for_each(|c| escape(c, &mut self.out));
+        self.out.push('"');
+        Some(())
+    }
+
+    fn colon(&mut self) {
+        self.out.push(':');
+        self.at = At::Value { or_end: false };
+    }
+
+    /// A bare word that has ended.
+    fn bare(&mut self) -> Option<()> {
+        let word = std::mem::take(&mut self.word);
+        self.out.push_str(match word.trim() {
+            // What the template's language makes of nothing.
+            "None" => "null",
+            bare @ ("true" | "false" | "null") => bare,
+            number => serde_json::from_str::<serde_json::Number>(number).ok().map(|_| number)?,
+        });
+        Some(())
+    }
+
+    /// A comma, or the end of the innermost container.
+    fn next(&mut self, c: char) -> Option<()> {
+        let close = *self.open.last()?;
+        if c == ',' {
+            self.at = if close == '}' { At::Key { or_end: false } } else { At::Value { or_end: false } };
+        } else {
+            (c == close).then_some(())?;
+            self.open.pop();
+            self.at = if self.open.is_empty() { At::End } else { At::Next };
+        }
+        self.out.push(c);
+        Some(())
     }
 }
 
@@ -150,8 +218,13 @@ mod tests {
 
     /// `'` stands for the quote token.
     fn read(text: &str) -> Option<(String, String)> {
-        let bit = |c| if c == '\'' { Bit::Quote } else { Bit::Char(c) };
-        call(&text.chars().map(bit).collect::<Vec<_>>())
+        let mut reader = Reader::default();
+        for c in text.chars() {
+            let before = reader.arguments().to_owned();
+            reader.push(if c == '\'' { Bit::Quote } else { Bit::Char(c) });
+            assert!(reader.arguments().starts_with(&before), "{text}: what was written is taken back");
+        }
+        reader.whole()
     }
 
     #[test]
@@ -170,6 +243,18 @@ mod tests {
             assert_eq!(read(text), Some(("f".into(), json.into())), "{text}");
             assert!(serde_json::from_str::<serde_json::Value>(json).is_ok());
         }
+    }
+
+    #[test]
+    fn arguments_are_written_as_they_come() {
+        let mut reader = Reader::default();
+        let mut written = Vec::new();
+        for c in "call:f{a:'x\ny',b:12}".chars() {
+            reader.push(if c == '\'' { Bit::Quote } else { Bit::Char(c) });
+            written.push((reader.name().is_some(), reader.arguments().len()));
+        }
+        assert_eq!(written[..6], [(false, 0); 6]);
+        assert_eq!(written[6..], [1, 1, 5, 6, 7, 9, 10, 11, 12, 12, 16, 16, 16, 19].map(|len| (true, len)));
     }
 
     #[test]

@@ -1,27 +1,118 @@
 //! `{"name": "f", "arguments": {…}}`, as Hermes, Qwen and many others.
+//!
+//! Whether it is JSON shows at its end. Until then a scanner that knows texts from brackets hands the arguments on as
+//! they come, without blanks; where the whole is JSON, that is what they are.
 
 use serde_json::Value;
 
 use super::Bit;
 
-pub(super) fn call(body: &[Bit]) -> Option<(String, String)> {
-    let chars = body.iter().map(|bit| match bit {
-        Bit::Char(c) => Some(*c),
-        Bit::Quote => None,
-    });
-    let text: String = chars.collect::<Option<_>>()?;
-    let call: Value = serde_json::from_str(&text).ok()?;
-    let name = call.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
-    let arguments = match call.get("arguments").or_else(|| call.get("parameters")) {
-        None | Some(Value::Null) => "{}".to_owned(),
-        Some(arguments @ Value::Object(_)) => arguments.to_string(),
-        // Some models write the arguments as OpenAI's servers do: a text that holds them.
-        Some(Value::String(text)) => {
-            serde_json::from_str::<Value>(text).ok().filter(Value::is_object)?.to_string()
+/// A call as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    text: String,
+    /// Brackets that are open.
+    depth: usize,
+    /// Inside of a text; where it began.
+    text_from: Option<usize>,
+    escaped: bool,
+    /// The member of the call that is being read.
+    member: Option<String>,
+    name: Option<String>,
+    /// The arguments, once they have begun to come as an object.
+    out: Option<String>,
+    /// Something came twice, or a quote of another dialect: no call.
+    broken: bool,
+}
+
+impl Reader {
+    pub fn push(&mut self, bit: Bit) {
+        match bit {
+            Bit::Char(c) => self.step(c),
+            Bit::Quote => self.broken = true,
         }
-        Some(_) => return None,
-    };
-    Some((name.to_owned(), arguments))
+    }
+
+    /// Once it is known.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref().filter(|name| !self.broken && !name.trim().is_empty())
+    }
+
+    pub fn arguments(&self) -> &str {
+        self.out.as_deref().unwrap_or_default()
+    }
+
+    /// The name and the arguments, if nothing lacks.
+    pub fn whole(&self) -> Option<(String, String)> {
+        let call: Value = serde_json::from_str(&self.text).ok().filter(|_| !self.broken)?;
+        let name = call.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
+        let arguments = match call.get("arguments").or_else(|| call.get("parameters")) {
+            None | Some(Value::Null) => "{}".to_owned(),
+            Some(Value::Object(_)) if self.out.is_some() => self.arguments().to_owned(),
+            Some(arguments @ Value::Object(_)) => arguments.to_string(),
+            // Some models write the arguments as OpenAI's servers do: a text that holds them.
+            Some(Value::String(text)) => {
+                serde_json::from_str::<Value>(text).ok().filter(Value::is_object)?.to_string()
+            }
+            Some(_) => return None,
+        };
+        Some((name.to_owned(), arguments))
+    }
+
+    fn step(&mut self, c: char) {
+        let at = self.text.len();
+        self.text.push(c);
+        if let Some(from) = self.text_from {
+            self.argument(c);
+            match c {
+                _ if self.escaped => self.escaped = false,
+                '\\' => self.escaped = true,
+                '"' => {
+                    self.text_from = None;
+                    self.text_ended(from);
+                }
+                _ => {}
+            }
+            return;
+        }
+        match c {
+            '"' => self.text_from = Some(at),
+            '{' | '[' => {
+                self.depth += 1;
+                if c == '{' && self.depth == 2 && self.member.as_deref() == Some("arguments") {
+                    self.broken |= self.out.is_some();
+                    self.out.get_or_insert_default();
+                }
+            }
+            ',' if self.depth == 1 => self.member = None,
+            _ if c.is_whitespace() => return,
+            _ => {}
+        }
+        self.argument(c);
+        if matches!(c, '}' | ']') {
+            self.depth = self.depth.saturating_sub(1);
+        }
+    }
+
+    /// Hands on what belongs to the arguments.
+    fn argument(&mut self, c: char) {
+        if self.depth >= 2 && self.member.as_deref() == Some("arguments") {
+            self.out.iter_mut().for_each(|out| out.push(c));
+        }
+    }
+
+    /// A text of the call itself is the name of a member, or the tool's name.
+    fn text_ended(&mut self, from: usize) {
+        if self.depth != 1 {
+            return;
+        }
+        let Ok(text) = serde_json::from_str::<String>(&self.text[from..]) else { return };
+        match self.member.as_deref() {
+            None => self.member = Some(text),
+            Some("name") => self.broken |= self.name.replace(text).is_some(),
+            Some(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +120,19 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(String, String)> {
-        call(&text.chars().map(Bit::Char).collect::<Vec<_>>())
+        let mut reader = Reader::default();
+        for c in text.chars() {
+            let before = reader.arguments().to_owned();
+            reader.push(Bit::Char(c));
+            assert!(reader.arguments().starts_with(&before), "{text}: what was written is taken back");
+        }
+        let whole = reader.whole();
+        if let Some((name, arguments)) = &whole {
+            assert!(reader.name() == Some(name), "{text}");
+            assert!(arguments.starts_with(reader.arguments()), "{text}");
+            assert!(serde_json::from_str::<Value>(arguments).unwrap().is_object(), "{text}");
+        }
+        whole
     }
 
     #[test]
@@ -39,13 +142,37 @@ mod tests {
         assert_eq!(read(r#"{"name": "f", "arguments": "{\"a\": [1, \"é\"]}"}"#), expected);
         assert_eq!(read(r#"{"name": "f", "parameters": {"a": [1, "é"]}}"#), expected);
         assert_eq!(read(r#"{"name": "f"}"#), Some(("f".to_owned(), "{}".to_owned())));
+        let odd = r#" {"id": [{"name": 1}], "arguments": {"a \" }": {"name": " x "}, "b": [1, {}]}, "n\u0061me": "g"} "#;
+        let arguments = r#"{"a \" }":{"name":" x "},"b":[1,{}]}"#;
+        assert_eq!(read(odd), Some(("g".to_owned(), arguments.to_owned())));
+    }
+
+    #[test]
+    fn arguments_are_written_as_they_come() {
+        let mut reader = Reader::default();
+        let mut written = String::new();
+        for c in r#"{"name": "f", "arguments": {"a": "x y"#.chars() {
+            reader.push(Bit::Char(c));
+            written.push(if reader.name().is_some() { 'n' } else { '-' });
+        }
+        assert_eq!(reader.arguments(), r#"{"a":"x y"#);
+        assert_eq!(written.find('n'), Some(11));
     }
 
     #[test]
     fn anything_else_is_none() {
-        for text in
-            ["", "{", "{}", "[]", r#"{"name": ""}"#, r#"{"name": "f", "arguments": 3}"#, r#"{"name": "f"} x"#]
-        {
+        for text in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            r#"{"name": ""}"#,
+            r#"{"name": "f", "arguments": 3}"#,
+            r#"{"name": "f"} x"#,
+            r#"{"name": "f", "name": "g"}"#,
+            r#"{"name": "f", "arguments": {}, "arguments": {"a": 1}}"#,
+            r#"{"name": "f", "arguments": {"a": 1]}"#,
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -8,7 +8,7 @@ mod gemma4;
 mod hermes;
 mod parser;
 
-pub use parser::{Kind, Parser, Segment};
+pub use parser::{Kind, Parser, Segment, Told};
 
 /// The way in which a family's models write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,16 @@ pub enum Mark {
     CallEnds,
     /// Around a text in a call.
     Quote,
+}
+
+/// What a token adds to a call that is not whole yet, and may never be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// As of the [`Call`].
+    pub id: String,
+    pub name: String,
+    /// To the JSON of the arguments.
+    pub added: String,
 }
 
 /// A tool that the model calls.
@@ -79,13 +89,55 @@ impl Dialect {
         self == Dialect::Gemma4
     }
 
-    /// The name and the arguments, as JSON, of a whole call.
-    fn call(self, body: &[Bit]) -> Option<(String, String)> {
+    fn reader(self) -> Reader {
         match self {
-            Dialect::Gemma4 => gemma4::call(body),
-            Dialect::Hermes => hermes::call(body),
-            Dialect::Plain => None,
+            Dialect::Gemma4 => Reader::Gemma4(Default::default()),
+            Dialect::Hermes | Dialect::Plain => Reader::Hermes(Default::default()),
         }
+    }
+}
+
+/// What stands in a call, read as it comes.
+#[derive(Debug)]
+enum Reader {
+    Gemma4(gemma4::Reader),
+    Hermes(hermes::Reader),
+}
+
+impl Reader {
+    fn push(&mut self, bit: Bit) {
+        match self {
+            Reader::Gemma4(reader) => reader.push(bit),
+            Reader::Hermes(reader) => reader.push(bit),
+        }
+    }
+
+    /// The tool's name and what has come of the arguments, once the name is known.
+    fn draft(&self) -> Option<(&str, &str)> {
+        match self {
+            Reader::Gemma4(reader) => Some((reader.name()?, reader.arguments())),
+            Reader::Hermes(reader) => Some((reader.name()?, reader.arguments())),
+        }
+    }
+
+    /// The name and the arguments, as JSON, of a call that lacks nothing. The arguments begin with those of the draft.
+    fn whole(&self) -> Option<(String, String)> {
+        match self {
+            Reader::Gemma4(reader) => reader.whole(),
+            Reader::Hermes(reader) => reader.whole(),
+        }
+    }
+}
+
+/// A character inside of a text in JSON.
+fn escape(c: char, out: &mut String) {
+    match c {
+        '"' | '\\' => out.extend(['\\', c]),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+        c => out.push(c),
     }
 }
 

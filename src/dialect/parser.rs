@@ -1,14 +1,35 @@
 //! Takes an answer apart: what is said, what is thought, which tools are called.
 
-use super::{Bit, Call, Mark, Marks};
+use super::{Bit, Call, Draft, Mark, Marks, Reader};
 
 /// What a stretch of an answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
     Thought,
-    /// Of a call; with the whole of it where it ends.
-    Call(Option<Call>),
+    Call(Told),
+}
+
+/// What is known of a call by one of its tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Once the tool's name is known. What all drafts of a call add is the arguments of the whole.
+    pub draft: Option<Draft>,
+    /// Where the call ends.
+    pub whole: Option<Call>,
+}
+
+impl Told {
+    /// This, and then `next` of the same call.
+    pub fn and(mut self, next: Told) -> Told {
+        let draft = match (self.draft.take(), next.draft) {
+            (Some(before), Some(draft)) if before.id == draft.id => {
+                Some(Draft { added: before.added + &draft.added, ..draft })
+            }
+            (before, draft) => draft.or(before),
+        };
+        Told { draft, whole: self.whole.or(next.whole) }
+    }
 }
 
 /// What one token adds to an answer.
@@ -21,17 +42,31 @@ pub struct Segment {
 
 /// The state of one answer.
 ///
-/// Whether a call is one shows at its end, so until then it is held; what turns out to be none is text, spelled as it was.
+/// Whether a call is one shows at its end, so until then there are drafts of it; what turns out to be none is text,
+/// spelled as it was.
 pub struct Parser {
     marks: Marks,
     thinking: bool,
     /// Inside of the line that names a channel.
     naming: bool,
-    /// What stands in a call that is not whole yet.
-    call: Option<Vec<Bit>>,
+    /// A call that is not whole yet.
+    call: Option<Open>,
     calls: usize,
+    /// How many calls had a name, whole or not.
+    named: usize,
     /// Distinguishes the calls of this answer from those of others.
     seed: u64,
+}
+
+/// A call that has not ended.
+struct Open {
+    reader: Reader,
+    /// What stands in it, as it is spelled.
+    body: String,
+    /// Once the name is known.
+    id: Option<String>,
+    /// How many bytes of the arguments the drafts have told.
+    told: usize,
 }
 
 impl Parser {
@@ -42,7 +77,7 @@ impl Parser {
             (hash ^ u64::from(*id)).wrapping_mul(0x100_0000_01B3)
         });
         let thinking = marks.thinking_after(prompt);
-        Parser { marks, thinking, naming: false, call: None, calls: 0, seed }
+        Parser { marks, thinking, naming: false, call: None, calls: 0, named: 0, seed }
     }
 
     pub fn mark_of(&self, id: u32) -> Option<Mark> {
@@ -76,7 +111,7 @@ impl Parser {
     /// What this state is.
     pub fn kind(&self) -> Kind {
         match (&self.call, self.thinking) {
-            (Some(_), _) => Kind::Call(None),
+            (Some(_), _) => Kind::Call(Told::default()),
             (None, true) => Kind::Thought,
             (None, false) => Kind::Text,
         }
@@ -84,9 +119,11 @@ impl Parser {
 
     pub fn text(&mut self, mut text: String) -> Segment {
         if let Some(call) = &mut self.call {
-            call.extend(text.chars().map(Bit::Char));
-            text.clear();
-        } else if self.naming {
+            text.chars().for_each(|c| call.reader.push(Bit::Char(c)));
+            call.body.push_str(&text);
+            return self.draft();
+        }
+        if self.naming {
             match text.split_once('\n') {
                 Some((_, rest)) => {
                     self.naming = false;
@@ -101,18 +138,19 @@ impl Parser {
     pub fn mark(&mut self, mark: Mark) -> Segment {
         match mark {
             Mark::Quote => {
-                if let Some(call) = &mut self.call {
-                    call.push(Bit::Quote);
-                    return Segment { kind: Kind::Call(None), text: String::new() };
-                }
-                self.text(self.marks.spelling(mark).to_owned())
+                let spelling = self.marks.spelling(mark);
+                let Some(call) = &mut self.call else { return self.text(spelling.to_owned()) };
+                call.reader.push(Bit::Quote);
+                call.body.push_str(spelling);
+                self.draft()
             }
             Mark::CallEnds if self.call.is_some() => self.end_call(mark),
             Mark::CallEnds => self.text(self.marks.spelling(mark).to_owned()),
             Mark::CallBegins => {
                 let before = self.given_up();
                 self.naming = false;
-                self.call = Some(Vec::new());
+                let reader = self.marks.dialect.reader();
+                self.call = Some(Open { reader, body: String::new(), id: None, told: 0 });
                 before.unwrap_or(Segment { kind: self.kind(), text: String::new() })
             }
             Mark::ThoughtBegins | Mark::ThoughtEnds => {
@@ -127,47 +165,54 @@ impl Parser {
 
     /// What was held, once nothing more comes. A call that lacks nothing but its end is one.
     pub fn finish(&mut self) -> Option<Segment> {
-        let body = self.call.as_deref()?;
-        match self.marks.dialect.call(body) {
-            Some(whole) => Some(self.whole(whole, "")),
-            None => self.given_up(),
-        }
+        self.call.as_ref()?;
+        self.whole("").or_else(|| self.given_up())
     }
 
     /// A call that is none after all: its spelling.
     pub fn given_up(&mut self) -> Option<Segment> {
-        let body = self.call.take()?;
-        Some(Segment { kind: Kind::Text, text: self.spelled(&body) })
+        let Open { body, .. } = self.call.take()?;
+        Some(Segment { kind: Kind::Text, text: self.marks.spelling(Mark::CallBegins).to_owned() + &body })
     }
 
     fn end_call(&mut self, mark: Mark) -> Segment {
         let spelling = self.marks.spelling(mark);
-        match self.marks.dialect.call(self.call.as_deref().unwrap_or_default()) {
-            Some(whole) => self.whole(whole, spelling),
-            None => {
-                let text = self.given_up().map_or_else(String::new, |segment| segment.text);
-                Segment { kind: Kind::Text, text: text + spelling }
-            }
-        }
+        self.whole(spelling).unwrap_or_else(|| {
+            let text = self.given_up().map_or_else(String::new, |segment| segment.text);
+            Segment { kind: Kind::Text, text: text + spelling }
+        })
     }
 
-    fn whole(&mut self, (name, arguments): (String, String), end: &str) -> Segment {
-        let body = self.call.take().unwrap_or_default();
-        let id = format!("{:07x}{:02}", self.seed & 0xFFF_FFFF, self.calls % 100);
+    /// What the open call has come to since the last draft.
+    fn draft(&mut self) -> Segment {
+        let mut told = Told::default();
+        if let Some(call) = &mut self.call
+            && let Some((name, arguments)) = call.reader.draft()
+        {
+            let id = call.id.get_or_insert_with(|| call_id(self.seed, &mut self.named));
+            let added = arguments.get(call.told..).unwrap_or_default().to_owned();
+            call.told = arguments.len();
+            told.draft = Some(Draft { id: id.clone(), name: name.to_owned(), added });
+        }
+        Segment { kind: Kind::Call(told), text: String::new() }
+    }
+
+    /// The open call, if it lacks nothing but this end.
+    fn whole(&mut self, end: &str) -> Option<Segment> {
+        let (name, arguments) = self.call.as_ref()?.reader.whole()?;
+        let Open { body, id, told, .. } = self.call.take()?;
+        let id = id.unwrap_or_else(|| call_id(self.seed, &mut self.named));
         self.calls += 1;
-        Segment { kind: Kind::Call(Some(Call { id, name, arguments })), text: self.spelled(&body) + end }
+        let added = arguments.get(told..).unwrap_or_default().to_owned();
+        let draft = Some(Draft { id: id.clone(), name: name.clone(), added });
+        let kind = Kind::Call(Told { draft, whole: Some(Call { id, name, arguments }) });
+        Some(Segment { kind, text: self.marks.spelling(Mark::CallBegins).to_owned() + &body + end })
     }
+}
 
-    fn spelled(&self, body: &[Bit]) -> String {
-        let mut text = self.marks.spelling(Mark::CallBegins).to_owned();
-        for bit in body {
-            match bit {
-                Bit::Char(c) => text.push(*c),
-                Bit::Quote => text.push_str(self.marks.spelling(Mark::Quote)),
-            }
-        }
-        text
-    }
+fn call_id(seed: u64, named: &mut usize) -> String {
+    *named += 1;
+    format!("{:07x}{:02}", seed & 0xFFF_FFFF, (*named - 1) % 100)
 }
 
 #[cfg(test)]
@@ -215,7 +260,9 @@ mod tests {
         segments
             .iter()
             .filter_map(|s| match &s.kind {
-                Kind::Call(Some(call)) => Some((call.name.as_str(), call.arguments.as_str())),
+                Kind::Call(Told { whole: Some(call), .. }) => {
+                    Some((call.name.as_str(), call.arguments.as_str()))
+                }
                 _ => None,
             })
             .collect()
@@ -229,7 +276,7 @@ mod tests {
         assert_eq!(calls(&segments), [("f", r#"{"a":"x"}"#)]);
         assert_eq!(joined(&segments, |k| *k == Kind::Text), "Well. !");
         assert_eq!(segments[8].text, "<|tool_call>call:f{a:<|\"|>x<|\"|>}<tool_call|>");
-        let Kind::Call(Some(call)) = &segments[8].kind else { panic!("{segments:?}") };
+        let Kind::Call(Told { whole: Some(call), .. }) = &segments[8].kind else { panic!("{segments:?}") };
         assert_eq!(call.id, "422232500");
         assert_eq!(
             parse(Dialect::Plain, &tokens).iter().filter(|s| s.kind == Kind::Text).count(),
@@ -254,9 +301,48 @@ mod tests {
             parse(Dialect::Hermes, &["<tool_call>", call, "</tool_call>", "\n", "<tool_call>", call]);
         let ids: Vec<_> = segments
             .iter()
-            .filter_map(|s| if let Kind::Call(Some(c)) = &s.kind { Some(&c.id) } else { None })
+            .filter_map(|s| {
+                if let Kind::Call(Told { whole: Some(c), .. }) = &s.kind { Some(&c.id) } else { None }
+            })
             .collect();
         assert_eq!(ids, ["422232500", "422232501"]);
+    }
+
+    /// The drafts by id: the name, and what they add together.
+    fn drafts(segments: &[Segment]) -> Vec<(String, String, String)> {
+        let mut all: Vec<(String, String, String)> = Vec::new();
+        for segment in segments {
+            let Kind::Call(Told { draft: Some(draft), .. }) = &segment.kind else { continue };
+            match all.last_mut().filter(|(id, ..)| *id == draft.id) {
+                Some((_, name, added)) => {
+                    assert_eq!(*name, draft.name);
+                    added.push_str(&draft.added);
+                }
+                None => all.push((draft.id.clone(), draft.name.clone(), draft.added.clone())),
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_call_shows_as_it_comes_and_one_that_breaks_is_taken_back() {
+        let tokens = ["<|tool_call>", "call:", "f{a:", "<|\"|>", "x", "<|\"|>", "}", "<tool_call|>"];
+        let segments = parse(Dialect::Gemma4, &tokens);
+        let added: Vec<_> = segments
+            .iter()
+            .map(|s| match &s.kind {
+                Kind::Call(Told { draft, .. }) => draft.as_ref().map(|d| d.added.as_str()),
+                _ => None,
+            })
+            .collect();
+        let expected = [None, None, Some("{\"a\":"), Some("\""), Some("x"), Some("\""), Some("}"), Some("")];
+        assert_eq!(added, expected);
+        let broken = ["<|tool_call>", "call:f{a:1,", "b}", "<tool_call|>"];
+        let segments = parse(Dialect::Gemma4, &[&broken[..], &tokens].concat());
+        let ids: Vec<_> = drafts(&segments).into_iter().map(|(id, ..)| id).collect();
+        assert_eq!(ids, ["422232500", "422232501"]);
+        assert_eq!(joined(&segments, |k| *k == Kind::Text), broken.concat());
+        assert_eq!(calls(&segments), [("f", r#"{"a":"x"}"#)]);
     }
 
     #[test]
@@ -288,12 +374,16 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) as usize % n
         };
-        let (mut whole, mut broken) = (0, 0);
+        let (mut whole, mut broken, mut drafted) = (0, 0, 0);
         for dialect in [Dialect::Gemma4, Dialect::Hermes] {
-            for _ in 0..20_000 {
+            for _ in 0..40_000 {
                 let mut tokens: Vec<String> = Vec::new();
                 for number in 0..random(12) {
-                    match random(8) {
+                    match random(12) {
+                        8 => tokens.push("call:f{a:".to_owned()),
+                        9 => tokens.push(format!("{number},b:")),
+                        10 => tokens.push("{\"name\": \"f\", \"arguments\": {\"a\": \"".to_owned()),
+                        11 => tokens.push(["}", "\"}}"][random(2)].to_owned()),
                         0..4 => tokens.push(SPELLINGS[random(SPELLINGS.len())].to_owned()),
                         4 => tokens.push(format!("\n[{number}]")),
                         5 => tokens.push(format!("[{number}]")),
@@ -304,6 +394,15 @@ mod tests {
                 let rows: Vec<&str> = tokens.iter().map(String::as_str).collect();
                 let segments = parse(dialect, &rows);
                 whole += calls(&segments).len();
+                let drafts = drafts(&segments);
+                drafted += drafts.len();
+                for segment in &segments {
+                    let Kind::Call(Told { whole: Some(call), .. }) = &segment.kind else { continue };
+                    let of_call = drafts.iter().filter(|(id, ..)| *id == call.id).collect::<Vec<_>>();
+                    let [(_, name, arguments)] = &of_call[..] else { panic!("{rows:?}: {of_call:?}") };
+                    assert_eq!((name, arguments), (&call.name, &call.arguments), "{rows:?}");
+                    assert!(serde_json::from_str::<serde_json::Value>(arguments).unwrap().is_object());
+                }
                 let all = joined(&segments, |_| true);
                 broken += usize::from(joined(&segments, |k| *k == Kind::Text).contains("tool_call"));
                 // Marks around thoughts are not spelled, and neither is what names a channel.
@@ -341,5 +440,6 @@ mod tests {
             }
         }
         assert!(whole > 200 && broken > 500, "{whole} whole calls, {broken} broken ones");
+        assert!(drafted > whole + 200, "{drafted} drafts of {whole} whole calls");
     }
 }

@@ -148,7 +148,8 @@ impl<'a> Part<'a> {
             next.token = Array::from_slice(&[forced], &[]);
         }
         let row = self.session.keep_row(self.pending.logits.clone());
-        let mut event = Event { tool_call: call, ..Event::token(kind, id, text, row) };
+        let mut event =
+            Event { tool_call: call.whole, tool_draft: call.draft, ..Event::token(kind, id, text, row) };
         if self.run.job.top_logprobs > 0 {
             let logits = self.session.row(row)?;
             logprobs::fill(&mut event, &logits, self.run.job.top_logprobs, &self.run.job.formatter)?;

@@ -1,6 +1,6 @@
 //! What a session hands to its host, one at a time.
 
-use crate::dialect::Call;
+use crate::dialect::{Call, Draft};
 use crate::error::Error;
 
 /// What an event is about.
@@ -10,8 +10,8 @@ pub enum EventKind {
     Text,
     /// One generated token of the model's reasoning; its text may be empty.
     Reasoning,
-    /// One generated token of what may be a tool call; the one that completes it has [`Event::tool_call`], and its text
-    /// is the whole call as the model spelled it.
+    /// One generated token of what may be a tool call, with [`Event::tool_draft`] once its name is known; the one that
+    /// completes it has [`Event::tool_call`], and its text is the whole call as the model spelled it.
     ToolCall,
     /// Part of the prompt has been evaluated.
     Progress,
@@ -57,6 +57,8 @@ pub struct Event {
     pub text: String,
     /// The tool call that this token completes.
     pub tool_call: Option<Call>,
+    /// What the token adds to a tool call, which counts only once it is whole.
+    pub tool_draft: Option<Draft>,
     /// The generated token of a TEXT, REASONING or TOOL_CALL event.
     pub token: Option<u32>,
     /// Log-probability of `token` before any processor, if logprobs were asked for.
@@ -78,6 +80,7 @@ impl Event {
             kind,
             text: String::new(),
             tool_call: None,
+            tool_draft: None,
             token: None,
             logprob: None,
             top_logprobs: Vec::new(),

@@ -19,7 +19,7 @@ mod session;
 mod stats;
 pub(crate) mod worker;
 
-pub use crate::dialect::Call;
+pub use crate::dialect::{Call, Draft};
 pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
 pub use options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions};

@@ -22,7 +22,7 @@ use crate::log;
 use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
 use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device, mlx};
-use crate::prompt::{Formatter, MediaLayout, Placed, Prompt};
+use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
 use crate::system;
@@ -67,8 +67,9 @@ impl Model {
         check_memory(&snapshot, options.memory_limit)?;
         let device = choose(options.device)?;
         let formatter = {
-            let dir = dir.to_owned();
-            thread::Builder::new().name("rmlx-tokenizer".into()).spawn(move || Formatter::load(&dir))
+            let (dir, given) = (dir.to_owned(), options.chat_template.clone());
+            let load = move || Formatter::load(&dir, given.as_deref());
+            thread::Builder::new().name("rmlx-tokenizer".into()).spawn(load)
         };
         let formatter =
             formatter.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
@@ -165,9 +166,15 @@ impl Model {
 
     pub(super) fn place(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<Placed> {
         let layout: &dyn MediaLayout = self.0.architecture.media();
-        let placed = self.0.formatter.place(&with_thinking(prompt, options), layout)?;
+        let generated = if options.exact_history { prompt.generated(self.setting(options)) } else { None };
+        let placed = self.0.formatter.place_after(&with_thinking(prompt, options), layout, generated)?;
         self.check_ids(&placed.ids)?;
         Ok(placed)
+    }
+
+    /// What the tokens of a prompt depend on beside the prompt.
+    pub(super) fn setting(&self, options: &GenerationOptions) -> Setting {
+        Setting { model: self.id(), thinking: options.thinking }
     }
 
     /// A host's own ids, and those of a tokenizer that does not belong to the weights, may have no embedding.

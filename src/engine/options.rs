@@ -55,6 +55,8 @@ pub struct LoadOptions {
     pub context_length: Option<usize>,
     /// Bytes of encoded media that the model keeps for other prompts and sessions; 64 MiB otherwise, 0 for none.
     pub media_cache_bytes: Option<u64>,
+    /// A chat template in Jinja in the place of the snapshot's own, with tools and without.
+    pub chat_template: Option<String>,
 }
 
 /// How a session is made.
@@ -100,6 +102,9 @@ pub struct GenerationOptions {
     pub thinking: Option<bool>,
     /// Tokens of thinking after which the thought is ended and the answer begins; no bound otherwise.
     pub thinking_budget: Option<usize>,
+    /// Keep answers that [`Session::add_answer`](super::Session::add_answer) adds as they were generated, where the submits
+    /// before and after them both say so; otherwise they are what the template makes of them.
+    pub exact_history: bool,
     /// Go on past end-of-turn tokens.
     pub ignore_eos: bool,
     /// Emit PROGRESS events while the prompt is evaluated.

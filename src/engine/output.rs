@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::EventKind;
-use crate::dialect::{Call, Kind, Mark, Marks, Parser, Segment};
+use crate::dialect::{Kind, Mark, Marks, Parser, Segment, Told};
 use crate::error::Result;
 use crate::prompt::{Formatter, TextDecoder};
 use crate::sampling::StopMatcher;
@@ -12,8 +12,8 @@ use crate::sampling::StopMatcher;
 pub(crate) struct Piece {
     pub kind: EventKind,
     pub text: String,
-    /// The call that ends here.
-    pub call: Option<Call>,
+    /// What is known of a call that the token belongs to.
+    pub call: Told,
     /// Nothing may follow.
     pub stopped: Option<Stopped>,
     /// The token that has to come next, whatever the model would say.
@@ -105,9 +105,10 @@ impl Output {
         let rest = self.rest();
         let before = self.parser.text(rest);
         let segment = self.parser.mark(mark);
-        let segment = match before.text.is_empty() {
-            true => segment,
-            false => Segment { text: before.text + &segment.text, kind: before.kind },
+        let segment = match (before.kind, segment.kind) {
+            (Kind::Call(told), Kind::Call(next)) => Segment { kind: Kind::Call(told.and(next)), ..segment },
+            (_, kind) if before.text.is_empty() => Segment { kind, ..segment },
+            (kind, _) => Segment { text: before.text + &segment.text, kind },
         };
         let was_text = segment.kind == Kind::Text;
         let mut piece = self.said(segment);
@@ -120,13 +121,13 @@ impl Output {
     fn said(&mut self, segment: Segment) -> Piece {
         let (mut text, mut stopped) = (segment.text, None);
         let (kind, call) = match segment.kind {
-            Kind::Thought => (EventKind::Reasoning, None),
+            Kind::Thought => (EventKind::Reasoning, Told::default()),
             Kind::Call(call) => (EventKind::ToolCall, call),
             Kind::Text => {
                 let checked = self.stops.push(&text);
                 text = checked.text;
                 stopped = checked.stopped.then_some(Stopped::StopString);
-                (EventKind::Text, None)
+                (EventKind::Text, Told::default())
             }
         };
         Piece { kind, text, call, stopped, forced: None }
@@ -136,7 +137,12 @@ impl Output {
     fn end(&mut self, stopped: Option<Stopped>) -> Piece {
         let rest = self.rest();
         let segment = self.parser.text(rest);
-        let segment = self.parser.finish().unwrap_or(segment);
+        let segment = match (segment.kind, self.parser.finish()) {
+            (Kind::Call(told), Some(Segment { kind: Kind::Call(next), text })) => {
+                Segment { kind: Kind::Call(told.and(next)), text }
+            }
+            (kind, rest) => rest.unwrap_or(Segment { kind, text: segment.text }),
+        };
         let mut piece = self.said(segment);
         if piece.kind == EventKind::Text && piece.stopped.is_none() {
             piece.text += &self.stops.finish();
@@ -167,12 +173,7 @@ impl Output {
 /// The piece of a token and what was held back after it.
 fn joined(piece: Piece, rest: Piece) -> Piece {
     // What ends here is told by the rest, unless it brings nothing.
-    let kind = if rest.text.is_empty() && rest.call.is_none() { piece.kind } else { rest.kind };
-    Piece {
-        kind,
-        text: piece.text + &rest.text,
-        call: piece.call.or(rest.call),
-        stopped: rest.stopped,
-        forced: None,
-    }
+    let kind = if rest.text.is_empty() { piece.kind } else { rest.kind };
+    let call = if kind == EventKind::ToolCall { piece.call.and(rest.call) } else { Told::default() };
+    Piece { kind, text: piece.text + &rest.text, call, stopped: rest.stopped, forced: None }
 }

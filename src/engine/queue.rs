@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, FinishReason};
 use super::stats::Stats;
 use crate::error::{Code, Error, Result};
-use crate::prompt::{Message, Part, ToolCall};
+use crate::prompt::{Asked, Message, Part, ToolCall};
 
 /// Events the MLX thread may be ahead of the host: one is computed while the host holds another.
 const RUN_AHEAD: usize = 1;
@@ -55,14 +55,20 @@ pub(super) struct Answered {
     pub message: Message,
     /// The prompt's last message was to be continued.
     pub continues: bool,
+    /// What it answers, where it may stay as it was generated.
+    pub asked: Option<Asked>,
+    /// Its tokens, unless they are not those of the message.
+    pub tokens: Option<Vec<u32>>,
 }
 
 impl Answered {
-    fn new(continues: bool) -> Self {
-        Self { message: Message::text("assistant", ""), continues }
+    pub fn new(continues: bool, asked: Option<Asked>) -> Self {
+        let tokens = asked.is_some().then(Vec::new);
+        Self { message: Message::text("assistant", ""), continues, asked, tokens }
     }
 
     fn take(&mut self, event: &Event) {
+        self.take_token(event);
         let message = &mut self.message;
         match (&event.kind, &event.tool_call) {
             (EventKind::Reasoning, _) => message.reasoning.get_or_insert_default().push_str(&event.text),
@@ -77,6 +83,17 @@ impl Answered {
                 }
             }
             (EventKind::ToolCall | EventKind::Progress, _) => {}
+        }
+    }
+}
+
+impl Answered {
+    /// Of a stop string there are tokens that the message lacks, and a stop token is no part of it.
+    fn take_token(&mut self, event: &Event) {
+        match event.finish {
+            Some(FinishReason::StopString | FinishReason::Error) => self.tokens = None,
+            Some(FinishReason::StopToken) => drop(self.tokens.as_mut().and_then(Vec::pop)),
+            _ => self.tokens.iter_mut().for_each(|tokens| tokens.extend(event.token)),
         }
     }
 }
@@ -142,14 +159,14 @@ impl Queue {
     }
 
     /// Idle to running; `BUSY` or `POISONED` otherwise.
-    pub fn start(&self, prompt: Vec<u32>, continues: bool) -> Result<()> {
+    pub fn start(&self, prompt: Vec<u32>, answer: Answered) -> Result<()> {
         let mut inner = self.lock();
         inner.phase.require_idle()?;
         inner.phase = Phase::Running { doomed: false };
         inner.events.clear();
         inner.row = None;
         inner.prompt = prompt;
-        inner.answer = Some(Answered::new(continues));
+        inner.answer = Some(answer);
         Ok(())
     }
 
@@ -270,14 +287,14 @@ mod tests {
         let queue = Queue::new();
         queue.request_cancel();
         queue.forget_cancel();
-        queue.start(vec![1], false).unwrap();
+        queue.start(vec![1], Answered::new(false, None)).unwrap();
         assert!(!queue.is_cancelled(), "the cancel of an earlier answer");
 
         let queue = Queue::new();
         queue.forget_cancel();
         // The prompt is being rendered, placed and tokenized here.
         queue.request_cancel();
-        queue.start(vec![1], false).unwrap();
+        queue.start(vec![1], Answered::new(false, None)).unwrap();
         assert!(queue.is_cancelled(), "a cancel before the answer began");
     }
 }

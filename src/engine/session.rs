@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::event::Event;
+use super::event::{Event, EventKind};
 use super::limits;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
@@ -17,7 +17,7 @@ use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
-use crate::prompt::{Part, Placed, Prompt};
+use crate::prompt::{Asked, Part, Placed, Prompt};
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -78,7 +78,9 @@ impl Session {
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
         let job = self.job(placed, prepared, options, submitted);
-        self.queue.start(job.prompt.ids.clone(), prompt.continue_final_message)?;
+        let asked =
+            options.exact_history.then(|| Asked::new(prompt, self.model.setting(options), &job.prompt));
+        self.queue.start(job.prompt.ids.clone(), Answered::new(prompt.continue_final_message, asked))?;
         self.holds.store(true, Ordering::Release);
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         self.queue.update_stats(|s| {
@@ -201,6 +203,21 @@ impl Session {
         Ok(event)
     }
 
+    /// Submits, waits for the whole answer, and returns what is said in it. A failure of the model is an error.
+    pub fn respond(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<String> {
+        self.submit(prompt, options)?;
+        let mut said = String::new();
+        loop {
+            let event = self.step()?;
+            if matches!(event.kind, EventKind::Text | EventKind::Finish) {
+                said += &event.text;
+            }
+            if event.kind == EventKind::Finish {
+                return event.error.map_or(Ok(said), Err);
+            }
+        }
+    }
+
     /// Adds the answer of the last submit to the conversation that it answers: as the assistant's message, with its
     /// thoughts and calls, or to the last message where the answer continued that.
     pub fn add_answer(&self, prompt: &mut Prompt) -> Result<()> {
@@ -211,7 +228,8 @@ impl Session {
                 "the session has no answer: nothing was submitted since it was made or reset",
             )
         };
-        let Answered { message, continues } = self.queue.answer().ok_or_else(missing)?;
+        let Answered { message, continues, asked, tokens } = self.queue.answer().ok_or_else(missing)?;
+        let asked = asked.filter(|asked| asked.is(prompt));
         match prompt.messages.last_mut().filter(|_| continues && prompt.continue_final_message) {
             Some(last) => {
                 match (last.parts.last_mut(), message.parts.into_iter().next()) {
@@ -225,6 +243,9 @@ impl Session {
                 prompt.continue_final_message = false;
             }
             None => prompt.messages.push(message),
+        }
+        if let (Some(asked), Some(tokens)) = (asked, tokens) {
+            asked.keep(prompt, &tokens);
         }
         Ok(())
     }

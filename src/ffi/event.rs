@@ -18,6 +18,7 @@ pub struct rmlx_event {
     /// The event's text and a NUL.
     text: Vec<u8>,
     call: Option<CallTexts>,
+    draft: Option<CallTexts>,
     /// A text and a NUL for each of the event's likeliest tokens.
     top_texts: Vec<Vec<u8>>,
     error: Option<rmlx_error>,
@@ -27,7 +28,14 @@ pub struct rmlx_event {
 struct CallTexts {
     id: Vec<u8>,
     name: Vec<u8>,
+    /// Of a draft: what is added to them.
     arguments: Vec<u8>,
+}
+
+impl CallTexts {
+    fn new(id: &str, name: &str, arguments: &str) -> Self {
+        Self { id: c_bytes(id), name: c_bytes(name), arguments: c_bytes(arguments) }
+    }
 }
 
 impl rmlx_event {
@@ -35,13 +43,12 @@ impl rmlx_event {
         let mut text = event.text.clone().into_bytes();
         text.push(0);
         let top_texts = event.top_logprobs.iter().map(|top| c_bytes(&top.text)).collect();
-        let call = event.tool_call.as_ref().map(|call| CallTexts {
-            id: c_bytes(&call.id),
-            name: c_bytes(&call.name),
-            arguments: c_bytes(&call.arguments),
-        });
+        let call = event.tool_call.as_ref();
+        let call = call.map(|call| CallTexts::new(&call.id, &call.name, &call.arguments));
+        let draft = event.tool_draft.as_ref();
+        let draft = draft.map(|draft| CallTexts::new(&draft.id, &draft.name, &draft.added));
         let error = event.error.as_ref().map(rmlx_error::new);
-        Self { event, text, call, top_texts, error }
+        Self { event, text, call, draft, top_texts, error }
     }
 
     fn top(&self, index: usize) -> Option<&TokenLogprob> {
@@ -58,10 +65,10 @@ pub type rmlx_event_type = i32;
 pub const RMLX_EVENT_TEXT: rmlx_event_type = 1;
 /// One token of what the model thinks before it answers, with its text, which may be empty.
 pub const RMLX_EVENT_REASONING: rmlx_event_type = 2;
-/// One token of what may be a call of a tool. A call is handed out where it ends, since only then it is
-/// known to be one: the event of its last token has the whole call (rmlx_event_tool_call_name), and as
-/// its text the call as the model spelled it; the events before have neither. What turns out to be no
-/// call comes as TEXT, spelled as it was.
+/// One token of what may be a call of a tool. Only where it ends it is known to be one: the event of its
+/// last token has the whole call (rmlx_event_tool_call_name), and as its text the call as the model
+/// spelled it; the events before have neither, but show the call as it comes
+/// (rmlx_event_tool_call_delta). What turns out to be no call comes as TEXT, spelled as it was.
 pub const RMLX_EVENT_TOOL_CALL: rmlx_event_type = 3;
 /// More of the prompt has been evaluated (rmlx_event_progress).
 pub const RMLX_EVENT_PROGRESS: rmlx_event_type = 4;
@@ -159,6 +166,33 @@ pub extern "C" fn rmlx_event_tool_call_id(event: Option<&rmlx_event>) -> *const 
 #[unsafe(no_mangle)]
 pub extern "C" fn rmlx_event_tool_call_arguments(event: Option<&rmlx_event>) -> *const c_char {
     call_text(event, |call| &call.arguments)
+}
+
+/// What a token adds to the arguments of a call that is being made, to be shown as it comes.
+///
+/// The first event that has it begins the call: the tool's name is known. All of one call together are its
+/// arguments, which come whole with its end (rmlx_event_tool_call_arguments). Until then the call is a
+/// draft, and nothing to act upon: what turns out to be no call is followed by an event of another kind
+/// with its spelling, and then its draft is to be forgotten.
+///
+/// - `out_id`, `out_name`: get the call's id and name as the whole call will have them, texts that live as
+///   long as the event; or NULL
+///
+/// Returns: a piece of JSON, NUL-terminated and often "", that lives as long as the event; NULL for NULL,
+/// and for an event of no call or of one whose name is not known yet.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_event_tool_call_delta(
+    event: Option<&rmlx_event>,
+    out_id: Option<&mut MaybeUninit<*const c_char>>,
+    out_name: Option<&mut MaybeUninit<*const c_char>>,
+) -> *const c_char {
+    let Some(draft) = event.and_then(|event| event.draft.as_ref()) else { return std::ptr::null() };
+    for (out, text) in [(out_id, &draft.id), (out_name, &draft.name)] {
+        give(Some(text.as_ptr().cast()), out);
+    }
+    draft.arguments.as_ptr().cast()
 }
 
 fn call_text(event: Option<&rmlx_event>, text: impl Fn(&CallTexts) -> &Vec<u8>) -> *const c_char {

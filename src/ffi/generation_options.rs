@@ -324,6 +324,30 @@ pub extern "C" fn rmlx_generation_options_set_thinking_budget(
     })
 }
 
+/// Keeps answers that rmlx_prompt_add_answer adds as they were generated, token by token, so that nothing
+/// but what is new is evaluated in the next submit. Otherwise the history is what the chat template makes
+/// of it, as in transformers: it may drop thoughts or spell a call anew, and from there on it is evaluated
+/// again. Default: false.
+///
+/// An answer is kept where both its own submit and the later one say so, with the same model and the same
+/// wish to think, and the conversation up to it says the same as then. Where the template leaves no place
+/// for it, the log says so (RMLX_LOG_INFO), and the template's own is taken.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_exact_history(
+    options: Option<&mut rmlx_generation_options>,
+    exact_history: bool,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        o.exact_history = exact_history;
+        Ok(())
+    })
+}
+
 /// Goes on after tokens that end the model's turn, for benchmarks. Default: false.
 ///
 /// Errors: none of its own.

@@ -1,10 +1,10 @@
 //! How a model is loaded.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use super::boundary::{call, required, unknown_value, value};
+use super::boundary::{call, required, text, unknown_value, value};
 use super::callback::{UserData, rmlx_destroy_callback};
 use super::cancel::rmlx_cancel;
 use super::status::{rmlx_error, rmlx_status};
@@ -41,6 +41,7 @@ pub struct rmlx_load_options {
     memory_limit: Option<u64>,
     context_length: Option<usize>,
     media_cache_bytes: Option<u64>,
+    chat_template: Option<String>,
 }
 
 #[derive(Clone)]
@@ -66,6 +67,7 @@ impl rmlx_load_options {
             memory_limit: self.memory_limit,
             context_length: self.context_length,
             media_cache_bytes: self.media_cache_bytes,
+            chat_template: self.chat_template.clone(),
         }
     }
 }
@@ -204,6 +206,31 @@ pub extern "C" fn rmlx_load_options_set_media_cache(
 ) -> rmlx_status {
     call(error, || {
         required(options, "options")?.media_cache_bytes = Some(bytes);
+        Ok(())
+    })
+}
+
+/// Takes a chat template in the place of the snapshot's own, or of several of them: conversations with tools and
+/// without go through this one. It is Jinja with what transformers gives to templates.
+///
+/// - `utf8`, `len`: the template, copied, and its bytes; of no bytes for the snapshot's own, which is the default
+///
+/// Errors: INVALID_ARGUMENT (not UTF-8). A template that is no Jinja fails the load, with INVALID_ARGUMENT, a message
+/// that names this option and the line, and the details "option" and "line".
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_load_options_set_chat_template(
+    options: Option<&mut rmlx_load_options>,
+    utf8: *const c_char,
+    len: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let options = required(options, "options")?;
+        // SAFETY: the caller passes `len` readable bytes.
+        let template = unsafe { text(utf8, len, "utf8") }?;
+        options.chat_template = (!template.is_empty()).then(|| template.to_owned());
         Ok(())
     })
 }

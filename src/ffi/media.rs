@@ -439,6 +439,6 @@ pub extern "C" fn rmlx_audio_seconds(audio: Option<&rmlx_media>) -> f64 {
     })
 }
 
-fn reference(media: Media) -> *mut rmlx_media {
+pub(super) fn reference(media: Media) -> *mut rmlx_media {
     Arc::into_raw(Arc::new(rmlx_media { media: Arc::new(media) })).cast_mut()
 }

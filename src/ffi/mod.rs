@@ -39,6 +39,8 @@ pub mod load_options;
 
 pub mod media;
 
+pub mod media_file;
+
 pub mod prompt;
 
 pub mod generation_options;
@@ -50,6 +52,8 @@ pub mod session_options;
 pub mod event;
 
 pub mod session;
+
+pub mod respond;
 
 pub mod stats;
 

@@ -212,7 +212,7 @@ fn generation(options: Option<&rmlx_generation_options>) -> GenerationOptions {
     options.map_or_else(GenerationOptions::default, |options| options.options.clone())
 }
 
-fn write_text(
+pub(super) fn write_text(
     text: &str,
     out_utf8: &mut MaybeUninit<*mut c_char>,
     out_len: Option<&mut MaybeUninit<usize>>,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::content::Forms;
 use super::decoder::TextDecoder;
 use super::escape::remove_marks;
+use super::exact::Generated;
 use super::message::Prompt;
 use super::place::{MediaLayout, Placed, Placer, TurnMarkers};
 use super::rendering::{Chat, Rendering, special_variables};
@@ -24,10 +25,11 @@ pub struct Formatter {
 }
 
 impl Formatter {
-    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a snapshot folder.
-    pub fn load(dir: &Path) -> Result<Formatter> {
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a snapshot folder; or takes the `given`
+    /// template.
+    pub fn load(dir: &Path, given: Option<&str>) -> Result<Formatter> {
         let config = TokenConfig::load(dir)?;
-        let sources = Sources::find(dir, &config)?;
+        let sources = given.map_or_else(|| Sources::find(dir, &config), |text| Ok(Sources::given(text)))?;
         let texts: Vec<&str> = sources.all().map(|s| s.text.as_str()).collect();
         let tokenizer = TextTokenizer::load(dir, config, &texts.concat())?;
         Self::new(tokenizer, sources)
@@ -63,6 +65,16 @@ impl Formatter {
     /// The template writes BOS itself; a snapshot without a template gets the canonical one before its texts. The
     /// generation prompt is added unless `template_vars["add_generation_prompt"]` is false.
     pub fn place(&self, prompt: &Prompt, layout: &dyn MediaLayout) -> Result<Placed> {
+        self.place_after(prompt, layout, None)
+    }
+
+    /// The same, with the conversation up to a message as it was generated, where what comes after it can be told.
+    pub(crate) fn place_after(
+        &self,
+        prompt: &Prompt,
+        layout: &dyn MediaLayout,
+        generated: Option<(usize, &Generated)>,
+    ) -> Result<Placed> {
         prompt.validate()?;
         let placer = Placer::new(&self.tokenizer, &self.markers, prompt, layout)?;
         if let Some(tokens) = &prompt.tokens {
@@ -70,7 +82,7 @@ impl Formatter {
         }
         let rendering = self.rendering(prompt, true).escaping(placer.spellings());
         match self.has_template() {
-            true => placer.place(&rendering),
+            true => placer.place(&rendering, generated),
             false => placer.place_without_template(&rendering),
         }
     }
@@ -186,12 +198,12 @@ mod tests {
     fn broken_files_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let file = |e: Option<Error>| e.unwrap().details()["file"].as_str().unwrap().to_owned();
-        assert_eq!(file(Formatter::load(dir.path()).err()), "tokenizer.json");
+        assert_eq!(file(Formatter::load(dir.path(), None).err()), "tokenizer.json");
         assert_eq!(file(load(&json!({"model": 3}), json!({}), None).err()), "tokenizer.json");
         let e = load(&gemma_tokenizer(), json!({}), Some("{% for %}")).err().unwrap();
         assert_eq!((e.code(), &e.details()["line"]), (Code::InvalidSnapshot, &json!(1)));
         std::fs::write(dir.path().join("tokenizer_config.json"), "[").unwrap();
-        assert_eq!(file(Formatter::load(dir.path()).err()), "tokenizer_config.json");
+        assert_eq!(file(Formatter::load(dir.path(), None).err()), "tokenizer_config.json");
     }
 
     #[test]
@@ -204,6 +216,22 @@ mod tests {
         assert_eq!(f.render(&prompt, true).unwrap(), "D");
         prompt.tools = Some(json!([{}]));
         assert_eq!(f.render(&prompt, true).unwrap(), "T");
+    }
+
+    #[test]
+    fn a_given_template_takes_the_place_of_all_others_and_its_errors_name_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), gemma_tokenizer().to_string()).unwrap();
+        let templates =
+            json!([{"name": "default", "template": "D"}, {"name": "tool_use", "template": "{% for %}"}]);
+        let config = json!({ "chat_template": templates }).to_string();
+        std::fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
+        let f = Formatter::load(dir.path(), Some("G{{ messages[0].content }}")).unwrap();
+        assert_eq!(f.render(&Prompt { tools: Some(json!([{}])), ..one_message() }, true).unwrap(), "Gx");
+        let e = Formatter::load(dir.path(), Some("ok\n{% if %}")).err().unwrap();
+        assert_eq!(e.code(), Code::InvalidArgument);
+        assert_eq!((&e.details()["option"], &e.details()["line"]), (&json!("chat_template"), &json!(2)));
+        assert!(e.message().starts_with("the chat template of the load options, line 2: "), "{e}");
     }
 
     #[test]

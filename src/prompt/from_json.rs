@@ -88,6 +88,7 @@ impl Reader<'_> {
             tool_call_id: text(members, "tool_call_id", place)?,
             name: text(members, "name", place)?,
             others: others.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            generated: None,
         })
     }
 

@@ -60,6 +60,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", |format: &str| strftime::now(format));
     env.add_filter("tojson", tojson);
+    env.add_filter("string", python_text);
     env.add_filter("trim", |text: &Value, chars: Option<&str>| strip(&text.to_string(), chars, true, true));
     env.add_test("sequence", |v: &Value| is_iterable(v));
     env.add_test("iterable", |v: &Value| is_iterable(v) || v.kind() == ValueKind::Iterable);
@@ -71,6 +72,15 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
     match value.kind() {
         ValueKind::Number if !value.is_integer() => Ok(out.write_str(&json_dumps::number(value))?),
         _ => minijinja::escape_formatter(out, state, value),
+    }
+}
+
+/// Python's `str(value)`.
+fn python_text(value: &Value) -> Value {
+    match value.kind() {
+        ValueKind::String => value.clone(),
+        ValueKind::Number if !value.is_integer() => Value::from(json_dumps::number(value)),
+        _ => Value::from(value.to_string()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::exact::Generated;
 use crate::error::{Error, Result};
 use crate::media::Media;
 
@@ -46,6 +47,8 @@ pub struct Message {
     pub name: Option<String>,
     /// Further members that the template sees of the message.
     pub others: Map<String, Value>,
+    /// Of an answer that a session added: the tokens that it was generated with.
+    pub generated: Option<Arc<Generated>>,
 }
 
 /// A tool that the model called.

@@ -8,6 +8,7 @@
 mod content;
 mod decoder;
 mod escape;
+mod exact;
 mod formatter;
 mod from_json;
 mod jinja;
@@ -30,6 +31,7 @@ mod escaping_tests;
 mod testing;
 
 pub use decoder::TextDecoder;
+pub use exact::{Asked, Generated, Setting};
 pub use formatter::Formatter;
 pub use message::{Message, Part, Prompt, ToolCall};
 pub use place::{Grid, Lost, LostKind, MediaLayout, Placed, PlacedMedia, SoftBlock};

@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::jinja;
-use super::template_source::Source;
+use super::template_source::{GIVEN, Source};
 use crate::error::{Error, Result};
 
 /// A conversation rendered to more than this many bytes is taken for a template gone wrong.
@@ -40,6 +40,7 @@ impl Template {
         };
         match compile() {
             Ok(env) => Ok(Self { env, source }),
+            Err(e) if source.file == GIVEN => Err(describe(&source.file, &e, Error::invalid_argument)),
             Err(e) => Err(describe(&source.file, &e, Error::snapshot)),
         }
     }
@@ -106,7 +107,9 @@ fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Erro
             None => kind.to_string(),
         },
     };
-    let mut error = make(format!("{place}: {what}")).with("file", file);
+    let error = make(format!("{place}: {what}"));
+    let mut error =
+        if file == GIVEN { error.with("option", "chat_template") } else { error.with("file", file) };
     if e.kind() == ErrorKind::OutOfFuel {
         error = error.with("looping", true);
     }
@@ -287,6 +290,13 @@ mod tests {
         );
         assert_eq!(text("{{ m | selectattr('role', 'equalto', 'b') | list | length }}", v.clone()), "1");
         assert_eq!(text("{{ (q | default('d')) + ('y' if t else 'n') }}{{ 'x' in t }}", v), "dyTrue");
+    }
+
+    #[test]
+    fn numbers_become_texts_as_in_python() {
+        let v = json!({"x": [2.5, 3e-7, 1e16, 1.0, -4, true, null, "s"]});
+        let each = "{% for y in x %}{{ y | string }} {% endfor %}";
+        assert_eq!(text(each, v), "2.5 3e-07 1e+16 1.0 -4 True None s ");
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(super) struct Source {
     pub text: String,
 }
 
+/// Stands for the file of a template that the host gave.
+pub(super) const GIVEN: &str = "the chat template of the load options";
+
 /// The template for conversations, and another one for those with tools where the snapshot has one.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Sources {
@@ -22,15 +25,24 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Looks in `chat_template.jinja`, then `chat_template.json`, then `tokenizer_config.json`.
+    /// The host's own template, for everything.
+    pub fn given(text: &str) -> Self {
+        Self { default: Some(Source { file: GIVEN.into(), text: text.to_owned() }), tool_use: None }
+    }
+
+    /// Looks in `chat_template.jinja`, then `chat_template.json`, then `tokenizer_config.json`; and for a template for
+    /// tools first in `additional_chat_templates`.
     pub fn find(dir: &Path, config: &TokenConfig) -> Result<Self> {
-        const JINJA: &str = "chat_template.jinja";
-        match std::fs::read_to_string(dir.join(JINJA)) {
-            Ok(text) => {
-                return Ok(Self { default: Some(Source { file: JINJA.into(), text }), tool_use: None });
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::snapshot(format!("{JINJA} cannot be read: {e}")).with("file", JINJA)),
+        let mut sources = Self::conversations(dir, config)?;
+        if let Some(tools) = read_template(dir, "additional_chat_templates/tool_use.jinja")? {
+            sources.tool_use = Some(tools);
+        }
+        Ok(sources)
+    }
+
+    fn conversations(dir: &Path, config: &TokenConfig) -> Result<Self> {
+        if let Some(default) = read_template(dir, "chat_template.jinja")? {
+            return Ok(Self { default: Some(default), tool_use: None });
         }
         const JSON: &str = "chat_template.json";
         if let Some(json) = read_json(dir, JSON)? {
@@ -73,6 +85,15 @@ impl Sources {
     }
 }
 
+/// A template in a file of its own, if there is that file.
+fn read_template(dir: &Path, file: &str) -> Result<Option<Source>> {
+    match std::fs::read_to_string(dir.join(file)) {
+        Ok(text) => Ok(Some(Source { file: file.to_owned(), text })),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::snapshot(format!("{file} cannot be read: {e}")).with("file", file)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +102,9 @@ mod tests {
     fn find(files: &[(&str, &str)]) -> Result<Sources> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            std::fs::write(dir.path().join(name), text).unwrap();
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         Sources::find(dir.path(), &TokenConfig::load(dir.path())?)
     }
@@ -106,6 +129,19 @@ mod tests {
         assert_eq!(sources.tool_use.unwrap().text, "T");
         assert_eq!(Sources::from_json("f", &json!({"default": "M"})).unwrap().default.unwrap().text, "M");
         assert!(Sources::from_json("f", &json!(3)).is_err());
+    }
+
+    #[test]
+    fn a_file_of_its_own_for_tools_comes_before_a_named_one() {
+        let tools = ("additional_chat_templates/tool_use.jinja", "F");
+        let named = r#"{"chat_template": [{"name": "default", "template": "D"}, {"name": "tool_use", "template": "T"}]}"#;
+        for (other, default) in [(("chat_template.jinja", "J"), "J"), (("tokenizer_config.json", named), "D")]
+        {
+            let sources = find(&[other, tools]).unwrap();
+            assert_eq!(sources.default.unwrap().text, default);
+            assert_eq!(sources.tool_use.unwrap().text, "F");
+        }
+        assert_eq!(find(&[("chat_template.jinja", "J")]).unwrap().tool_use, None);
     }
 
     #[test]

@@ -246,7 +246,7 @@ pub fn load(tokenizer: &Value, config: Value, template: Option<&str>) -> Result<
     if let Some(template) = template {
         std::fs::write(dir.path().join("chat_template.jinja"), template).unwrap();
     }
-    Formatter::load(dir.path())
+    Formatter::load(dir.path(), None)
 }
 
 pub fn gemma_with(template: Option<&str>) -> Formatter {

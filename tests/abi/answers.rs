@@ -1,7 +1,8 @@
 //! Sessions, what is asked of them, and what they answer.
 
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::{slice, str};
+use std::{ptr, slice, str};
 
 use rmlx::ffi::event::*;
 use rmlx::ffi::generation_options::*;
@@ -71,6 +72,8 @@ pub struct Event {
     pub finish: rmlx_finish_reason,
     /// Id, name and arguments of the call that the event completes.
     pub call: Option<[String; 3]>,
+    /// Id and name of the call that the event adds to, and what it adds.
+    pub delta: Option<[String; 3]>,
     pub error: Option<Failure>,
 }
 
@@ -109,6 +112,7 @@ impl Event {
             progress: has_progress.then_some((done, total)),
             finish: rmlx_event_finish_reason(event),
             call: call(event),
+            delta: delta(event),
             error: error.map(|error| failure(Some(error))),
         }
     }
@@ -116,6 +120,15 @@ impl Event {
     pub fn is_finish(&self) -> bool {
         self.kind == RMLX_EVENT_FINISH
     }
+}
+
+fn delta(event: Option<&rmlx_event>) -> Option<[String; 3]> {
+    let [mut id, mut name] = [MaybeUninit::new(ptr::null()); 2];
+    let added = rmlx_event_tool_call_delta(event, Some(&mut id), Some(&mut name));
+    // SAFETY: both are initialized.
+    let (id, name) = unsafe { (id.assume_init(), name.assume_init()) };
+    assert!(id.is_null() == added.is_null() && name.is_null() == added.is_null());
+    (!added.is_null()).then(|| [id, name, added].map(c_text))
 }
 
 fn call(event: Option<&rmlx_event>) -> Option<[String; 3]> {

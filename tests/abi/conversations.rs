@@ -52,6 +52,12 @@ fn a_tool_is_called_and_its_result_is_told() {
         "<|tool_call>call:get_time{city:<|\"|>Rome<|\"|>}<tool_call|>"
     );
     assert_eq!(said(&answer, RMLX_EVENT_TEXT), "");
+    let deltas: Vec<_> = answer.events.iter().filter_map(|event| event.delta.clone()).collect();
+    assert!(
+        deltas.len() > 2 && deltas.iter().all(|[of, called, _]| *of == id && *called == name),
+        "{deltas:?}"
+    );
+    assert_eq!(deltas.iter().map(|[_, _, added]| added.as_str()).collect::<String>(), arguments);
     let tokens = answer.events.iter().filter(|event| event.token.is_some()).count();
     assert_eq!(tokens, session.stats().generated_tokens as usize, "an event for each token");
 
@@ -73,6 +79,35 @@ fn a_tool_is_called_and_its_result_is_told() {
     let rendered = model.render(&prompt).unwrap();
     assert_eq!(model.render(&Prompt::from_json(&whole, &[]).unwrap()).unwrap(), rendered);
     assert_eq!(model.render(&by_hand).unwrap(), rendered);
+}
+
+#[test]
+fn two_calls_in_one_turn_and_two_round_trips_are_told() {
+    let model = model();
+    let both = Prompt::user("What time is it in Rome and in Paris?").tools(TOOLS).message("assistant");
+    let both = both.call("get_time", r#"{"city": "Rome"}"#).call("get_time", r#"{"city": "Paris"}"#);
+    let both = both.result("a", "get_time").text("10:30").result("b", "get_time").text("10:30");
+    let text = model.render(&both).unwrap();
+    let called = |city: &str| format!("<|tool_call>call:get_time{{city:<|\"|>{city}<|\"|>}}<tool_call|>");
+    let told = "<|tool_response>response:get_time{value:<|\"|>10:30<|\"|>}<tool_response|>";
+    assert!(text.contains(&format!("{}{}{told}{told}", called("Rome"), called("Paris"))), "{text}");
+    let answer = Session::new(&model).answer(&both, &Options::greedy(48));
+    assert_eq!((answer.text().as_str(), answer.finish()), ("It is 10:30.", RMLX_FINISH_END_OF_TURN));
+
+    let session = Session::new(&model);
+    let mut prompt = Prompt::new().tools(TOOLS);
+    for (question, told) in
+        [("Tell me the time.", "{}"), ("What time is it in Paris?", r#"{"city":"Paris"}"#)]
+    {
+        prompt = prompt.message("user").text(question);
+        let answer = session.answer(&prompt, &Options::greedy(48));
+        let [[id, name, arguments]] = calls(&answer).try_into().expect("one call");
+        assert_eq!(arguments, told);
+        add_answer(&mut prompt, &session).expect("an answer");
+        prompt = prompt.result(&id, &name).text("10:30");
+        assert_eq!(session.answer(&prompt, &Options::greedy(48)).text(), "It is 10:30.");
+        add_answer(&mut prompt, &session).expect("an answer");
+    }
 }
 
 #[test]

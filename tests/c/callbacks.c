@@ -114,7 +114,30 @@ static void limits_are_kept(void) {
     free(path);
 }
 
+static void a_template_takes_the_place_of_the_snapshots(void) {
+    char *path = fixture("unified-bf16-mlx");
+    const char *broken = "ok\n{% if %}", *plain = "{{ messages[0].content }}!";
+    rmlx_load_options *options = rmlx_load_options_new();
+    rmlx_model *model = NULL;
+    CHECK_OK(rmlx_load_options_set_chat_template(options, broken, strlen(broken), &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "chat template of the load options, line 2",
+                rmlx_model_load(path, options, &model, &error));
+    CHECK(model == NULL);
+    CHECK_OK(rmlx_load_options_set_chat_template(options, plain, strlen(plain), &error));
+    CHECK_OK(rmlx_model_load(path, options, &model, &error));
+    rmlx_prompt *prompt = text_prompt("Hello");
+    char *text = NULL;
+    CHECK_OK(rmlx_model_render_prompt(model, prompt, NULL, &text, NULL, &error));
+    CHECK(strcmp(text, "Hello!") == 0);
+    rmlx_string_release(text);
+    rmlx_prompt_release(prompt);
+    rmlx_model_release(model);
+    rmlx_load_options_release(options);
+    free(path);
+}
+
 int main(void) {
+    a_template_takes_the_place_of_the_snapshots();
     the_log_goes_to_its_callback();
     progress_runs_on_the_thread_that_loads();
     progress_may_cancel();

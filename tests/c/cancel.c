@@ -72,6 +72,7 @@ static void decoding_stops_at_once(const rmlx_model *model) {
             rmlx_event *event = NULL;
             CHECK_OK(rmlx_session_step(session, &event, &error));
             CHECK(rmlx_event_kind(event) == RMLX_EVENT_TEXT && rmlx_event_tool_call_name(event) == NULL);
+            CHECK(rmlx_event_tool_call_delta(event, NULL, NULL) == NULL);
             rmlx_event_release(event);
         }
         canceller c = {session, 0};

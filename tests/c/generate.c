@@ -291,6 +291,26 @@ static void raw_tokens(const rmlx_model *model) {
     rmlx_session_release(session);
 }
 
+static void one_call_answers(const rmlx_model *model) {
+    const char *question = "Hello";
+    rmlx_prompt *prompt = text_prompt(question);
+    rmlx_session *session = new_session(model);
+    rmlx_generation_options *options = greedy(6);
+    answer a;
+    generate(session, prompt, options, &a);
+    char *text = NULL;
+    size_t len = 0;
+    CHECK_OK(rmlx_respond_text(model, question, strlen(question), options, &text, &len, &error));
+    CHECK(len == a.text_len && memcmp(text, a.text, len + 1) == 0);
+    rmlx_string_release(text);
+    text = NULL;
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_respond_text(model, "\xff", 1, NULL, &text, NULL, &error));
+    CHECK(text == NULL);
+    rmlx_generation_options_release(options);
+    rmlx_session_release(session);
+    rmlx_prompt_release(prompt);
+}
+
 static void the_probe_answers(const rmlx_model *model) {
     char *json = NULL;
     CHECK_OK(rmlx_probe(model, &json, &error));
@@ -307,6 +327,7 @@ int main(void) {
     options_have_effect(model);
     contexts(model);
     raw_tokens(model);
+    one_call_answers(model);
     the_probe_answers(model);
     rmlx_model_release(model);
     return 0;

@@ -210,6 +210,26 @@ static void corrupt_bytes_are_refused(void) {
     free(bytes);
 }
 
+static void files_are_named(void) {
+    char *picture = fixture("media/square.png"), *sound = fixture("media/gap.wav");
+    rmlx_media *media = NULL;
+    CHECK_OK(rmlx_image_from_file(picture, &media, &error));
+    CHECK(rmlx_image_width(media) > 0);
+    rmlx_media_release(media);
+    CHECK_OK(rmlx_audio_from_file(sound, &media, &error));
+    CHECK(rmlx_audio_seconds(media) > 0);
+    rmlx_media_release(media);
+    media = NULL;
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, picture, rmlx_audio_from_file(picture, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, sound, rmlx_image_from_file(sound, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_NOT_FOUND, "no such file", rmlx_image_from_file("no such file", &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "not a file", rmlx_image_from_file("/dev/zero", &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_image_from_file("\xff", &media, &error));
+    CHECK(media == NULL);
+    free(picture);
+    free(sound);
+}
+
 static void samples_of_every_rate(void) {
     enum { FRAMES = 4410 };
     float *samples = malloc(FRAMES * 2 * sizeof *samples);
@@ -240,6 +260,7 @@ int main(void) {
     encoded_media_are_recognized();
     frames_make_a_video();
     corrupt_bytes_are_refused();
+    files_are_named();
     samples_of_every_rate();
     rmlx_model *model = load_model();
     rmlx_session *session = new_session(model);

@@ -44,6 +44,7 @@ static void events(void) {
     CHECK(rmlx_event_error(NULL) == NULL);
     CHECK(rmlx_event_tool_call_name(NULL) == NULL && rmlx_event_tool_call_id(NULL) == NULL);
     CHECK(rmlx_event_tool_call_arguments(NULL) == NULL);
+    CHECK(rmlx_event_tool_call_delta(NULL, &(const char *){NULL}, NULL) == NULL);
     rmlx_event_release(NULL);
 }
 
@@ -54,6 +55,7 @@ static void options(void) {
     REFUSED("options", rmlx_load_options_set_memory_limit(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_media_cache(NULL, 1, &error));
+    REFUSED("options", rmlx_load_options_set_chat_template(NULL, "a", 1, &error));
     REFUSED("options", rmlx_session_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_prefill_chunk(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_max_tokens(NULL, 1, &error));
@@ -71,6 +73,7 @@ static void options(void) {
     REFUSED("options", rmlx_generation_options_add_logit_bias(NULL, 1, 1, &error));
     REFUSED("options", rmlx_generation_options_set_top_logprobs(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_thinking(NULL, true, &error));
+    REFUSED("options", rmlx_generation_options_set_exact_history(NULL, true, &error));
     REFUSED("options", rmlx_generation_options_set_ignore_eos(NULL, true, &error));
     REFUSED("options", rmlx_generation_options_set_progress_events(NULL, true, &error));
     rmlx_generation_options *o = rmlx_generation_options_new();
@@ -79,6 +82,8 @@ static void options(void) {
     rmlx_load_options *l = rmlx_load_options_new();
     CHECK_OK(rmlx_load_options_set_progress(l, NULL, NULL, NULL, &error));
     CHECK_OK(rmlx_load_options_set_cancel(l, NULL, &error));
+    REFUSED("utf8", rmlx_load_options_set_chat_template(l, NULL, 1, &error));
+    CHECK_OK(rmlx_load_options_set_chat_template(l, NULL, 0, &error));
     rmlx_load_options_release(l);
     CHECK_OK(rmlx_set_log_callback(RMLX_LOG_INFO, NULL, NULL, NULL, &error));
 }
@@ -98,6 +103,10 @@ static void media(void) {
     REFUSED("image", rmlx_image_with_pan_and_scan(NULL, true, &out, &error));
     REFUSED("image", rmlx_image_with_pixel_range(NULL, 1, 2, &out, &error));
     REFUSED("bytes", rmlx_audio_from_encoded(NULL, 1, &out, &error));
+    REFUSED("path_utf8", rmlx_image_from_file(NULL, &out, &error));
+    REFUSED("path_utf8", rmlx_audio_from_file(NULL, &out, &error));
+    REFUSED("out", rmlx_image_from_file("a.png", NULL, &error));
+    REFUSED("out", rmlx_audio_from_file("a.wav", NULL, &error));
     REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, &error));
     REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
     REFUSED("out", rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, NULL, &error));
@@ -172,6 +181,9 @@ static void models(const rmlx_model *model, const rmlx_prompt *prompt) {
     REFUSED("model", rmlx_model_count_tokens(NULL, prompt, NULL, &count, &error));
     REFUSED("prompt", rmlx_model_count_tokens(model, NULL, NULL, &count, &error));
     REFUSED("out_count", rmlx_model_count_tokens(model, prompt, NULL, NULL, &error));
+    REFUSED("model", rmlx_respond_text(NULL, "a", 1, NULL, &text, NULL, &error));
+    REFUSED("utf8", rmlx_respond_text(model, NULL, 1, NULL, &text, NULL, &error));
+    REFUSED("out_utf8", rmlx_respond_text(model, "a", 1, NULL, NULL, NULL, &error));
     REFUSED("model", rmlx_probe(NULL, &text, &error));
     REFUSED("out_json", rmlx_probe(model, NULL, &error));
     CHECK(text == NULL);

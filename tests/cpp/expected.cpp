@@ -19,8 +19,26 @@ void media_are_understood(const Model &model) {
     CHECK(prompt.user("What colour is the circle?", *image));
     Expected<Session> session = Session::create(model);
     CHECK(session);
-    Expected<std::string> answer = session->respond(prompt, greedy(16));
-    CHECK(answer && *answer == "Red");
+    Expected<rmlx::Response> answer = session->respond(prompt, greedy(16));
+    CHECK(answer && answer->text == "Red");
+    auto length = [](const std::string &text) { return text.size(); };
+    Expected<std::size_t> letters = session->respond_as<std::size_t>(prompt, length, greedy(16));
+    CHECK(letters && *letters == 3);
+    auto refused = [](const std::string &) -> Expected<int> {
+        return rmlx::Error(RMLX_ERROR_INVALID_ARGUMENT, nullptr);
+    };
+    CHECK(!session->respond_as<int>(prompt, refused, greedy(16)));
+}
+
+void tools_are_run(const Model &model) {
+    Expected<Session> session = Session::create(model);
+    rmlx::Tool clock{"get_time", "Tells the time in a city.",
+                     R"({"type": "object", "properties": {"city": {"type": "string", "description": "The city."}}})",
+                     [](const std::string &) { return std::string("10:30"); }};
+    Prompt prompt;
+    CHECK(prompt.user("What time is it in Rome?"));
+    Expected<rmlx::Response> answer = session->respond_with_tools(prompt, {clock}, greedy(48));
+    CHECK(answer && answer->text == "It is 10:30.");
 }
 
 void events_are_gone_through(const Model &model) {
@@ -74,6 +92,7 @@ int main() {
     Expected<Model> model = Model::load(DEMO);
     CHECK(model);
     media_are_understood(*model);
+    tools_are_run(*model);
     events_are_gone_through(*model);
     failures_are_values(*model);
     Expected<rmlx_memory_usage> usage = rmlx::memory_usage();

@@ -54,14 +54,14 @@ void media_are_understood(const Model &model) {
     Session session = Session::create(model);
     Prompt prompt;
     prompt.user(Media::image(read_file("models/demo/example.png")), "What colour is the circle?");
-    CHECK(session.respond(prompt, greedy(16)) == "Red");
+    CHECK(session.respond(prompt, greedy(16)).text == "Red");
     prompt.assistant("Red");
     prompt.user("What colour is the background?");
-    CHECK(session.respond(prompt, greedy(16)) == "Blue");
+    CHECK(session.respond(prompt, greedy(16)).text == "Blue");
     CHECK(session.stats().reused_tokens > 70);
     Prompt heard;
     heard.user(Media::audio(read_file("models/demo/example.wav")), "Which digit do you hear?");
-    CHECK(session.respond(heard, greedy(16)) == "7");
+    CHECK(session.respond(heard, greedy(16)).text == "7");
 }
 
 void pixels_and_samples_are_taken() {
@@ -130,15 +130,80 @@ void a_tool_is_called(const Model &model) {
         "description": "Tells the time in a city.", "parameters": {"type": "object",
         "properties": {"city": {"type": "string", "description": "The city."}}}}}])");
     std::vector<rmlx::ToolCall> calls;
-    for (const Event &event : session.generate(prompt, greedy(48)))
+    std::string shown;
+    for (const Event &event : session.generate(prompt, greedy(48))) {
+        if (auto delta = event.tool_call_delta())
+            shown += delta->arguments;
         if (auto call = event.tool_call())
             calls.push_back(*call);
+    }
+    CHECK(shown == R"({"city":"Rome"})");
     CHECK(calls.size() == 1 && calls[0].name == "get_time" && calls[0].arguments == R"({"city":"Rome"})");
     session.add_answer_to(prompt);
     prompt.tool_result(calls[0].id, calls[0].name, "10:30");
-    CHECK(session.respond(prompt, greedy(48)) == "It is 10:30.");
+    rmlx::Response told = session.respond(prompt, greedy(48));
+    CHECK(told.text == "It is 10:30." && told.tool_calls.empty() && told.reason == RMLX_FINISH_END_OF_TURN);
     CHECK(Prompt::from_json(R"({"messages": [{"role": "user", "content": "Hello"}]})").get() != nullptr);
     CHECK(thrown([] { static_cast<void>(Prompt::from_json("{}")); }) == RMLX_ERROR_INVALID_ARGUMENT);
+}
+
+rmlx::Tool clock(std::vector<std::string> &asked) {
+    rmlx::Tool tool;
+    tool.name = "get_time";
+    tool.description = "Tells the time in a city.";
+    tool.parameters_json = R"({"type": "object", "properties": {"city": {"type": "string", "description": "The city."}}})";
+    tool.run = [&asked](const std::string &arguments) {
+        asked.push_back(arguments);
+        return std::string("10:30");
+    };
+    return tool;
+}
+
+void tools_are_run(const Model &model) {
+    Session session = Session::create(model);
+    std::vector<std::string> asked;
+    Prompt prompt = question("Tell me the time.");
+    rmlx::Response response = session.respond_with_tools(prompt, {clock(asked)}, greedy(48));
+    CHECK(response.text == "It is 10:30." && response.tool_calls.empty());
+    CHECK(asked == std::vector<std::string>{"{}"});
+    // The conversation goes on, with another round trip.
+    prompt.user("What time is it in Paris?");
+    response = session.respond_with_tools(prompt, {clock(asked)}, greedy(48));
+    CHECK(response.text == "It is 10:30." && asked.back() == R"({"city":"Paris"})");
+    CHECK(session.stats().reused_tokens > 0);
+    // Without a round, the call is the host's to run.
+    Prompt again = question("What time is it in Rome?");
+    response = session.respond_with_tools(again, {clock(asked)}, greedy(48), 0);
+    CHECK(response.reason == RMLX_FINISH_TOOL_CALLS && response.tool_calls.size() == 1 && asked.size() == 2);
+    // What a tool throws comes out, and the session goes on.
+    rmlx::Tool broken = clock(asked);
+    broken.run = [](const std::string &) -> std::string { throw std::runtime_error("no clock"); };
+    Prompt doomed = question("What time is it in Rome?");
+    try {
+        session.respond_with_tools(doomed, {broken}, greedy(48));
+        CHECK(false);
+    } catch (const std::runtime_error &failure) {
+        CHECK(std::string(failure.what()) == "no clock");
+    }
+    CHECK(rmlx::detail::quoted("a\"\\\n\x1f") == R"("a\"\\\u000a\u001f")");
+}
+
+void answers_become_types(const Model &model) {
+    struct Capital {
+        explicit Capital(std::string text) : name(std::move(text)) {}
+        std::string name;
+    };
+    Session session = Session::create(model);
+    const Prompt prompt = question("What is the capital of France?");
+    CHECK(session.respond_as<Capital>(prompt, greedy(16)).name == "Paris");
+    auto length = [](const std::string &text) { return text.size(); };
+    CHECK(session.respond_as<std::size_t>(prompt, length, greedy(16)) == 5);
+    CHECK(thrown([] { static_cast<void>(Media::image_file("no such file")); }) == RMLX_ERROR_NOT_FOUND);
+    CHECK(Media::image_file("models/demo/example.png").width() > 0);
+    CHECK(Media::audio_file("models/demo/example.wav").seconds() > 0);
+    rmlx::LoadOptions options;
+    options.chat_template = "{% if %}";
+    CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, options)); }) == RMLX_ERROR_INVALID_ARGUMENT);
 }
 
 void a_loop_may_be_left(const Model &model) {
@@ -160,7 +225,7 @@ void a_loop_may_be_left(const Model &model) {
     } catch (const std::runtime_error &) {
     }
     { auto never_looked_at = session.generate(question("Hello"), endless()); }
-    CHECK(session.respond(question("What is the capital of France?"), greedy(16)) == "Paris");
+    CHECK(session.respond(question("What is the capital of France?"), greedy(16)).text == "Paris");
 }
 
 void another_thread_cancels(const Model &model) {
@@ -243,6 +308,8 @@ int main() {
         pixels_and_samples_are_taken();
         events_come_in_order(model);
         a_tool_is_called(model);
+        tools_are_run(model);
+        answers_become_types(model);
         a_loop_may_be_left(model);
         another_thread_cancels(model);
         failures_are_thrown(model);

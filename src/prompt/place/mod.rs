@@ -8,6 +8,7 @@
 
 mod assembly;
 mod attribution;
+mod exact;
 mod losses;
 mod medium;
 mod placer;

@@ -2,6 +2,7 @@
 
 use super::assembly::{self, Assembler, Piece};
 use super::attribution::Attribution;
+use super::exact::{self, Search};
 use super::losses;
 use super::medium::MediaSet;
 use super::raw;
@@ -9,10 +10,12 @@ use super::skeleton::Skeleton;
 use super::spots::{Finder, Spot, Spots};
 use super::tags::Tags;
 use super::turns::TurnMarkers;
-use super::{Lost, MediaLayout, Placed};
+use super::{Lost, MediaLayout, Placed, PlacedMedia};
 use crate::error::Result;
+use crate::log;
 use crate::media::MediaKind;
 use crate::prompt::content::Content;
+use crate::prompt::exact::Generated;
 use crate::prompt::message::Prompt;
 use crate::prompt::rendering::Rendering;
 use crate::prompt::tokenizer::TextTokenizer;
@@ -45,8 +48,8 @@ impl<'a> Placer<'a> {
         assembly::expand(&pieces, &self.media, self.tokenizer)
     }
 
-    /// Into what the template writes.
-    pub fn place(&self, rendering: &Rendering) -> Result<Placed> {
+    /// Into what the template writes; up to the end of a message as it was generated, if it is given.
+    pub fn place(&self, rendering: &Rendering, generated: Option<(usize, &Generated)>) -> Result<Placed> {
         let text = rendering.plain()?;
         let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
         let tagged = rendering.edited(|index, message, shown| tags.put(index, message, shown)).ok();
@@ -58,10 +61,56 @@ impl<'a> Placer<'a> {
                 self.spots(rendering, &text, &skeleton, attribution.as_ref())?
             }
         };
-        let lost = tagged.map(|tagged| losses::lost_texts(rendering, &tags, &text, &tagged));
+        let lost = tagged.as_deref().map(|tagged| losses::lost_texts(rendering, &tags, &text, tagged));
         let lost: Vec<Lost> = lost.unwrap_or_default();
         losses::check(rendering.prompt(), &tags, &lost)?;
+        if let Some((index, generated)) = generated {
+            let tagged = tagged.as_deref().unwrap_or_default();
+            let search =
+                Search { tokenizer: self.tokenizer, markers: self.markers, tags: &tags, text: &text, tagged };
+            match self.after(rendering, &search, &spots, (index, generated)) {
+                Ok(placed) => return Ok(Placed { lost, ..placed? }),
+                Err(why) => log::info(&format!(
+                    "the answer in message {index} is written by the template, not as it was generated: {why}"
+                )),
+            }
+        }
         Ok(Placed { lost, ..self.write(rendering, &text, spots, None)? })
+    }
+
+    /// The conversation up to a message as it was generated, and what the template writes after it; or why that cannot be
+    /// told.
+    fn after(
+        &self,
+        rendering: &Rendering,
+        search: &Search,
+        spots: &Spots,
+        (index, generated): (usize, &Generated),
+    ) -> std::result::Result<Result<Placed>, &'static str> {
+        let prompt = rendering.prompt();
+        if prompt.continue_final_message && index + 1 == prompt.messages.len() {
+            return Err("it is to be continued");
+        }
+        let last = *generated.ids.last().ok_or("it has no tokens")?;
+        let rest = search.rest(index, &prompt.messages[index], last)?;
+        let spots = exact::spots_from(rest.from, index, spots, &self.media)?;
+        let rest_placed = match self.write(rendering, &search.text[rest.from..], spots, None) {
+            Ok(placed) => placed,
+            Err(error) => return Ok(Err(error)),
+        };
+        let skipped = usize::from(rest.overlaps);
+        if rest.overlaps && rest_placed.ids.first() != Some(&last) {
+            return Err("the token that it ended with is not the first after it");
+        }
+        let base = generated.ids.len();
+        let mut placed =
+            Placed { ids: generated.ids.clone(), media: generated.media.clone(), ..Placed::default() };
+        placed.ids.extend_from_slice(&rest_placed.ids[skipped..]);
+        placed.media.extend(rest_placed.media.into_iter().map(|medium| {
+            let moved = |at: usize| base + at - skipped;
+            PlacedMedia { tokens: moved(medium.tokens.start)..moved(medium.tokens.end), ..medium }
+        }));
+        Ok(Ok(placed))
     }
 
     /// Into texts that no template puts together, after the canonical BOS.

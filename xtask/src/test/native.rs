@@ -35,13 +35,16 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
             });
         }
     }
+    let examples = [("describe", describe as fn(&Path) -> Result<()>), ("tools", call_tools)];
     for language in [Language::C, Language::Cpp] {
-        let name = format!("examples/{0}/describe.{0}", language.extension());
-        let source = paths::root().join(&name);
-        twice(report, &name, |executable| {
-            let executable = format!("{executable}-{}", language.extension());
-            (Program::new(language, &source, folder.join(executable)).rmlx(built, stage), describe)
-        });
+        for (example, run) in examples {
+            let name = format!("examples/{0}/{example}.{0}", language.extension());
+            let source = paths::root().join(&name);
+            twice(report, &name, |executable| {
+                let executable = format!("{executable}-{}", language.extension());
+                (Program::new(language, &source, folder.join(executable)).rmlx(built, stage), run)
+            });
+        }
     }
     Ok(())
 }
@@ -76,6 +79,18 @@ fn describe(executable: &Path) -> Result<()> {
     let output = process::output(Command::new(executable).args(["there is no such folder", "Hello"]))?;
     ensure!(!output.status.success(), "a folder that is not there was described");
     ensure!(process::text(&output).contains("there is no such folder"), "the error does not name the folder");
+    Ok(())
+}
+
+/// Asks the example what it has to call its tool for.
+fn call_tools(executable: &Path) -> Result<()> {
+    let mut ask = Command::new(executable);
+    ask.args(["models/demo/bf16", "What time is it in Rome?"]).current_dir(paths::root());
+    let output = process::output(&mut ask)?;
+    ensure!(output.status.success(), "it failed\n{}", process::text(&output));
+    let (answer, called) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(answer == "It is 10:30.\n", "the answer is {answer:?}");
+    ensure!(called == "get_time {\"city\":\"Rome\"}\n", "what was called is {called:?}");
     Ok(())
 }
 

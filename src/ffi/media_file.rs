@@ -1,0 +1,57 @@
+//! Images and sounds in files.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+
+use super::boundary::{call, path, required};
+use super::media::{reference, rmlx_media};
+use super::status::{rmlx_error, rmlx_status};
+use crate::media::{Audio, Image, Media};
+
+/// Decodes an image file. Formats and limits are those of rmlx_image_from_encoded.
+///
+/// - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+/// - `out`: gets a reference for you
+///
+/// Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_image_from_encoded);
+/// OUT_OF_MEMORY. The message and the detail "path" name the file.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_image_from_file(
+    path_utf8: *const c_char,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a NUL-terminated text.
+        let path = unsafe { path(path_utf8, "path_utf8") }?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Image(Image::open(path)?)));
+        Ok(())
+    })
+}
+
+/// Decodes a sound file. Formats and limits are those of rmlx_audio_from_encoded.
+///
+/// - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+/// - `out`: gets a reference for you
+///
+/// Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
+/// OUT_OF_MEMORY. The message and the detail "path" name the file.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_audio_from_file(
+    path_utf8: *const c_char,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a NUL-terminated text.
+        let path = unsafe { path(path_utf8, "path_utf8") }?;
+        let out = required(out, "out")?;
+        out.write(reference(Media::Audio(Audio::open(path)?)));
+        Ok(())
+    })
+}

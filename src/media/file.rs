@@ -1,0 +1,70 @@
+//! Media in files.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::limits::reserve;
+use super::{Audio, Image};
+use crate::error::{Code, Error, Result};
+
+impl Image {
+    /// [`Image::decode`] of a file, which errors name.
+    pub fn open(path: &Path) -> Result<Image> {
+        decoded(path, Image::decode)
+    }
+}
+
+impl Audio {
+    /// [`Audio::decode`] of a file, which errors name.
+    pub fn open(path: &Path) -> Result<Audio> {
+        decoded(path, Audio::decode)
+    }
+}
+
+fn decoded<T>(path: &Path, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
+    let shown = path.display();
+    let medium = read(path).and_then(|bytes| decode(&bytes));
+    medium.map_err(|error| error.context(&shown).with("path", shown.to_string()))
+}
+
+/// The bytes of a regular file: a pipe or a device may never end.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let facts = fs::metadata(path).map_err(unreadable)?;
+    if !facts.is_file() {
+        return Err(Error::media("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    reserve(&mut bytes, usize::try_from(facts.len()).unwrap_or(usize::MAX))?;
+    File::open(path).map_err(unreadable)?.take(facts.len()).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    let code = if error.kind() == ErrorKind::NotFound { Code::NotFound } else { Code::InvalidMedia };
+    Error::new(code, format!("it cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_decoded_as_its_bytes_are_and_errors_name_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b\u{e9}.png");
+        let bytes = include_bytes!("testdata/rgba.png");
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(Image::open(&path).unwrap().hash(), Image::decode(bytes).unwrap().hash());
+        for (path, code) in [
+            (path.clone(), Code::InvalidMedia),
+            (dir.path().join("none"), Code::NotFound),
+            (dir.path().to_owned(), Code::InvalidMedia),
+        ] {
+            let error = Audio::open(&path).unwrap_err();
+            let shown = path.display().to_string();
+            assert_eq!((error.code(), error.details()["path"].as_str()), (code, Some(shown.as_str())));
+            assert!(error.message().starts_with(&shown), "{error}");
+        }
+    }
+}
