@@ -51,8 +51,12 @@ pub mod event;
 
 pub mod session;
 
+pub mod waker;
+
 pub mod stats;
 
 pub mod memory;
+
+pub mod suspend;
 
 pub mod probe;
