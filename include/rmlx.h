@@ -92,10 +92,23 @@
  * Any function may be called from any thread. All the work of models is done by one thread of the library's own, which
  * takes turns among the sessions that have something to do. rmlx_session_step and rmlx_model_load wait for it, so do
  * not call them from a thread that must not wait, such as that of a user interface. A second call on a session while
- * one is running returns BUSY at once; rmlx_session_cancel always works.
+ * one is running returns BUSY at once; rmlx_session_cancel always works. A host that has no thread to spare for each
+ * session waits for all of them in one place: rmlx_waker.
+ *
+ * A signal handler may call rmlx_session_cancel and rmlx_cancel_trigger, and nothing else.
  *
  * Callbacks have user data and a function that destroys it, and never run on the library's own thread of models. They
  * must return normally: no exception, no longjmp.
+ *
+ *
+ * PROCESSES
+ *
+ * exit() and the end of main wait for the unit of work that is running (a token, a piece of a prompt, a medium, a group of
+ * a load's tensors) and for nothing after it: answers and loads are dropped. After 5 seconds they go on regardless.
+ *
+ * A child that fork() makes after the first model was loaded has none of the library's threads: every function that can
+ * fail returns UNSUPPORTED there, release functions only free memory, and its exit waits for nothing. Fork before that, or
+ * start another program. A waker's descriptor in the child is its parent's.
  *
  *
  * VALUES
@@ -1285,7 +1298,8 @@ typedef struct rmlx_model rmlx_model;
 
 /**
  * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
- * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory.
+ * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
+ * library is suspended (rmlx_suspend) that does not go on.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `options`: or NULL for the defaults
@@ -2034,7 +2048,7 @@ typedef struct rmlx_memory_usage {
  *
  * - `inout_usage`: its struct_size set; the other fields are written
  *
- * Errors: INVALID_ARGUMENT (wrong struct_size); BACKEND.
+ * Errors: INVALID_ARGUMENT (wrong struct_size); SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2050,7 +2064,7 @@ rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error 
  *   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
  *   most; elsewhere MLX's own
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2063,7 +2077,7 @@ rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, 
  * - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
  *   as far as the GPU should use, and on iOS nothing
  *
- * Errors: BACKEND (more than the GPU should use).
+ * Errors: SUSPENDED (before the first model only); BACKEND (more than the GPU should use).
  *
  * Since: 0.1
  */
@@ -2073,7 +2087,7 @@ rmlx_status rmlx_memory_set_wired_limit(uint64_t bytes, rmlx_error **error);
  * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
  * sounds that models keep, for example when the system warns that memory is short.
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */

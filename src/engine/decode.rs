@@ -34,7 +34,7 @@ impl Pending {
 
     /// Sets MLX to work on it.
     pub fn issue(&self) -> Result<()> {
-        Ok(async_eval([&self.token, &self.logits])?)
+        async_eval([&self.token, &self.logits])
     }
 }
 
@@ -77,7 +77,7 @@ fn issue(parts: &mut [Part]) -> Result<()> {
         part.next = Some(Pending::sample(&mut part.run.sampler, row)?);
     }
     let issued = going.iter().filter_map(|part| part.next.as_ref());
-    Ok(async_eval(issued.flat_map(|next| [&next.token, &next.logits]))?)
+    async_eval(issued.flat_map(|next| [&next.token, &next.logits]))
 }
 
 impl<'a> Part<'a> {

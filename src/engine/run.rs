@@ -227,7 +227,7 @@ impl SessionState {
 /// A session that idles keeps no buffers of others alive.
 fn part(state: &mut State) -> Result<()> {
     match state.part()? {
-        true => Ok(async_eval(state.arrays())?),
+        true => async_eval(state.arrays()),
         false => Ok(()),
     }
 }

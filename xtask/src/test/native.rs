@@ -43,6 +43,10 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
             (Program::new(language, &source, folder.join(executable)).rmlx(built, stage), describe)
         });
     }
+    let source = paths::root().join("examples/c/event_loop.c");
+    twice(report, "examples/c/event_loop.c", |executable| {
+        (Program::new(Language::C, &source, folder.join(executable)).rmlx(built, stage), event_loop)
+    });
     Ok(())
 }
 
@@ -76,6 +80,20 @@ fn describe(executable: &Path) -> Result<()> {
     let output = process::output(Command::new(executable).args(["there is no such folder", "Hello"]))?;
     ensure!(!output.status.success(), "a folder that is not there was described");
     ensure!(process::text(&output).contains("there is no such folder"), "the error does not name the folder");
+    Ok(())
+}
+
+/// Lets the example go through a hundred answers in its one thread.
+fn event_loop(executable: &Path) -> Result<()> {
+    const SESSIONS: usize = 100;
+    let mut ask = Command::new(executable);
+    ask.args(["models/demo/bf16", &SESSIONS.to_string(), "What is the capital of France?"]);
+    let printed = process::capture(ask.current_dir(paths::root()))?;
+    let mut answers: Vec<&str> = printed.lines().collect();
+    answers.sort_unstable();
+    let mut expected: Vec<String> = (0..SESSIONS).map(|number| format!("{number}: Paris")).collect();
+    expected.sort_unstable();
+    ensure!(answers == expected, "the answers are not as many, or not as they should be:\n{printed}");
     Ok(())
 }
 
