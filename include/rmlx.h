@@ -92,10 +92,23 @@
  * Any function may be called from any thread. All the work of models is done by one thread of the library's own, which
  * takes turns among the sessions that have something to do. rmlx_session_step and rmlx_model_load wait for it, so do
  * not call them from a thread that must not wait, such as that of a user interface. A second call on a session while
- * one is running returns BUSY at once; rmlx_session_cancel always works.
+ * one is running returns BUSY at once; rmlx_session_cancel always works. A host that has no thread to spare for each
+ * session waits for all of them in one place: rmlx_waker.
+ *
+ * A signal handler may call rmlx_session_cancel and rmlx_cancel_trigger, and nothing else.
  *
  * Callbacks have user data and a function that destroys it, and never run on the library's own thread of models. They
  * must return normally: no exception, no longjmp.
+ *
+ *
+ * PROCESSES
+ *
+ * exit() and the end of main wait for the unit of work that is running (a token, a piece of a prompt, a medium, a group of
+ * a load's tensors) and for nothing after it: answers and loads are dropped. After 5 seconds they go on regardless.
+ *
+ * A child that fork() makes after the first model was loaded has none of the library's threads: every function that can
+ * fail returns UNSUPPORTED there, release functions only free memory, and its exit waits for nothing. Fork before that, or
+ * start another program. A waker's descriptor in the child is its parent's.
  *
  *
  * VALUES
@@ -155,6 +168,7 @@ uint32_t rmlx_abi_version(void);
  *   (whether a model understands them is the model's matter: see rmlx_model_info_json)
  * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
  * - "metal": this GPU is Apple's, through Metal
+ * - "suspend": rmlx_suspend and rmlx_resume pause all work
  *
  * Returns: false also for NULL and for a name that this version does not know.
  *
@@ -209,7 +223,7 @@ typedef int32_t rmlx_status;
 /** The host cancelled the operation. */
 #define RMLX_ERROR_CANCELLED 7
 
-/** The library is suspended. Kept for a later version. */
+/** The library is suspended (rmlx_suspend), and the call would need work. After rmlx_resume it can be made again. */
 #define RMLX_ERROR_SUSPENDED 8
 
 /** Another operation is running on this session. */
@@ -232,6 +246,9 @@ typedef int32_t rmlx_status;
 
 /** The conversation cannot be rendered: the chat template raised, looped, or has no place for a medium. */
 #define RMLX_ERROR_INVALID_PROMPT 14
+
+/** What a call waited for did not come in the time that it was given. Nothing is lost: it may come later. */
+#define RMLX_ERROR_TIMEOUT 15
 
 /**
  * The name of a status: "RMLX_OK", "RMLX_ERROR_BUSY".
@@ -362,8 +379,8 @@ typedef struct rmlx_cancel rmlx_cancel;
 struct rmlx_cancel *rmlx_cancel_new(void);
 
 /**
- * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at
- * any time, as often as you like. NULL is fine.
+ * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon, a load before the next group of
+ * tensors. From any thread and from a signal handler, at any time, as often as you like. NULL is fine.
  *
  * Since: 0.1
  */
@@ -1343,7 +1360,8 @@ typedef struct rmlx_model rmlx_model;
 
 /**
  * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
- * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory.
+ * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
+ * library is suspended (rmlx_suspend) that does not go on.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `options`: or NULL for the defaults
@@ -1827,8 +1845,8 @@ rmlx_status rmlx_session_reset(struct rmlx_session *session, rmlx_error **error)
  *
  * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
  * refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
- * understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the
- * session is as it was before, and no event follows.
+ * understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); SUSPENDED; POISONED. After an error
+ * the session is as it was before, and no event follows.
  *
  * Since: 0.1
  */
@@ -1839,7 +1857,7 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
 
 /**
  * Blocks until the next event of the answer. While you hold it, the next one is already being
- * computed.
+ * computed. While the library is suspended (rmlx_suspend), none is.
  *
  * An answer that ends early, by a cancel or by an error of the model, is no error of this call: its
  * FINISH event says so. Nothing follows the FINISH event: step again only after another submit.
@@ -1854,10 +1872,42 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
 rmlx_status rmlx_session_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
 
 /**
- * Ends the answer in the making, wherever it is: within one token, one piece of the prompt, or one medium.
- * Step on: after at most the event that was ready already comes a FINISH of RMLX_FINISH_CANCELLED. From any
- * thread, at any time, as often as you like; without an answer in the making it does nothing. One that comes
- * while rmlx_session_submit runs ends the answer that it starts. NULL is fine.
+ * Waits for the next event of the answer like rmlx_session_step, but not for longer than it is told.
+ *
+ * - `timeout_ms`: 0 does not wait
+ * - `out_event`: gets the event, for you to release
+ *
+ * Errors: TIMEOUT (no event has come yet: the answer goes on, and nothing is lost); those of rmlx_session_step.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_step_timeout(struct rmlx_session *session,
+                                      uint64_t timeout_ms,
+                                      rmlx_event **out_event,
+                                      rmlx_error **error);
+
+/**
+ * The next event of the answer if it is there already; never waits. rmlx_waker tells when it is worth a try.
+ *
+ * - `out_event`: gets the event, for you to release
+ *
+ * Errors: TIMEOUT (no event is there yet); those of rmlx_session_step.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_try_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
+
+/**
+ * Ends the answer in the making, wherever it is. Step on: after at most the event that was ready already comes
+ * a FINISH of RMLX_FINISH_CANCELLED. From any thread, at any time, as often as you like; without an answer in the
+ * making it does nothing. One that comes while rmlx_session_submit runs ends the answer that it starts. NULL is
+ * fine.
+ *
+ * It may be called from a signal handler: it takes no lock and no memory, and leaves errno alone.
+ *
+ * The FINISH comes when the unit of work that is running has ended, whosever it is: a token, a piece of a prompt
+ * (rmlx_session_options_set_prefill_chunk says how long they are), a medium, or a group of a load's tensors (64 MiB, or
+ * one that is larger). On a slow CPU a piece of a prompt of a large model may take seconds.
  *
  * Since: 0.1
  */
@@ -1884,7 +1934,8 @@ rmlx_status rmlx_prompt_add_answer(rmlx_prompt *prompt, struct rmlx_session *ses
  *
  * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
  *
- * Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; POISONED; BACKEND.
+ * Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; SUSPENDED; POISONED;
+ * BACKEND.
  *
  * Since: 0.1
  */
@@ -1936,6 +1987,94 @@ rmlx_status rmlx_respond_text(const rmlx_model *model,
                               char **out_utf8,
                               size_t *out_len,
                               rmlx_error **error);
+
+/* Waiting for many sessions in one place ----------------------------------------------------------------- */
+
+/**
+ * A file descriptor that is readable while sessions have something to step, for an event loop: poll, epoll, kqueue,
+ * libuv, or a DispatchSource in Swift. One thread can so go through any number of answers:
+ *
+ *     poll until rmlx_waker_fd is readable
+ *     rmlx_waker_take: the tags of the sessions that have something
+ *     rmlx_session_try_step on each of them, once
+ *
+ * examples/c/event_loop.c is such a program.
+ *
+ * Thread-safe.
+ *
+ * Lifetime: reference-counted. rmlx_waker_new gives you one reference; a session that uses it has its own.
+ */
+typedef struct rmlx_waker rmlx_waker;
+
+/**
+ * Makes a waker.
+ *
+ * - `out`: gets a reference for you
+ *
+ * Errors: OUT_OF_MEMORY (the process has no file descriptor left; it takes two).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_waker_new(struct rmlx_waker **out, rmlx_error **error);
+
+/**
+ * The file descriptor, which is readable exactly while rmlx_waker_take has tags to give. Wait for it as you like, but do
+ * not read from it, write to it or close it.
+ *
+ * Returns: a descriptor that lives as long as the waker; -1 for NULL.
+ *
+ * Since: 0.1
+ */
+int32_t rmlx_waker_fd(const struct rmlx_waker *waker);
+
+/**
+ * Takes the tags of sessions that have something to step. Each of them is given once; one that still has an event after
+ * you have stepped one is given again. Never waits.
+ *
+ * - `out_tags`, `capacity`: room for the tags
+ * - `out_count`: gets how many were written. Those that there was no room for come with the next call
+ *
+ * Errors: INVALID_ARGUMENT (`capacity` is 0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_waker_take(const struct rmlx_waker *waker,
+                            uint64_t *out_tags,
+                            size_t capacity,
+                            size_t *out_count,
+                            rmlx_error **error);
+
+/**
+ * Lets a waker tell when a session has something to step, at once if it has. It holds from one answer to the next, until
+ * another call of this or the session's release; after that the tag is not given any more.
+ *
+ * - `waker`: or NULL, to be told by none
+ * - `tag`: what rmlx_waker_take gives for this session: a number or a pointer of yours
+ *
+ * Errors: BUSY; POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_set_waker(rmlx_session *session,
+                                   const struct rmlx_waker *waker,
+                                   uint64_t tag,
+                                   rmlx_error **error);
+
+/**
+ * Adds a reference.
+ *
+ * Returns: `waker`; NULL for NULL.
+ *
+ * Since: 0.1
+ */
+struct rmlx_waker *rmlx_waker_retain(const struct rmlx_waker *waker);
+
+/**
+ * Gives a reference back. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_waker_release(struct rmlx_waker *waker);
 
 /* Numbers of a session ----------------------------------------------------------------------------------- */
 
@@ -2017,7 +2156,7 @@ typedef struct rmlx_memory_usage {
  *
  * - `inout_usage`: its struct_size set; the other fields are written
  *
- * Errors: INVALID_ARGUMENT (wrong struct_size); BACKEND.
+ * Errors: INVALID_ARGUMENT (wrong struct_size); SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2033,7 +2172,7 @@ rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error 
  *   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
  *   most; elsewhere MLX's own
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2046,7 +2185,7 @@ rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, 
  * - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
  *   as far as the GPU should use, and on iOS nothing
  *
- * Errors: BACKEND (more than the GPU should use).
+ * Errors: SUSPENDED (before the first model only); BACKEND (more than the GPU should use).
  *
  * Since: 0.1
  */
@@ -2056,11 +2195,54 @@ rmlx_status rmlx_memory_set_wired_limit(uint64_t bytes, rmlx_error **error);
  * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
  * sounds that models keep, for example when the system warns that memory is short.
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_memory_trim(rmlx_error **error);
+
+/* Pausing all work of the process ------------------------------------------------------------------------ */
+
+/**
+ * Pauses all work of models, for systems that end a program which works where it may not: iOS does so with an app that
+ * uses the GPU in the background. Returns when no work is in flight (on a GPU, its last command has finished) and none
+ * will begin before rmlx_resume.
+ *
+ * Meanwhile
+ *  - answers in the making stay as they are, between two tokens, two pieces of a prompt, or two media. rmlx_session_step
+ *    gives the events that are there already and then waits for rmlx_resume; rmlx_session_step_timeout and
+ *    rmlx_session_try_step answer TIMEOUT;
+ *  - rmlx_session_submit, rmlx_session_logits and rmlx_probe answer SUSPENDED and change nothing;
+ *  - rmlx_model_load waits, between two groups of tensors if it has begun;
+ *  - everything else works as ever: it needs no work. Sessions can be made, reset and released, answers be cancelled (their
+ *    FINISH comes) and memory be given back, except that a host which has loaded no model yet gets SUSPENDED from the
+ *    functions for memory.
+ *
+ * It is not counted: calls of it are alike to one, and one rmlx_resume ends them all. From any thread, at any time, before
+ * the first model is loaded too; not from a signal handler.
+ *
+ * - `deadline_ms`: how long to wait for the work that runs: a token, a piece of a prompt, a medium, or a group of tensors
+ *   (64 MiB, or one that is larger); 0 does not wait
+ * - `out_running`: or NULL; gets the number of units of work that still run: 0, and with TIMEOUT 1
+ *
+ * Errors: TIMEOUT (the work did not end in time; the pause holds nevertheless, from when it has ended, and the call can be
+ * made again to wait for that); CANCELLED (rmlx_resume was called meanwhile).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_suspend(uint64_t deadline_ms,
+                         uint32_t *out_running,
+                         rmlx_error **error);
+
+/**
+ * Ends what rmlx_suspend began: answers and loads go on, with the tokens that would have come without the pause. Where
+ * nothing is suspended it does nothing.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_resume(rmlx_error **error);
 
 /* The smoke probe ---------------------------------------------------------------------------------------- */
 

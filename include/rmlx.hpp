@@ -19,6 +19,7 @@
 #ifndef RMLX_HPP
 #define RMLX_HPP
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -771,6 +772,19 @@ public:
     }
     End end() const noexcept { return {}; }
 
+    /// rmlx_session_step_timeout: the next event, in place of a loop over the range; none if none has come in time, or if
+    /// the answer is over.
+    Result<std::optional<Event>> step_for(std::chrono::milliseconds most) {
+        auto milliseconds = most.count() > 0 ? static_cast<std::uint64_t>(most.count()) : 0;
+        return take([=](rmlx_session *session, rmlx_event **event, rmlx_error **error) {
+            return rmlx_session_step_timeout(session, milliseconds, event, error);
+        });
+    }
+    /// rmlx_session_try_step: the same without a wait.
+    Result<std::optional<Event>> try_step() { return take(rmlx_session_try_step); }
+    /// Whether the FINISH event has been taken.
+    bool is_over() const noexcept { return session_ == nullptr; }
+
 #ifdef RMLX_EXPECTED
     /// What ended the range before its FINISH event, if something did. (Without RMLX_EXPECTED it is thrown.)
     const std::optional<Error> &error() const noexcept { return error_; }
@@ -779,6 +793,27 @@ public:
 private:
     friend class Session;
     explicit Answer(rmlx_session *session) : session_(session) {}
+
+    template <typename Step>
+    Result<std::optional<Event>> take(Step step) {
+        std::optional<Event> taken;
+        if (session_ == nullptr)
+            return taken;
+        detail::Call call;
+        rmlx_event *event = nullptr;
+        rmlx_status status = step(session_, &event, call.error());
+        if (call.failed(status)) {
+            Error error = call.take();
+            if (status == RMLX_ERROR_TIMEOUT)
+                return taken;
+            session_ = nullptr;
+            RMLX_FAIL(error);
+        }
+        taken.emplace(event);
+        if (taken->is_finish())
+            session_ = nullptr;
+        return taken;
+    }
 
     /// The next event to `event_`; false if there is none, with the reason in `error_` unless the answer is over.
     bool step_or_stop() {
@@ -1040,6 +1075,19 @@ inline Result<void> set_wired_limit(std::optional<std::uint64_t> bytes) {
 inline Result<void> trim_memory() {
     detail::Call call;
     return detail::finish(call, rmlx_memory_trim(call.error()));
+}
+
+/// rmlx_suspend: returns when no work is in flight and none will begin, or fails with RMLX_ERROR_TIMEOUT.
+inline Result<void> suspend(std::chrono::milliseconds deadline) {
+    detail::Call call;
+    auto milliseconds = deadline.count() > 0 ? static_cast<std::uint64_t>(deadline.count()) : 0;
+    return detail::finish(call, rmlx_suspend(milliseconds, nullptr, call.error()));
+}
+
+/// rmlx_resume: ends any number of rmlx::suspend.
+inline Result<void> resume() {
+    detail::Call call;
+    return detail::finish(call, rmlx_resume(call.error()));
 }
 
 #undef RMLX_FAIL

@@ -36,6 +36,8 @@ pub enum Code {
     InvalidMedia = 13,
     /// The conversation cannot be rendered: the template raised, looped, or lacks a place for a medium.
     InvalidPrompt = 14,
+    /// A call that waits for a bounded time has waited for it.
+    Timeout = 15,
 }
 
 /// `Result` with [`Error`].

@@ -1,6 +1,6 @@
 //! What MLX holds in this process, and how much it may keep.
 
-use crate::engine::worker;
+use crate::engine::worker::{self, Kind};
 use crate::error::Result;
 
 /// Bytes, as MLX counts them: weights, KV caches and temporaries.
@@ -19,7 +19,7 @@ pub struct MemoryStats {
 }
 
 pub fn stats() -> Result<MemoryStats> {
-    worker::call(|worker| {
+    worker::call(Kind::Anytime, |worker| {
         Ok(MemoryStats {
             active: mlx_rs::memory::active_memory()? as u64,
             cache: mlx_rs::memory::cache_memory()? as u64,
@@ -32,7 +32,7 @@ pub fn stats() -> Result<MemoryStats> {
 
 /// Sets MLX's memory limit and the limit of its cache, in bytes; `None` leaves one as it is.
 pub fn set_limits(memory: Option<u64>, cache: Option<u64>) -> Result<()> {
-    worker::call(move |_| {
+    worker::call(Kind::Anytime, move |_| {
         if let Some(bytes) = memory {
             mlx_rs::memory::set_memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX))?;
         }
@@ -46,12 +46,12 @@ pub fn set_limits(memory: Option<u64>, cache: Option<u64>) -> Result<()> {
 /// Sets how many bytes of what MLX holds stay wired, so that the system does not page them out; `None` lets the limit
 /// follow the weights, on a Mac, and wires nothing elsewhere.
 pub fn set_wired_limit(bytes: Option<u64>) -> Result<()> {
-    worker::call(move |worker| worker.set_wired_limit(bytes))
+    worker::call(Kind::Anytime, move |worker| worker.set_wired_limit(bytes))
 }
 
 /// Gives up the encoded media that models keep, and gives freed buffers back to the system.
 pub fn trim() -> Result<()> {
-    worker::call(|worker| {
+    worker::call(Kind::Anytime, |worker| {
         worker.forget_encoded();
         Ok(mlx_rs::memory::clear_cache()?)
     })

@@ -6,15 +6,14 @@
 use std::time::Instant;
 
 use mlx_rs::Array;
-use mlx_rs::transforms::async_eval;
 
 use super::event::{Event, FinishReason};
 use super::logprobs;
 use super::output::{Piece, Stopped};
 use super::run::{Phase, Run, SessionState};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::models::{Batch, Run as Rows};
-use crate::nn::mlx;
+use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::sampling::Sampler;
@@ -35,7 +34,7 @@ impl Pending {
 
     /// Sets MLX to work on it.
     pub fn issue(&self) -> Result<()> {
-        Ok(async_eval([&self.token, &self.logits])?)
+        async_eval([&self.token, &self.logits])
     }
 }
 
@@ -78,7 +77,7 @@ fn issue(parts: &mut [Part]) -> Result<()> {
         part.next = Some(Pending::sample(&mut part.run.sampler, row)?);
     }
     let issued = going.iter().filter_map(|part| part.next.as_ref());
-    Ok(async_eval(issued.flat_map(|next| [&next.token, &next.logits]))?)
+    async_eval(issued.flat_map(|next| [&next.token, &next.logits]))
 }
 
 impl<'a> Part<'a> {
@@ -134,8 +133,7 @@ impl<'a> Part<'a> {
 
     /// The event of the pending token, and whether the answer ends with it.
     fn read(&mut self) -> Result<(Event, Option<Stopped>)> {
-        let id = self.pending.token.try_item_cast::<u32>();
-        let id = id.map_err(|e| Error::new(Code::Backend, format!("the sampled token: {e}")))?;
+        let id = mlx::number(&self.pending.token).map_err(|e| e.context("the sampled token"))?;
         if self.next.is_some() {
             self.session.past.held.push(id);
         }

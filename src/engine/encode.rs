@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mlx_rs::transforms::eval;
-
 use super::run::{Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::media::go_on;
 use crate::models::SoftTokens;
+use crate::nn::mlx::eval;
 
 impl SessionState {
     /// Encodes the next medium that is neither held nor kept from another prompt; after the last one the prompt is cut

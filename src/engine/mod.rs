@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod encoded;
 mod event;
+mod inbox;
 mod limits;
 mod logprobs;
 mod metallib;
@@ -17,6 +18,8 @@ mod run;
 mod scheduler;
 mod session;
 mod stats;
+mod suspend;
+mod waker;
 pub(crate) mod worker;
 
 pub use crate::dialect::{Call, Draft};
@@ -25,6 +28,8 @@ pub use model::Model;
 pub use options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions};
 pub use session::Session;
 pub use stats::Stats;
+pub use suspend::{resume, suspend};
+pub use waker::Waker;
 
 use crate::nn::{Device, default_device};
 

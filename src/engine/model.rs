@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::encoded::{self, EncodedMedia, Known};
 use super::limits;
 use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions};
-use super::worker::{self, LoadedModel, Worker};
+use super::worker::{self, Kind, LoadedModel, Worker};
 use crate::dialect::Marks;
 use crate::error::{Code, Error, Result};
 use crate::log;
@@ -158,7 +158,7 @@ impl Model {
     /// [`SelfTest::report`](crate::nn::self_test::SelfTest::report).
     pub(crate) fn backend_report(&self) -> Result<Value> {
         let id = self.0.id;
-        worker::call(move |worker| {
+        worker::call(Kind::Work, move |worker| {
             let device = worker.model(id)?.device;
             Ok(nn::on(device, || worker.self_test.report(device, &Mlx(device))))
         })
@@ -273,13 +273,15 @@ fn load_weights(
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let (shares, received) = mpsc::channel();
     let (snapshot, architecture, cancel) = (Arc::clone(snapshot), Arc::clone(architecture), cancel.clone());
-    let outcome = worker::start(move |worker| {
+    let outcome = worker::start(Kind::Load, move |worker| {
         let mut report = |share: f32| {
             let _ = shares.send(share);
             cancel.check()
         };
-        let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report };
-        let model = checked_load(worker, &Mlx(device), architecture.as_ref(), &mut context)?;
+        let shared = RefCell::new(&mut *worker);
+        let border = || shared.borrow_mut().border(|| cancel.check());
+        let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
+        let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), &mut context)?;
         let bytes = model.weight_bytes();
         let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
         worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device });
@@ -296,14 +298,15 @@ fn load_weights(
 
 /// Loads the weights once the device is known to compute as it should with their storages.
 fn checked_load(
-    worker: &mut Worker,
+    worker: &RefCell<&mut Worker>,
     operations: &dyn Operations,
     architecture: &dyn Architecture,
     context: &mut LoadContext,
 ) -> Result<Box<dyn LanguageModel>> {
     let (snapshot, device) = (context.snapshot, context.device);
+    (context.border)()?;
     nn::on(device, || {
-        worker.self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
+        worker.borrow_mut().self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
         if device == Device::Gpu {
             limits::check_buffers(snapshot, mlx::gpu_fact(c"max_buffer_length"))?;
         }
@@ -339,15 +342,22 @@ mod tests {
             reported.set(true);
             Ok(())
         };
-        let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: &mut progress };
+        let mut context = LoadContext {
+            snapshot: &snapshot,
+            device: Device::Cpu,
+            progress: &mut progress,
+            border: &|| Ok(()),
+        };
         let mut worker = Worker::default();
-        let refused = checked_load(&mut worker, &Zeros, architecture.as_ref(), &mut context);
+        let worker = RefCell::new(&mut worker);
+        let refused = checked_load(&worker, &Zeros, architecture.as_ref(), &mut context);
         assert_eq!(refused.err().map(|error| error.code()), Some(Code::Backend));
         // What was found is kept: the right operations are not asked any more.
-        let again = checked_load(&mut worker, &Mlx(Device::Cpu), architecture.as_ref(), &mut context);
+        let again = checked_load(&worker, &Mlx(Device::Cpu), architecture.as_ref(), &mut context);
         assert_eq!(again.err().map(|error| error.code()), Some(Code::Backend));
         assert!(!reported.get());
-        let fresh = &mut Worker::default();
-        assert!(checked_load(fresh, &Mlx(Device::Cpu), architecture.as_ref(), &mut context).is_ok());
+        let mut fresh = Worker::default();
+        let fresh = RefCell::new(&mut fresh);
+        assert!(checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &mut context).is_ok());
     }
 }

@@ -15,9 +15,11 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Raises the flag. It stays raised.
+    /// Raises the flag. It stays raised. Safe in a signal handler.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
+        // A load may be pausing.
+        super::worker::ring();
     }
 
     pub fn is_cancelled(&self) -> bool {

@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use mlx_rs::transforms::eval;
-
 use super::decode::Pending;
 use super::event::Event;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
+use crate::nn::mlx::eval;
 use crate::nn::state;
 
 impl SessionState {

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind, FinishReason};
 use super::stats::Stats;
+use super::waker::Listed;
 use crate::error::{Code, Error, Result};
 use crate::prompt::{Asked, Message, Part, ToolCall};
 
@@ -47,6 +49,48 @@ struct Inner {
     prompt: Vec<u32>,
     /// What the host has taken of the last submit's events.
     answer: Option<Answered>,
+    waker: Option<Listed>,
+}
+
+impl Inner {
+    /// The next event, handed out.
+    fn take(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Some(answer) = &mut self.answer {
+            answer.take(&event);
+        }
+        if event.row.is_some() {
+            self.row = event.row;
+        }
+        if event.kind == EventKind::Finish {
+            let doomed = self.phase == Phase::Running { doomed: true };
+            self.phase = if doomed { Phase::Poisoned } else { Phase::Idle };
+        }
+        if !self.events.is_empty() {
+            self.tell_waker();
+        }
+        Some(event)
+    }
+
+    fn tell_waker(&self) {
+        if let Some(listed) = &self.waker {
+            listed.wake();
+        }
+    }
+}
+
+/// How long a host waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Deadline {
+    Never,
+    At(Instant),
+}
+
+impl Deadline {
+    /// A time that no clock reaches is never.
+    pub fn within(time: Duration) -> Deadline {
+        Instant::now().checked_add(time).map_or(Deadline::Never, Deadline::At)
+    }
 }
 
 /// An answer as a message.
@@ -125,6 +169,7 @@ impl Queue {
                 stats: Stats::default(),
                 prompt: Vec::new(),
                 answer: None,
+                waker: None,
             }),
             ready: Condvar::new(),
             cancel: AtomicBool::new(false),
@@ -174,27 +219,15 @@ impl Queue {
         self.lock().phase.require_idle()
     }
 
-    /// Blocks until an event is there.
-    pub fn pop(&self) -> Result<Event> {
+    /// Blocks until an event is there, or until the deadline: `TIMEOUT`.
+    pub fn pop(&self, deadline: Deadline) -> Result<Event> {
         let mut inner = self.lock();
         loop {
-            if let Some(event) = inner.events.pop_front() {
-                if let Some(answer) = &mut inner.answer {
-                    answer.take(&event);
-                }
-                if event.row.is_some() {
-                    inner.row = event.row;
-                }
-                if event.kind == EventKind::Finish {
-                    let doomed = inner.phase == Phase::Running { doomed: true };
-                    inner.phase = if doomed { Phase::Poisoned } else { Phase::Idle };
-                }
+            if let Some(event) = inner.take() {
                 return Ok(event);
             }
             match inner.phase {
-                Phase::Running { .. } => {
-                    inner = self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner);
-                }
+                Phase::Running { .. } => inner = self.wait(inner, deadline)?,
                 Phase::Poisoned => return Err(poisoned()),
                 Phase::Idle => {
                     return Err(Error::invalid_argument(
@@ -205,6 +238,18 @@ impl Queue {
         }
     }
 
+    fn wait<'a>(&'a self, inner: MutexGuard<'a, Inner>, deadline: Deadline) -> Result<MutexGuard<'a, Inner>> {
+        match deadline {
+            Deadline::Never => Ok(self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner)),
+            Deadline::At(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => {
+                    Err(Error::new(Code::Timeout, "no event has come in time; the answer goes on"))
+                }
+                left => Ok(self.ready.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0),
+            },
+        }
+    }
+
     /// Called on the MLX thread.
     pub fn push(&self, event: Event) {
         let mut inner = self.lock();
@@ -212,8 +257,18 @@ impl Queue {
             return;
         }
         inner.events.push_back(event);
+        inner.tell_waker();
         drop(inner);
         self.ready.notify_all();
+    }
+
+    /// Whom to tell when there is something to step; what was told before hears no more.
+    pub fn set_waker(&self, listed: Option<Listed>) {
+        let mut inner = self.lock();
+        inner.waker = listed;
+        if !inner.events.is_empty() || inner.phase == Phase::Poisoned {
+            inner.tell_waker();
+        }
     }
 
     /// Called on the MLX thread: whether it may compute one more event.
@@ -231,6 +286,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.phase = Phase::Poisoned;
         inner.events.clear();
+        inner.tell_waker();
         drop(inner);
         self.ready.notify_all();
     }
@@ -249,6 +305,9 @@ impl Queue {
         inner.prompt.clear();
         inner.answer = None;
         inner.stats = Stats::default();
+        if let Some(listed) = &inner.waker {
+            listed.hush();
+        }
         drop(inner);
         self.ready.notify_all();
     }
@@ -296,5 +355,22 @@ mod tests {
         queue.request_cancel();
         queue.start(vec![1], Answered::new(false, None)).unwrap();
         assert!(queue.is_cancelled(), "a cancel before the answer began");
+    }
+
+    #[test]
+    fn a_wait_ends_with_an_event_or_at_its_deadline_and_loses_nothing() {
+        let queue = Queue::new();
+        let soon = || Deadline::within(Duration::from_millis(5));
+        assert_eq!(queue.pop(soon()).unwrap_err().code(), Code::InvalidArgument, "nothing was submitted");
+        queue.start(vec![1], false).unwrap();
+        for deadline in [soon(), Deadline::within(Duration::ZERO)] {
+            assert_eq!(queue.pop(deadline).unwrap_err().code(), Code::Timeout);
+        }
+        queue.push(Event::progress(1, 2));
+        assert_eq!(queue.pop(Deadline::within(Duration::ZERO)).unwrap().progress, Some((1, 2)));
+        std::thread::scope(|scope| {
+            scope.spawn(|| queue.push(Event::progress(2, 2)));
+            assert_eq!(queue.pop(Deadline::within(Duration::MAX)).unwrap().progress, Some((2, 2)));
+        });
     }
 }

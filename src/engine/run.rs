@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mlx_rs::Array;
-use mlx_rs::transforms::async_eval;
 
 use super::decode::Pending;
 use super::event::{Event, FinishReason};
@@ -17,6 +16,7 @@ use super::scheduler::{Stage, Standing};
 use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
 use crate::models::{Prepared, SoftTokens};
+use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{Formatter, Placed};
@@ -146,8 +146,7 @@ impl SessionState {
     pub fn row(&self, row: u64) -> Result<Vec<f32>> {
         let logits = self.rows.iter().find(|(id, _)| *id == row).map(|(_, logits)| logits);
         let logits = logits.ok_or_else(|| Error::new(Code::Backend, "the logits row is gone"))?;
-        let read = || logits.to_vec_cast::<f32>();
-        self.loaded.on_its_device(read).map_err(|e| Error::new(Code::Backend, format!("the logits row: {e}")))
+        self.loaded.on_its_device(|| mlx::floats(logits)).map_err(|e| e.context("the logits row"))
     }
 
     /// Keeps a logits row for the host and gives its number.
@@ -189,20 +188,34 @@ impl SessionState {
         self.fail(error);
     }
 
-    /// Ends the run as the host asked; what it has evaluated stays held.
-    pub fn cancel(&mut self) {
+    /// Ends the run as the host asked; what it has evaluated stays held. Where `may_work` is not, [`part`](Self::part) is
+    /// to follow.
+    pub fn cancel(&mut self, may_work: bool) {
         if let Some(mut run) = self.run.take() {
             let text = run.job.output.finish();
-            self.finish(Event { text, ..Event::finish(FinishReason::Cancelled) });
+            let event = Event { text, ..Event::finish(FinishReason::Cancelled) };
+            if may_work { self.finish(event) } else { self.end(event) }
         }
     }
 
     /// Hands out the run's last event.
     pub fn finish(&mut self, event: Event) {
-        self.ended = true;
         if let Err(error) = self.loaded.on_its_device(|| part(&mut self.past.state)) {
             return self.fail(error);
         }
+        self.end(event);
+    }
+
+    /// Parts the state of a session that idles from those of others.
+    pub fn part(&mut self) {
+        if self.run.is_none() && self.loaded.on_its_device(|| part(&mut self.past.state)).is_err() {
+            // What the state holds is unknown, so the next answer begins anew.
+            self.past.forget();
+        }
+    }
+
+    fn end(&mut self, event: Event) {
+        self.ended = true;
         self.queue.update_stats(|s| {
             s.held_tokens = self.past.held.len() as u64;
             s.cache_bytes = self.past.state.bytes() as u64;
@@ -214,7 +227,7 @@ impl SessionState {
 /// A session that idles keeps no buffers of others alive.
 fn part(state: &mut State) -> Result<()> {
     match state.part()? {
-        true => Ok(async_eval(state.arrays())?),
+        true => async_eval(state.arrays()),
         false => Ok(()),
     }
 }

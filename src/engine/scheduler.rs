@@ -39,7 +39,18 @@ pub(super) enum Unit {
     Gather,
 }
 
-/// Sessions in turn; prompts and answers alternate, so that neither keeps the other waiting for more than a unit.
+/// How the thread goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// A step that others could join may wait for them a little longer.
+    Patient,
+    Prompt,
+    /// There is to be no work: only what needs none.
+    Rest,
+}
+
+/// Sessions with an answer in the making, in turn; prompts and answers alternate, so that neither keeps the other waiting
+/// for more than a unit. Sessions that idle are not looked at.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     turns: VecDeque<u64>,
@@ -47,21 +58,32 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
+    /// A session has begun an answer. It leaves by itself when that has ended.
     pub fn add(&mut self, session: u64) {
-        self.turns.push_back(session);
+        if !self.turns.contains(&session) {
+            self.turns.push_back(session);
+        }
     }
 
     pub fn remove(&mut self, session: u64) {
         self.turns.retain(|id| *id != session);
     }
 
-    /// The next unit, if there is one. `patient`: a step that others could join may wait for them a little longer.
-    pub fn next(&mut self, standing: impl Fn(u64) -> Option<Standing>, patient: bool) -> Option<Unit> {
-        let all: Vec<(u64, Standing)> =
-            self.turns.iter().filter_map(|id| Some((*id, standing(*id)?))).collect();
-        let busy = |s: &Standing| s.stage != Stage::Idle;
-        if let Some((id, _)) = all.iter().find(|(_, s)| busy(s) && s.cancelled) {
+    /// The next unit, if there is one.
+    pub fn next(&mut self, standing: impl Fn(u64) -> Option<Standing>, pace: Pace) -> Option<Unit> {
+        let mut all: Vec<(u64, Standing)> = Vec::with_capacity(self.turns.len());
+        self.turns.retain(|&id| match standing(id).filter(|s| s.stage != Stage::Idle) {
+            Some(standing) => {
+                all.push((id, standing));
+                true
+            }
+            None => false,
+        });
+        if let Some((id, _)) = all.iter().find(|(_, s)| s.cancelled) {
             return Some(Unit::Cancel(*id));
+        }
+        if pace == Pace::Rest {
+            return None;
         }
         let alone = all.iter().find(|(_, s)| s.room && matches!(s.stage, Stage::Encode | Stage::Prefill));
         let first = all.iter().find(|(_, s)| s.room && s.stage == Stage::Decode);
@@ -75,7 +97,7 @@ impl Scheduler {
         let (_, first) = first?;
         let others = all.iter().copied().filter(|(_, s)| s.stage == Stage::Decode && s.model == first.model);
         let (ready, held): (Vec<_>, Vec<_>) = others.partition(|(_, s)| s.room);
-        if patient && alone.is_none() && !held.is_empty() {
+        if pace == Pace::Patient && alone.is_none() && !held.is_empty() {
             return Some(Unit::Gather);
         }
         let ready: Vec<u64> = ready.into_iter().map(|(id, _)| id).collect();
@@ -92,8 +114,10 @@ impl Scheduler {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::HashMap;
 
+    use super::Pace::{Patient, Prompt, Rest};
     use super::*;
 
     struct House {
@@ -118,9 +142,15 @@ mod tests {
             change(self.standings.get_mut(&id).unwrap());
         }
 
-        fn next(&mut self, patient: bool) -> Option<Unit> {
+        fn next(&mut self, pace: Pace) -> Option<Unit> {
             let standings = &self.standings;
-            self.scheduler.next(|id| standings.get(&id).copied(), patient)
+            self.scheduler.next(|id| standings.get(&id).copied(), pace)
+        }
+
+        /// A session begins to answer.
+        fn begin(&mut self, id: u64, stage: Stage) {
+            self.change(id, |s| s.stage = stage);
+            self.scheduler.add(id);
         }
     }
 
@@ -128,11 +158,11 @@ mod tests {
     fn idle_sessions_and_full_ones_have_no_work() {
         let mut house = House::of(&[Stage::Idle, Stage::Decode]);
         house.change(2, |s| s.room = false);
-        assert_eq!(house.next(false), None);
+        assert_eq!(house.next(Prompt), None);
         house.change(2, |s| s.room = true);
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![2])));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2])));
         house.scheduler.remove(2);
-        assert_eq!(house.next(false), None);
+        assert_eq!(house.next(Prompt), None);
     }
 
     #[test]
@@ -140,38 +170,38 @@ mod tests {
         let mut house = House::of(&[Stage::Decode; 4]);
         house.change(2, |s| s.model = 2);
         house.change(4, |s| s.model = 2);
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![1, 3])));
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![1, 3])));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![1, 3])));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![1, 3])));
     }
 
     #[test]
     fn prompts_and_answers_alternate() {
         let mut house = House::of(&[Stage::Prefill, Stage::Decode, Stage::Encode, Stage::Decode]);
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
-        assert_eq!(house.next(false), Some(Unit::Prefill(1)));
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
-        assert_eq!(house.next(false), Some(Unit::Encode(3)));
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![2, 4])));
-        assert_eq!(house.next(false), Some(Unit::Prefill(1)));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(Prompt), Some(Unit::Prefill(1)));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(Prompt), Some(Unit::Encode(3)));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2, 4])));
+        assert_eq!(house.next(Prompt), Some(Unit::Prefill(1)));
     }
 
     #[test]
     fn a_step_waits_for_those_who_could_join_but_not_for_long_nor_beside_other_work() {
         let mut house = House::of(&[Stage::Decode, Stage::Decode, Stage::Idle]);
         house.change(2, |s| s.room = false);
-        assert_eq!(house.next(true), Some(Unit::Gather));
-        assert_eq!(house.next(false), Some(Unit::Decode(vec![1])));
+        assert_eq!(house.next(Patient), Some(Unit::Gather));
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![1])));
         house.change(2, |s| s.room = true);
-        assert_eq!(house.next(true), Some(Unit::Decode(vec![2, 1])));
+        assert_eq!(house.next(Patient), Some(Unit::Decode(vec![2, 1])));
         house.change(2, |s| s.room = false);
-        house.change(3, |s| s.stage = Stage::Prefill);
-        assert_eq!(house.next(true), Some(Unit::Prefill(3)));
-        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+        house.begin(3, Stage::Prefill);
+        assert_eq!(house.next(Patient), Some(Unit::Prefill(3)));
+        assert_eq!(house.next(Patient), Some(Unit::Decode(vec![1])));
         // Nobody waits for a session of another model.
         house.change(3, |s| s.stage = Stage::Idle);
         house.change(2, |s| s.model = 2);
-        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+        assert_eq!(house.next(Patient), Some(Unit::Decode(vec![1])));
     }
 
     #[test]
@@ -179,8 +209,42 @@ mod tests {
         let mut house = House::of(&[Stage::Decode, Stage::Prefill, Stage::Idle]);
         house.change(2, |s| (s.cancelled, s.room) = (true, false));
         house.change(3, |s| s.cancelled = true);
-        assert_eq!(house.next(true), Some(Unit::Cancel(2)));
+        assert_eq!(house.next(Patient), Some(Unit::Cancel(2)));
         house.change(2, |s| s.stage = Stage::Idle);
-        assert_eq!(house.next(true), Some(Unit::Decode(vec![1])));
+        assert_eq!(house.next(Patient), Some(Unit::Decode(vec![1])));
+    }
+
+    #[test]
+    fn while_there_is_to_be_no_work_answers_are_cancelled_and_stay_otherwise() {
+        let mut house = House::of(&[Stage::Decode, Stage::Prefill, Stage::Encode]);
+        assert_eq!(house.next(Rest), None);
+        house.change(3, |s| s.cancelled = true);
+        assert_eq!(house.next(Rest), Some(Unit::Cancel(3)));
+        house.change(3, |s| s.stage = Stage::Idle);
+        assert_eq!(house.next(Rest), None);
+        // The order is as it was.
+        assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![1])));
+        assert_eq!(house.next(Prompt), Some(Unit::Prefill(2)));
+    }
+
+    #[test]
+    fn sessions_that_idle_cost_nothing() {
+        let mut house = House::of(&[Stage::Idle; 1000]);
+        house.begin(7, Stage::Decode);
+        house.begin(8, Stage::Decode);
+        house.begin(8, Stage::Decode);
+        let looks = Cell::new(0);
+        let standings = &house.standings;
+        let look = |id: u64| {
+            looks.set(looks.get() + 1);
+            standings.get(&id).copied()
+        };
+        // Those of the beginning are found to idle once.
+        assert_eq!(house.scheduler.next(look, Prompt), Some(Unit::Decode(vec![7, 8])));
+        looks.set(0);
+        for _ in 0..10 {
+            assert_eq!(house.scheduler.next(look, Prompt), Some(Unit::Decode(vec![7, 8])));
+        }
+        assert_eq!(looks.get(), 20);
     }
 }

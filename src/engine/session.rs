@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
 use super::limits;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
 use super::output::{Ends, Output};
-use super::queue::{Answered, Queue};
+use super::queue::{Answered, Deadline, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
-use super::worker;
+use super::waker::{Listed, Waker};
+use super::worker::{self, Kind, Worker};
 use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
@@ -42,11 +43,13 @@ impl Session {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let queue = Arc::new(Queue::new());
         let (model_id, shared) = (model.id(), Arc::clone(&queue));
-        worker::call(move |worker| {
-            let session = SessionState::new(worker.model(model_id)?, shared);
-            worker.add_session(id, session);
-            Ok(())
-        })?;
+        // The handle of the model keeps it there, so there is nothing to wait for: a load may be under way.
+        let add = move |worker: &mut Worker| {
+            if let Ok(loaded) = worker.model(model_id) {
+                worker.add_session(id, SessionState::new(loaded, shared));
+            }
+        };
+        worker::send(Kind::Anytime, || Ok(()), add)?;
         let most = model.context_length();
         Ok(Self {
             id,
@@ -66,11 +69,12 @@ impl Session {
     ///
     /// The longest beginning that the session already holds is not evaluated again, and media that it holds, or that
     /// the model has encoded before, are not prepared again. An error here leaves the session as it was, and no event
-    /// follows; after `Ok`, events follow up to exactly one FINISH.
+    /// follows; after `Ok`, events follow up to exactly one FINISH. While the library is suspended: `SUSPENDED`.
     pub fn submit(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<()> {
         let submitted = Instant::now();
         let _operation = self.queue.begin()?;
         self.queue.require_usable()?;
+        worker::require_running()?;
         self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
         let placed = self.model.place(prompt, options)?;
@@ -80,22 +84,28 @@ impl Session {
         let job = self.job(placed, prepared, options, submitted);
         let asked =
             options.exact_history.then(|| Asked::new(prompt, self.model.setting(options), &job.prompt));
-        self.queue.start(job.prompt.ids.clone(), Answered::new(prompt.continue_final_message, asked))?;
-        self.holds.store(true, Ordering::Release);
+        let answered = Answered::new(prompt.continue_final_message, asked);
+        let ids = job.prompt.ids.clone();
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
-        self.queue.update_stats(|s| {
-            *s = Stats {
-                prompt_tokens: job.prompt.ids.len() as u64,
-                media_tokens: media as u64,
-                prepare_ms: submitted.elapsed().as_secs_f64() * 1e3,
-                ..Stats::default()
-            }
-        });
+        let stats = Stats {
+            prompt_tokens: ids.len() as u64,
+            media_tokens: media as u64,
+            prepare_ms: submitted.elapsed().as_secs_f64() * 1e3,
+            ..Stats::default()
+        };
+        let begin = || {
+            self.queue.start(ids, answered)?;
+            self.queue.update_stats(|s| *s = stats);
+            Ok(())
+        };
         let (id, queue) = (self.id, Arc::clone(&self.queue));
-        worker::send(move |worker| match worker.session(id) {
-            Ok(session) => session.start(job),
-            Err(error) => queue.push(Event::failed(error)),
-        })
+        worker::send(Kind::Start, begin, move |worker| {
+            if let Err(error) = worker.start(id, job) {
+                queue.push(Event::failed(error));
+            }
+        })?;
+        self.holds.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// The media of a prompt, by number, that are neither held by the session nor encoded for the model. The MLX thread
@@ -105,7 +115,7 @@ impl Session {
         let mut missing: Vec<usize> = (0..prompt.media.len()).filter(unknown).collect();
         if !missing.is_empty() && self.holds.load(Ordering::Acquire) {
             let (id, shared) = (self.id, Arc::clone(prompt));
-            let covered = worker::call(move |worker| Ok(worker.session(id)?.covers(&shared)))?;
+            let covered = worker::call(Kind::Anytime, move |worker| Ok(worker.session(id)?.covers(&shared)))?;
             missing.retain(|index| prompt.media[*index].tokens.end > covered);
         }
         Ok(missing)
@@ -194,12 +204,27 @@ impl Session {
         }
     }
 
-    /// Blocks until the next event. After a FINISH there is nothing to step until the next submit.
+    /// Blocks until the next event. After a FINISH there is nothing to step until the next submit. While the library is
+    /// suspended, no event is made.
     pub fn step(&self) -> Result<Event> {
+        self.step_until(Deadline::Never)
+    }
+
+    /// [`step`](Self::step) that waits for at most so long, and then answers `TIMEOUT`: nothing is lost by that.
+    pub fn step_timeout(&self, most: Duration) -> Result<Event> {
+        self.step_until(Deadline::within(most))
+    }
+
+    /// The next event if it is there; `TIMEOUT` if not.
+    pub fn try_step(&self) -> Result<Event> {
+        self.step_timeout(Duration::ZERO)
+    }
+
+    fn step_until(&self, deadline: Deadline) -> Result<Event> {
         let _operation = self.queue.begin()?;
-        let event = self.queue.pop()?;
+        let event = self.queue.pop(deadline)?;
         // The MLX thread may be waiting for room.
-        worker::tell(|_| ());
+        worker::nudge();
         Ok(event)
     }
 
@@ -216,6 +241,13 @@ impl Session {
                 return event.error.map_or(Ok(said), Err);
             }
         }
+    }
+
+    /// Lets `waker` tell, under this tag, when there is an event to step; `None` ends that.
+    pub fn set_waker(&self, waker: Option<(&Arc<Waker>, u64)>) -> Result<()> {
+        let _operation = self.queue.begin()?;
+        self.queue.set_waker(waker.map(|(waker, tag)| Listed::new(waker, tag)));
+        Ok(())
     }
 
     /// Adds the answer of the last submit to the conversation that it answers: as the assistant's message, with its
@@ -250,10 +282,11 @@ impl Session {
         Ok(())
     }
 
-    /// Makes a running answer end with a FINISH event of reason `Cancelled`, within a chunk or token.
+    /// Makes a running answer end with a FINISH event of reason `Cancelled`: after the unit of work that is running, which
+    /// may be another session's. Safe in a signal handler.
     pub fn cancel(&self) {
         self.queue.request_cancel();
-        worker::tell(|_| ());
+        worker::ring();
     }
 
     /// `POISONED` once a panic went through the session, until it is reset.
@@ -272,7 +305,7 @@ impl Session {
         let _operation = self.queue.begin()?;
         self.queue.request_cancel();
         let id = self.id;
-        worker::call(move |worker| {
+        worker::call(Kind::Anytime, move |worker| {
             worker.session(id)?.reset();
             Ok(())
         })?;
@@ -291,7 +324,7 @@ impl Session {
             )
         })?;
         let id = self.id;
-        worker::call(move |worker| worker.session(id)?.row(row))
+        worker::call(Kind::Work, move |worker| worker.session(id)?.row(row))
     }
 
     /// The ids of the last submitted prompt, after placement.
@@ -309,6 +342,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.queue.request_cancel();
+        self.queue.set_waker(None);
         let id = self.id;
         worker::tell(move |worker| worker.remove_session(id));
     }

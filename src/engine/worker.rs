@@ -6,19 +6,19 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use once_cell::sync::OnceCell;
-
 use super::decode;
 use super::encoded::EncodedMedia;
+pub(crate) use super::inbox::Kind;
+use super::inbox::{self, Act, Inbox, Suspended, Taking};
 use super::limits::Machine;
 use super::metallib;
-use super::run::SessionState;
-use super::scheduler::{Scheduler, Unit};
+use super::run::{Job, SessionState};
+use super::scheduler::{Pace, Scheduler, Unit};
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::models::{Architecture, LanguageModel};
@@ -26,8 +26,6 @@ use crate::nn::self_test::SelfTest;
 use crate::nn::{self, Device, mlx};
 use crate::panics;
 use crate::system::{self, Platform, Urgency};
-
-type Command = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// A model, and the media that were encoded for it.
 #[derive(Clone)]
@@ -54,9 +52,10 @@ pub(crate) struct Worker {
     sessions: HashMap<u64, SessionState>,
     scheduler: Scheduler,
     gathering: Gathering,
+    /// Sessions whose answers ended while MLX could do no work: what they share with others is parted later.
+    unparted: Vec<u64>,
     /// The host's limit of wired memory; rmlx's own follows the weights.
     wired_limit: Option<u64>,
-    stopping: bool,
 }
 
 /// How long a step waits for sessions that could join it.
@@ -78,123 +77,206 @@ impl Gathering {
     }
 }
 
-static COMMANDS: OnceCell<Mutex<Sender<Command>>> = OnceCell::new();
+static INBOX: Inbox<Worker> = Inbox::new();
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// How long the process's end waits for a unit of work that is running; past this it ends regardless.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
-/// The way to the thread, which is started with the first call that can start it.
-fn commands() -> Result<&'static Mutex<Sender<Command>>> {
-    COMMANDS.get_or_try_init(|| {
-        let (sender, receiver) = mpsc::channel();
+/// Starts the thread with the first call that can start it.
+fn open() -> Result<()> {
+    if INBOX.is_forked() {
+        return Err(forked());
+    }
+    let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+    if thread.is_none() && !INBOX.is_stopping() {
+        INBOX.open()?;
         let builder = std::thread::Builder::new().name("rmlx-mlx".into());
-        let thread = builder
-            .spawn(move || Worker::default().run(&receiver))
+        let started = builder.spawn(|| Worker::default().run());
+        let started = started
             .map_err(|e| Error::new(Code::OutOfMemory, format!("the MLX thread cannot be started: {e}")))?;
-        *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok(Mutex::new(sender))
-    })
-}
-
-/// Queues a closure for the MLX thread and returns at once. An error means that there is no such thread, and nothing
-/// that could have work for it.
-pub(crate) fn send(command: impl FnOnce(&mut Worker) + Send + 'static) -> Result<()> {
-    let sender = commands()?.lock().unwrap_or_else(PoisonError::into_inner);
-    // A send fails only once the process is ending and the thread has stopped: nothing is left to do then.
-    let _ = sender.send(Box::new(command));
+        *thread = Some(started);
+    }
     Ok(())
 }
 
-/// [`send`] for what matters only where the thread runs: giving something back, or waking it.
+/// An error in a child that `fork` made of a process in which rmlx had begun to work.
+pub(crate) fn require_own_process() -> Result<()> {
+    if INBOX.is_forked() { Err(forked()) } else { Ok(()) }
+}
+
+fn forked() -> Error {
+    Error::unsupported(
+        "this process was made by fork after rmlx had begun to work in its parent, whose threads it does not have; fork \
+         before the first model is loaded, or start another program",
+    )
+}
+
+/// [`SUSPENDED`](Code::Suspended) while no answer may begin.
+pub(crate) fn require_running() -> Result<()> {
+    INBOX.require_running()
+}
+
+/// Queues a closure for the MLX thread if `admit` agrees, which a suspension cannot come between, and returns at once. An
+/// error means that it will not run, and it is dropped.
+pub(crate) fn send(
+    kind: Kind,
+    admit: impl FnOnce() -> Result<()>,
+    command: impl FnOnce(&mut Worker) + Send + 'static,
+) -> Result<()> {
+    open()?;
+    let act: Act<Worker> = Box::new(move |worker| {
+        if let Ok(worker) = worker {
+            command(worker);
+        }
+    });
+    INBOX.push(kind, admit, act)
+}
+
+/// [`send`] for what matters only where the thread runs: giving something back.
 pub(crate) fn tell(command: impl FnOnce(&mut Worker) + Send + 'static) {
-    if COMMANDS.get().is_some() {
-        let _ = send(command);
+    if INBOX.is_open() && !INBOX.is_forked() {
+        // It fails only once the process is ending: nothing is left to do then.
+        let _ = send(Kind::Anytime, || Ok(()), command);
     }
 }
 
-/// Queues a closure for the MLX thread; what it returns arrives in the receiver. A panic in it comes back as
-/// `PANIC`, and nothing arrives once the thread has stopped.
+/// Wakes the thread: a host has made room for an event.
+pub(super) fn nudge() {
+    INBOX.nudge();
+}
+
+/// Wakes the thread, to see a flag that has been raised. Safe in a signal handler.
+pub(crate) fn ring() {
+    if !INBOX.is_forked() {
+        INBOX.ring();
+    }
+}
+
+/// Queues a closure for the MLX thread; what it returns arrives in the receiver, or why it will not run. A panic in it
+/// comes back as `PANIC`.
 pub(crate) fn start<R: Send + 'static>(
+    kind: Kind,
     command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
 ) -> Result<Receiver<Result<R>>> {
+    open()?;
     let (reply, answer) = mpsc::sync_channel(1);
-    send(move |worker| {
-        let _ = reply.send(panics::catch(|| command(worker)));
-    })?;
+    let act: Act<Worker> = Box::new(move |worker| {
+        let _ = reply.send(worker.and_then(|worker| panics::catch(|| command(worker))));
+    });
+    INBOX.push(kind, || Ok(()), act)?;
     Ok(answer)
 }
 
 /// Takes the answer of [`start`].
 pub(crate) fn wait<R>(answer: &Receiver<Result<R>>) -> Result<R> {
-    answer.recv().unwrap_or_else(|_| Err(Error::new(Code::Backend, "the MLX thread has stopped")))
+    answer.recv().unwrap_or_else(|_| Err(inbox::stopped()))
 }
 
-/// Runs a closure on the MLX thread and waits for what it returns.
+/// Runs a closure on the MLX thread and waits for what it returns. One of [`Kind::Work`] may evaluate something, one of
+/// [`Kind::Anytime`] may not.
 pub(crate) fn call<R: Send + 'static>(
+    kind: Kind,
     command: impl FnOnce(&mut Worker) -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    wait(&start(command)?)
+    wait(&start(kind, command)?)
+}
+
+/// See [`Inbox::suspend`].
+pub(super) fn suspend(deadline: Option<Instant>) -> Suspended {
+    INBOX.suspend(deadline)
+}
+
+pub(super) fn resume() {
+    INBOX.resume();
 }
 
 /// Ends the thread at process exit, before MLX's own statics and the GPU's driver are taken down: what they still
 /// own then ends the process with an abort.
 extern "C" fn stop_at_exit() {
-    let (done, stopped) = mpsc::sync_channel(1);
-    tell(move |worker| {
-        worker.stop();
-        let _ = done.send(());
-    });
-    let thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if stopped.recv_timeout(LAST_WORK).is_ok()
-        && let Some(thread) = thread
+    // A child that was forked has a copy of this handler, and no thread.
+    if INBOX.is_forked() {
+        return;
+    }
+    if INBOX.stop(LAST_WORK)
+        && let Some(thread) = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take()
     {
         let _ = thread.join();
     }
 }
 
 impl Worker {
-    fn run(mut self, commands: &Receiver<Command>) {
+    fn run(mut self) {
         system::hurry(Urgency::Interactive);
-        metallib::choose();
-        // Touch MLX first: exit handlers run last-in first-out, so ours then runs before its destructors.
-        let _ = mlx_rs::Array::from_int(0).eval();
-        // SAFETY: `stop_at_exit` is a plain function that lives as long as the library's image.
-        unsafe { libc::atexit(stop_at_exit) };
-        system::with_pool(set_cache_limit);
-        while !self.stopping {
-            // Commands come before units of work.
-            match commands.try_recv() {
-                Ok(command) => system::with_pool(|| self.obey(command)),
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => match self.next_unit() {
-                    Some(Unit::Gather) => match commands.recv_timeout(self.gathering.left()) {
-                        Ok(command) => system::with_pool(|| self.obey(command)),
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Err(RecvTimeoutError::Disconnected) => return,
-                    },
-                    Some(unit) => system::with_pool(|| self.perform(unit)),
-                    None => match commands.recv() {
-                        Ok(command) => system::with_pool(|| self.obey(command)),
-                        Err(_) => return,
-                    },
-                },
+        if INBOX.may_begin() {
+            metallib::choose();
+            // Exit handlers run last-in first-out: ours must come after everything of MLX's that ends then.
+            mlx::set_up();
+            mlx::at_exit(stop_at_exit);
+            system::with_pool(set_cache_limit);
+            INBOX.begun();
+            while !INBOX.is_stopping() {
+                self.turn();
+            }
+        }
+        // Everything that MLX holds for this thread.
+        (self.sessions, self.models) = Default::default();
+        mlx::clear_streams();
+        INBOX.close();
+    }
+
+    /// A command or a unit of work, or a wait for one of them. Commands come first.
+    fn turn(&mut self) {
+        if let Some(command) = INBOX.take(Taking::All) {
+            return system::with_pool(|| self.obey(command));
+        }
+        let pace = match INBOX.is_resting(mlx::synchronize) {
+            true => Pace::Rest,
+            false if self.gathering.left().is_zero() => Pace::Prompt,
+            false => Pace::Patient,
+        };
+        if pace != Pace::Rest {
+            self.part_later_ones();
+        }
+        match self.next_unit(pace) {
+            Some(Unit::Gather) => INBOX.doze(self.gathering.left()),
+            Some(unit) => system::with_pool(|| self.perform(unit, pace)),
+            None => INBOX.sleep(),
+        }
+    }
+
+    /// Where a load may pause, and where others need not wait for it: answers are cancelled, and commands that need no work
+    /// are obeyed, until work may go on. An error ends the load.
+    pub(super) fn border(&mut self, check: impl Fn() -> Result<()>) -> Result<()> {
+        loop {
+            if INBOX.is_stopping() {
+                return Err(inbox::stopped());
+            }
+            check()?;
+            if let Some(command) = INBOX.take(Taking::Anytime) {
+                self.obey(command);
+            } else if let Some(unit) = self.next_unit(Pace::Rest) {
+                self.perform(unit, Pace::Rest);
+            } else if INBOX.is_resting(mlx::synchronize) {
+                INBOX.sleep();
+            } else {
+                return Ok(());
             }
         }
     }
 
     /// A panic in a command has been told to the log by then, and its caller sees that no answer comes.
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Act<Worker>) {
         let _ = panics::catch(|| {
-            command(self);
+            command(Ok(self));
             Ok(())
         });
     }
 
-    fn next_unit(&mut self) -> Option<Unit> {
+    fn next_unit(&mut self, pace: Pace) -> Option<Unit> {
         let sessions = &self.sessions;
         let standing = |id: u64| sessions.get(&id).map(SessionState::standing);
-        let unit = self.scheduler.next(standing, !self.gathering.left().is_zero());
+        let unit = self.scheduler.next(standing, pace);
         match unit {
             Some(Unit::Gather) => drop(self.gathering.since.get_or_insert_with(Instant::now)),
             _ => self.gathering.since = None,
@@ -202,9 +284,14 @@ impl Worker {
         unit
     }
 
-    fn perform(&mut self, unit: Unit) {
+    fn perform(&mut self, unit: Unit, pace: Pace) {
         match unit {
-            Unit::Cancel(id) => self.attempt(&[id], |sessions| sessions.for_each(SessionState::cancel)),
+            Unit::Cancel(id) => {
+                self.attempt(&[id], |sessions| sessions.for_each(|s| s.cancel(pace != Pace::Rest)));
+                if pace == Pace::Rest {
+                    self.unparted.push(id);
+                }
+            }
             Unit::Encode(id) => {
                 self.attempt(&[id], |sessions| sessions.for_each(|s| s.work(SessionState::encode)));
             }
@@ -234,12 +321,11 @@ impl Worker {
         self.sessions.extend(ids.into_iter().zip(taken));
     }
 
-    /// Gives up everything that MLX holds for this thread.
-    fn stop(&mut self) {
-        self.stopping = true;
-        self.sessions.clear();
-        self.models.clear();
-        mlx::clear_streams();
+    /// Makes up for what a cancel could not do while there was to be no work.
+    fn part_later_ones(&mut self) {
+        for id in std::mem::take(&mut self.unparted) {
+            self.attempt(&[id], |sessions| sessions.for_each(SessionState::part));
+        }
     }
 
     /// Adds a model, and wires the weights where the platform does.
@@ -291,7 +377,13 @@ impl Worker {
 
     pub(super) fn add_session(&mut self, id: u64, session: SessionState) {
         self.sessions.insert(id, session);
+    }
+
+    /// Begins the answer of a submit.
+    pub(super) fn start(&mut self, id: u64, job: Job) -> Result<()> {
+        self.session(id)?.start(job);
         self.scheduler.add(id);
+        Ok(())
     }
 
     pub(super) fn remove_session(&mut self, id: u64) {

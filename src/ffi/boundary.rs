@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::{ptr, slice, str};
 
 use super::status::{RMLX_OK, rmlx_error, rmlx_status};
+use crate::engine::worker;
 use crate::error::{Error, Result};
 use crate::panics;
 
@@ -16,9 +17,9 @@ use crate::panics;
 pub type ErrorOut<'a> = Option<&'a mut MaybeUninit<*mut rmlx_error>>;
 
 /// Runs the body of a fallible function: its error, or the panic that it was left by, goes to `error`
-/// and comes back as a status.
+/// and comes back as a status. In a forked child of a process that uses models it is not run.
 pub fn call(error: ErrorOut<'_>, body: impl FnOnce() -> Result<()>) -> rmlx_status {
-    match panics::catch(body) {
+    match panics::catch(|| worker::require_own_process().and_then(|()| body())) {
         Ok(()) => RMLX_OK,
         Err(e) => {
             let status = e.code() as rmlx_status;
@@ -33,6 +34,19 @@ pub fn call(error: ErrorOut<'_>, body: impl FnOnce() -> Result<()>) -> rmlx_stat
 /// Runs the body of a function that cannot fail; `fallback` stands for its value after a panic.
 pub fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     panics::catch(|| Ok(body())).unwrap_or(fallback)
+}
+
+/// Runs what a signal handler may run, and leaves `errno` as the code that it interrupted has it.
+pub fn keep_errno(body: impl FnOnce()) {
+    #[cfg(not(target_vendor = "apple"))]
+    use libc::__errno_location as location;
+    #[cfg(target_vendor = "apple")]
+    use libc::__error as location;
+    // SAFETY: the place is the calling thread's own, and there as long as the thread.
+    let errno = unsafe { *location() };
+    body();
+    // SAFETY: as above.
+    unsafe { *location() = errno };
 }
 
 /// The argument, which must not be NULL.
@@ -85,6 +99,16 @@ pub unsafe fn array<'a, T>(data: *const T, len: usize, name: &str) -> Result<&'a
     check_array(data, len, name)?;
     // SAFETY: not NULL, aligned, at most isize::MAX bytes (checked), and readable by this function's contract.
     Ok(unsafe { slice::from_raw_parts(data, len) })
+}
+
+/// An array that is to be written to, of at least one element.
+///
+/// # Safety
+/// `out` is NULL or points to `capacity` writable elements that nobody else uses before `'a` ends.
+pub unsafe fn room<'a, T>(out: *mut T, capacity: usize, name: &str) -> Result<&'a mut [MaybeUninit<T>]> {
+    check_array(out, capacity, name)?;
+    // SAFETY: not NULL, aligned, at most isize::MAX bytes (checked), and writable by this function's contract.
+    Ok(unsafe { slice::from_raw_parts_mut(out.cast(), capacity) })
 }
 
 /// What can be seen to be wrong with a non-empty array without touching it.

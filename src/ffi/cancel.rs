@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::boundary::value;
+use super::boundary::{keep_errno, value};
 use crate::engine::CancelToken;
 
 /// A flag that stops the operations that watch it, such as loading a model
@@ -28,14 +28,14 @@ pub extern "C" fn rmlx_cancel_new() -> *mut rmlx_cancel {
     })
 }
 
-/// Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at
-/// any time, as often as you like. NULL is fine.
+/// Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon, a load before the next group of
+/// tensors. From any thread and from a signal handler, at any time, as often as you like. NULL is fine.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn rmlx_cancel_trigger(cancel: Option<&rmlx_cancel>) {
     if let Some(cancel) = cancel {
-        cancel.token.cancel();
+        keep_errno(|| cancel.token.cancel());
     }
 }
 

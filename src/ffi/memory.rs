@@ -37,7 +37,7 @@ unsafe impl Versioned for rmlx_memory_usage {
 ///
 /// - `inout_usage`: its struct_size set; the other fields are written
 ///
-/// Errors: INVALID_ARGUMENT (wrong struct_size); BACKEND.
+/// Errors: INVALID_ARGUMENT (wrong struct_size); SUSPENDED (before the first model only); BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn rmlx_memory_stats(
 ///   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
 ///   most; elsewhere MLX's own
 ///
-/// Errors: BACKEND.
+/// Errors: SUSPENDED (before the first model only); BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -90,7 +90,7 @@ pub extern "C" fn rmlx_memory_set_limits(
 /// - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
 ///   as far as the GPU should use, and on iOS nothing
 ///
-/// Errors: BACKEND (more than the GPU should use).
+/// Errors: SUSPENDED (before the first model only); BACKEND (more than the GPU should use).
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -104,7 +104,7 @@ pub extern "C" fn rmlx_memory_set_wired_limit(
 /// Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
 /// sounds that models keep, for example when the system warns that memory is short.
 ///
-/// Errors: BACKEND.
+/// Errors: SUSPENDED (before the first model only); BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

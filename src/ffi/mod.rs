@@ -54,9 +54,12 @@ pub mod event;
 pub mod session;
 
 pub mod respond;
+pub mod waker;
 
 pub mod stats;
 
 pub mod memory;
+
+pub mod suspend;
 
 pub mod probe;

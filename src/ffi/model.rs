@@ -24,7 +24,8 @@ pub struct rmlx_model {
 }
 
 /// Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
-/// *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory.
+/// *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
+/// library is suspended (rmlx_suspend) that does not go on.
 ///
 /// - `dir`: path of the folder, UTF-8 and NUL-terminated
 /// - `options`: or NULL for the defaults

@@ -2,8 +2,9 @@
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::time::Duration;
 
-use super::boundary::{call, fill, required, shared, value};
+use super::boundary::{call, fill, keep_errno, required, shared, value};
 use super::event::rmlx_event;
 use super::generation_options::rmlx_generation_options;
 use super::model::rmlx_model;
@@ -106,8 +107,8 @@ pub unsafe extern "C" fn rmlx_session_reset(
 ///
 /// Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
 /// refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
-/// understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the
-/// session is as it was before, and no event follows.
+/// understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); SUSPENDED; POISONED. After an error
+/// the session is as it was before, and no event follows.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -128,7 +129,7 @@ pub unsafe extern "C" fn rmlx_session_submit(
 }
 
 /// Blocks until the next event of the answer. While you hold it, the next one is already being
-/// computed.
+/// computed. While the library is suspended (rmlx_suspend), none is.
 ///
 /// An answer that ends early, by a cancel or by an error of the model, is no error of this call: its
 /// FINISH event says so. Nothing follows the FINISH event: step again only after another submit.
@@ -155,17 +156,73 @@ pub unsafe extern "C" fn rmlx_session_step(
     })
 }
 
-/// Ends the answer in the making, wherever it is: within one token, one piece of the prompt, or one medium.
-/// Step on: after at most the event that was ready already comes a FINISH of RMLX_FINISH_CANCELLED. From any
-/// thread, at any time, as often as you like; without an answer in the making it does nothing. One that comes
-/// while rmlx_session_submit runs ends the answer that it starts. NULL is fine.
+/// Waits for the next event of the answer like rmlx_session_step, but not for longer than it is told.
+///
+/// - `timeout_ms`: 0 does not wait
+/// - `out_event`: gets the event, for you to release
+///
+/// Errors: TIMEOUT (no event has come yet: the answer goes on, and nothing is lost); those of rmlx_session_step.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_step_timeout(
+    session: Option<NonNull<rmlx_session>>,
+    timeout_ms: u64,
+    out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out = required(out_event, "out_event")?;
+        let event = session.guard(|session| session.step_timeout(Duration::from_millis(timeout_ms)))?;
+        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
+        Ok(())
+    })
+}
+
+/// The next event of the answer if it is there already; never waits. rmlx_waker tells when it is worth a try.
+///
+/// - `out_event`: gets the event, for you to release
+///
+/// Errors: TIMEOUT (no event is there yet); those of rmlx_session_step.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_try_step(
+    session: Option<NonNull<rmlx_session>>,
+    out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out = required(out_event, "out_event")?;
+        let event = session.guard(Session::try_step)?;
+        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
+        Ok(())
+    })
+}
+
+/// Ends the answer in the making, wherever it is. Step on: after at most the event that was ready already comes
+/// a FINISH of RMLX_FINISH_CANCELLED. From any thread, at any time, as often as you like; without an answer in the
+/// making it does nothing. One that comes while rmlx_session_submit runs ends the answer that it starts. NULL is
+/// fine.
+///
+/// It may be called from a signal handler: it takes no lock and no memory, and leaves errno alone.
+///
+/// The FINISH comes when the unit of work that is running has ended, whosever it is: a token, a piece of a prompt
+/// (rmlx_session_options_set_prefill_chunk says how long they are), a medium, or a group of a load's tensors (64 MiB, or
+/// one that is larger). On a slow CPU a piece of a prompt of a large model may take seconds.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmlx_session_cancel(session: Option<NonNull<rmlx_session>>) {
-    // SAFETY: the caller passes NULL or a session that it has not released.
-    if let Ok(session) = unsafe { shared(session, "session") } {
-        value((), || session.session.cancel());
+    // Nothing here may take a lock, allocate or touch thread-local data but errno.
+    if let Some(session) = session {
+        // SAFETY: the caller passes a session that it has not released.
+        let session = unsafe { session.as_ref() };
+        keep_errno(|| session.session.cancel());
     }
 }
 
@@ -199,7 +256,8 @@ pub unsafe extern "C" fn rmlx_prompt_add_answer(
 ///
 /// - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
 ///
-/// Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; POISONED; BACKEND.
+/// Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; SUSPENDED; POISONED;
+/// BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

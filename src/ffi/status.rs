@@ -29,7 +29,7 @@ pub const RMLX_ERROR_OUT_OF_MEMORY: rmlx_status = 5;
 pub const RMLX_ERROR_CONTEXT_FULL: rmlx_status = 6;
 /// The host cancelled the operation.
 pub const RMLX_ERROR_CANCELLED: rmlx_status = 7;
-/// The library is suspended. Kept for a later version.
+/// The library is suspended (rmlx_suspend), and the call would need work. After rmlx_resume it can be made again.
 pub const RMLX_ERROR_SUSPENDED: rmlx_status = 8;
 /// Another operation is running on this session.
 pub const RMLX_ERROR_BUSY: rmlx_status = 9;
@@ -44,6 +44,8 @@ pub const RMLX_ERROR_PANIC: rmlx_status = 12;
 pub const RMLX_ERROR_INVALID_MEDIA: rmlx_status = 13;
 /// The conversation cannot be rendered: the chat template raised, looped, or has no place for a medium.
 pub const RMLX_ERROR_INVALID_PROMPT: rmlx_status = 14;
+/// What a call waited for did not come in the time that it was given. Nothing is lost: it may come later.
+pub const RMLX_ERROR_TIMEOUT: rmlx_status = 15;
 
 /// What was wrong, where, and what would be right.
 ///
@@ -94,6 +96,7 @@ pub extern "C" fn rmlx_status_name(status: rmlx_status) -> *const c_char {
         RMLX_ERROR_PANIC => c"RMLX_ERROR_PANIC",
         RMLX_ERROR_INVALID_MEDIA => c"RMLX_ERROR_INVALID_MEDIA",
         RMLX_ERROR_INVALID_PROMPT => c"RMLX_ERROR_INVALID_PROMPT",
+        RMLX_ERROR_TIMEOUT => c"RMLX_ERROR_TIMEOUT",
         _ => c"RMLX_ERROR_UNKNOWN",
     };
     name.as_ptr()
@@ -162,6 +165,7 @@ mod tests {
             (Code::Panic, RMLX_ERROR_PANIC, "RMLX_ERROR_PANIC"),
             (Code::InvalidMedia, RMLX_ERROR_INVALID_MEDIA, "RMLX_ERROR_INVALID_MEDIA"),
             (Code::InvalidPrompt, RMLX_ERROR_INVALID_PROMPT, "RMLX_ERROR_INVALID_PROMPT"),
+            (Code::Timeout, RMLX_ERROR_TIMEOUT, "RMLX_ERROR_TIMEOUT"),
         ];
         for (code, status, name) in codes {
             assert_eq!(code as rmlx_status, status);

@@ -34,7 +34,7 @@ fn load(folder: &str, key: &str) -> Loaded {
         steps.push(done);
         Ok(())
     };
-    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress };
+    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress, border: &|| Ok(()) };
     let model = architecture.load(&mut context).unwrap();
     assert!(steps.is_sorted() && steps.first() == Some(&0.0) && steps.last() == Some(&1.0), "{steps:?}");
     let suppressed = snapshot.generation_config.as_ref().map_or(&Value::Null, |c| &c["suppress_tokens"]);
@@ -228,6 +228,7 @@ fn a_cancel_stops_the_load() {
     let architecture = architecture(&snapshot).unwrap();
     let cancelled = crate::error::Error::new(crate::error::Code::Cancelled, "stop");
     let stop = &mut |done: f32| if done > 0.4 { Err(cancelled.clone()) } else { Ok(()) };
-    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: stop };
+    let mut context =
+        LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: stop, border: &|| Ok(()) };
     assert_eq!(architecture.load(&mut context).err(), Some(cancelled.clone()));
 }

@@ -74,6 +74,8 @@ pub struct LoadContext<'a> {
     pub device: Device,
     /// Called with 0.0 to 1.0 as layers arrive; an error from it (a cancel) stops the load.
     pub progress: &'a mut dyn FnMut(f32) -> Result<()>,
+    /// Called before some tensors are read: it may wait, and an error from it stops the load.
+    pub border: &'a dyn Fn() -> Result<()>,
 }
 
 /// What an architecture does with media before MLX sees them. Any thread; nothing here is slow but

@@ -4,13 +4,13 @@
 //! of something else ([`Loader::part`], [`Loader::matrix`]) is not evaluated by itself: what is made of it goes
 //! through [`Loader::keep`].
 
-use mlx_rs::transforms::eval;
 use mlx_rs::{Array, Dtype};
 
 use super::Device;
 use super::activation::Glu;
 use super::linear::{Embedding, Linear};
 use super::matrix::{Matrix, Packed};
+use super::mlx;
 use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
 use crate::error::Result;
@@ -27,11 +27,21 @@ pub struct Loader<'a> {
     /// Handles of what was handed out and not read yet.
     pending: Vec<Array>,
     bytes: usize,
+    border: &'a dyn Fn() -> Result<()>,
 }
 
+/// What is read at once, at least: a load can be paused and stopped between two such groups.
+const GROUP_BYTES: usize = 64 << 20;
+
 impl<'a> Loader<'a> {
-    /// `reference` is a tensor whose dtype is the snapshot's (a norm, which is never quantized).
-    pub fn new(snapshot: &'a Snapshot, device: Device, reference: &str) -> Result<Loader<'a>> {
+    /// `reference` is a tensor whose dtype is the snapshot's (a norm, which is never quantized). `border` is called before
+    /// some tensors are read: it may wait, and an error of it ends the load.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        device: Device,
+        reference: &str,
+        border: &'a dyn Fn() -> Result<()>,
+    ) -> Result<Loader<'a>> {
         use safetensors::tensor::Dtype as Stored;
         let stored = snapshot.tensor(reference).ok_or_else(|| snapshot.missing(reference))?.dtype;
         let dtype = match (device, stored) {
@@ -46,6 +56,7 @@ impl<'a> Loader<'a> {
             dtype,
             pending: Vec::new(),
             bytes: 0,
+            border,
         })
     }
 
@@ -230,12 +241,16 @@ impl<'a> Loader<'a> {
     /// Reads from the files what was handed out since the last call.
     pub fn read(&mut self) -> Result<()> {
         // The handles end here: what they were made from must not outlive the evaluation.
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        self.bytes += pending.iter().map(Array::nbytes).sum::<usize>();
         if self.snapshot.has_data() {
-            eval(&pending)?;
+            while !pending.is_empty() {
+                (self.border)()?;
+                let group: Vec<Array> = pending.drain(..first_group(&pending)).collect();
+                mlx::eval(&group)?;
+            }
             self.weights.check()?;
         }
-        self.bytes += pending.iter().map(Array::nbytes).sum::<usize>();
         Ok(())
     }
 
@@ -246,4 +261,14 @@ impl<'a> Loader<'a> {
         self.weights.finish(ignored)?;
         Ok(self.bytes)
     }
+}
+
+/// How many of the arrays come to the bytes of a group.
+fn first_group(arrays: &[Array]) -> usize {
+    let mut bytes = 0;
+    let fill = |array: &Array| {
+        bytes += array.nbytes();
+        bytes >= GROUP_BYTES
+    };
+    arrays.iter().position(fill).map_or(arrays.len(), |last| last + 1)
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlx_rs::{Array, Dtype, Stream};
 use mlx_sys::{mlx_array, mlx_optional_dtype, mlx_optional_int, mlx_stream, mlx_vector_array};
@@ -11,14 +12,80 @@ use crate::error::{Code, Error, Result};
 use crate::snapshot::keep_errors;
 use crate::snapshot::quantization::{Mode, Quantization};
 
+/// Makes what MLX has one of for the process and for the calling thread, so that exit handlers that are registered after
+/// this run before those of MLX.
+pub fn set_up() {
+    keep_errors();
+    let sum = Array::from_int(1).add(Array::from_int(1));
+    // What fails here will fail again, where somebody is told.
+    let _ = sum.map(|sum| eval([&sum]));
+    let _ = mlx_rs::memory::clear_cache();
+    synchronize();
+}
+
+/// Lets `handler` run at the process's exit.
+pub fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: a plain function that lives as long as the library's image.
+    unsafe { libc::atexit(handler) };
+}
+
+/// Waits for the work of the calling thread's streams.
+pub fn synchronize() {
+    keep_errors();
+    let types = [mlx_sys::mlx_device_type__MLX_CPU, mlx_sys::mlx_device_type__MLX_GPU];
+    let there = if super::default_device() == super::Device::Gpu { 2 } else { 1 };
+    for kind in &types[..there] {
+        // SAFETY: both handles are owned and freed once; a call that fails leaves nothing to wait for.
+        unsafe {
+            let device = mlx_sys::mlx_device_new_type(*kind, 0);
+            let mut stream = mlx_sys::mlx_stream_new();
+            if mlx_sys::mlx_get_default_stream(&raw mut stream, device) == 0 {
+                mlx_sys::mlx_synchronize(stream);
+            }
+            mlx_sys::mlx_stream_free(stream);
+            mlx_sys::mlx_device_free(device);
+        }
+    }
+}
+
 /// Waits for the work of the calling thread's streams and frees what MLX holds for them. The thread must not use MLX
 /// afterwards.
 pub fn clear_streams() {
-    // SAFETY: the calls take nothing; the first one may fail, which leaves nothing to wait for.
-    unsafe {
-        mlx_sys::mlx_synchronize_default();
-        mlx_sys::mlx_clear_streams();
-    }
+    synchronize();
+    // SAFETY: the call takes nothing.
+    unsafe { mlx_sys::mlx_clear_streams() };
+}
+
+/// How often the process has set MLX to work by the functions below.
+static EVALUATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(test)]
+pub fn evaluations() -> u64 {
+    EVALUATIONS.load(Ordering::SeqCst)
+}
+
+/// Computes the arrays, and waits for them.
+pub fn eval<'a>(arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
+    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
+    Ok(mlx_rs::transforms::eval(arrays)?)
+}
+
+/// Lets MLX compute the arrays, and does not wait.
+pub fn async_eval<'a>(arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
+    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
+    Ok(mlx_rs::transforms::async_eval(arrays)?)
+}
+
+/// The number that an array holds, once it is computed.
+pub fn number(array: &Array) -> Result<u32> {
+    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
+    array.try_item_cast::<u32>().map_err(|e| Error::new(Code::Backend, e.to_string()))
+}
+
+/// The numbers that an array holds, once they are computed.
+pub fn floats(array: &Array) -> Result<Vec<f32>> {
+    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
+    array.to_vec_cast::<f32>().map_err(|e| Error::new(Code::Backend, e.to_string()))
 }
 
 /// Names the file of Metal kernels that MLX loads with its first operation on the GPU.

@@ -164,7 +164,7 @@ static inline void step_to_finish(rmlx_session *session, answer *to) {
         to->text_len += len;
         uint32_t token = 0;
         bool has_token = rmlx_event_token(event, &token);
-        CHECK(has_token == (kind == RMLX_EVENT_TEXT || kind == RMLX_EVENT_REASONING));
+        CHECK(has_token == (kind != RMLX_EVENT_PROGRESS && kind != RMLX_EVENT_FINISH));
         if (has_token) {
             CHECK(to->count < sizeof to->tokens / sizeof to->tokens[0]);
             to->tokens[to->count++] = token;

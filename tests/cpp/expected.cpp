@@ -54,6 +54,10 @@ void events_are_gone_through(const Model &model) {
         reason = event.finish_reason();
     }
     CHECK(text == "Paris" && reason == RMLX_FINISH_END_OF_TURN && !answer->error());
+    CHECK(answer->is_over() && answer->try_step() && !*answer->try_step());
+    CHECK(rmlx::suspend(std::chrono::seconds(60)));
+    CHECK(session->generate(prompt, greedy(16)).error().code() == RMLX_ERROR_SUSPENDED);
+    CHECK(rmlx::resume());
     // A reset drops the answer under the range, which then says why it ended.
     rmlx::GenerationOptions endless = greedy(100000);
     endless.ignore_eos = true;

@@ -4,6 +4,7 @@
 #include "check.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
 #include <type_traits>
@@ -297,6 +298,29 @@ void snapshots_are_described(const Model &model) {
     CHECK(shared.get() == model.get());
 }
 
+// Steps that do not wait for long, and a pause in the middle of them.
+void an_answer_is_stepped_without_waiting(const Model &model) {
+    Session session = Session::create(model);
+    rmlx::Answer answer = session.generate(question("What is the capital of France?"), greedy(16));
+    std::string text;
+    bool paused = false;
+    while (!answer.is_over()) {
+        std::optional<Event> event = paused ? answer.step_for(std::chrono::seconds(60)) : answer.try_step();
+        if (event)
+            text += event->text();
+        if (event && !paused) {
+            rmlx::suspend(std::chrono::seconds(60));
+            while (std::optional<Event> ready = answer.try_step())
+                text += ready->text();
+            CHECK(!answer.step_for(std::chrono::milliseconds(20)));
+            CHECK(thrown([&] { static_cast<void>(session.logits()); }) == RMLX_ERROR_SUSPENDED);
+            rmlx::resume();
+            paused = true;
+        }
+    }
+    CHECK(paused && text == "Paris" && !answer.try_step());
+}
+
 } // namespace
 
 int main() {
@@ -311,6 +335,7 @@ int main() {
         tools_are_run(model);
         answers_become_types(model);
         a_loop_may_be_left(model);
+        an_answer_is_stepped_without_waiting(model);
         another_thread_cancels(model);
         failures_are_thrown(model);
         CHECK(rmlx::memory_usage().active > 1000000);

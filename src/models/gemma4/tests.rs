@@ -24,7 +24,8 @@ fn fixtures() -> PathBuf {
 
 fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
     let snapshot = Snapshot::open(dir).unwrap();
-    let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut |_| Ok(()) };
+    let mut context =
+        LoadContext { snapshot: &snapshot, device, progress: &mut |_| Ok(()), border: &|| Ok(()) };
     architecture(&snapshot).unwrap().load(&mut context).unwrap()
 }
 

@@ -114,7 +114,12 @@ fn load(published: &Published, tensors: &[Stored], quantization: Option<Value>) 
     let tensor_bytes = write(dir.path(), &config, tensors);
     let snapshot = Snapshot::open(dir.path())?.without_data();
     assert_eq!(snapshot.tensor_bytes(), tensor_bytes as u64);
-    let mut context = LoadContext { snapshot: &snapshot, device: Device::Gpu, progress: &mut |_| Ok(()) };
+    let mut context = LoadContext {
+        snapshot: &snapshot,
+        device: Device::Gpu,
+        progress: &mut |_| Ok(()),
+        border: &|| Ok(()),
+    };
     let host = architecture(&snapshot)?;
     let model = host.load(&mut context)?;
     Ok(Loaded { host, model, tensor_bytes, _dir: dir })

@@ -36,7 +36,7 @@ pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
     parts: impl FnOnce(&mut Loader, &mut dyn FnMut(f32) -> Result<()>) -> Result<(D, E)>,
 ) -> Result<Box<dyn LanguageModel>> {
     (context.progress)(0.0)?;
-    let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR)?;
+    let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR, context.border)?;
     let (decoder, encoders) = parts(&mut loader, context.progress)?;
     let weight_bytes = loader.finish(ignored)?;
     (context.progress)(1.0)?;

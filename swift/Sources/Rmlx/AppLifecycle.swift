@@ -6,21 +6,30 @@ import Foundation
   import AppKit
 #endif
 
-/// Keeps the library in step with the app: when the system is short of memory, memory that is only kept to be used again
-/// is given back; when the app goes to the background, where iOS allows no work on the GPU, answers in the making are
-/// stopped first.
+/// Keeps the library in step with the app.
+///
+/// When the system is short of memory, memory that is only kept to be used again is given back. When the app goes to the
+/// background, where iOS ends an app that uses the GPU, all work is paused first, and goes on when it comes back; on a Mac
+/// the same happens around sleep.
 ///
 /// Make one and keep it for as long as the app runs. It holds no session.
 ///
 ///     let lifecycle = AppLifecycle()
+///
+/// Answers in the making wait meanwhile, and so do loads; a new answer throws ``RmlxError/Code/suspended``. A session that
+/// is watched is stopped instead, for answers that nobody wants any more when the app comes back:
+///
 ///     lifecycle.watch(session)
 ///
 /// It listens to UIKit's notifications, or to AppKit's and to the system's memory pressure on a Mac. Elsewhere, call
-/// ``memoryIsShort()`` and ``enteredBackground()`` yourself.
+/// ``memoryIsShort()``, ``enteredBackground()`` and ``entersForeground()`` yourself.
 public final class AppLifecycle: Sendable {
   private struct Watched {
     weak var session: Session?
   }
+
+  /// How long the work that is running may take to end: iOS gives an app some five seconds.
+  private static let patience: Duration = .seconds(4)
 
   private let sessions = Locked<[Watched]>([])
   private let stopListening = Locked<[() -> Void]>([])
@@ -48,21 +57,43 @@ public final class AppLifecycle: Sendable {
     sharedQueue.async { try? Memory.trim() }
   }
 
-  /// Stops the answers of the watched sessions, and gives memory back. Does not wait.
+  /// Stops the answers of the watched sessions, pauses all other work, and gives memory back. Waits until no work is in
+  /// flight, for some seconds at most: after them it is paused as soon as it has ended.
   public func enteredBackground() {
-    let watched = sessions.withLock { $0.compactMap(\.session) }
-    watched.forEach { $0.cancel() }
+    stopWatched()
+    try? Library.suspend(deadline: Self.patience)
     memoryIsShort()
+  }
+
+  /// Lets the work that was paused go on.
+  public func entersForeground() {
+    try? Library.resume()
+  }
+
+  /// Stops the answers of the watched sessions.
+  func stopWatched() {
+    sessions.withLock { $0.compactMap(\.session) }.forEach { $0.cancel() }
   }
 
   #if canImport(UIKit) && !os(watchOS)
     private func listen() {
       on(UIApplication.didReceiveMemoryWarningNotification) { $0.memoryIsShort() }
-      on(UIApplication.didEnterBackgroundNotification) { $0.enteredBackground() }
+      on(UIApplication.didEnterBackgroundNotification) { lifecycle in
+        // The system gives the app this time, and the notification is not over before the work is.
+        MainActor.assumeIsolated {
+          let task = UIApplication.shared.beginBackgroundTask(withName: "rmlx", expirationHandler: nil)
+          lifecycle.enteredBackground()
+          UIApplication.shared.endBackgroundTask(task)
+        }
+      }
+      on(UIApplication.willEnterForegroundNotification) { $0.entersForeground() }
     }
   #elseif canImport(AppKit)
     private func listen() {
-      on(NSApplication.willTerminateNotification) { $0.enteredBackground() }
+      on(NSApplication.willTerminateNotification) { $0.stopWatched() }
+      let workspace = NSWorkspace.shared.notificationCenter
+      on(NSWorkspace.willSleepNotification, from: workspace) { $0.enteredBackground() }
+      on(NSWorkspace.didWakeNotification, from: workspace) { $0.entersForeground() }
       let pressure = DispatchSource.makeMemoryPressureSource(eventMask: [.warning, .critical], queue: sharedQueue)
       pressure.setEventHandler { [weak self] in self?.memoryIsShort() }
       pressure.activate()
@@ -73,11 +104,14 @@ public final class AppLifecycle: Sendable {
   #endif
 
   #if canImport(UIKit) || canImport(AppKit)
-    private func on(_ name: Notification.Name, _ act: @escaping @Sendable (AppLifecycle) -> Void) {
-      let observer = NotificationCenter.default.addObserver(forName: name, object: nil, queue: nil) { [weak self] _ in
+    private func on(
+      _ name: Notification.Name, from center: NotificationCenter = .default,
+      _ act: @escaping @Sendable (AppLifecycle) -> Void
+    ) {
+      let observer = center.addObserver(forName: name, object: nil, queue: nil) { [weak self] _ in
         if let self { act(self) }
       }
-      stopListening.withLock { $0.append { NotificationCenter.default.removeObserver(observer) } }
+      stopListening.withLock { $0.append { center.removeObserver(observer) } }
     }
   #endif
 }

@@ -9,8 +9,24 @@ public enum Library {
   /// The number of the library's binary interface, which grows when functions are added.
   public static var abiVersion: Int { Int(rmlx_abi_version()) }
 
-  /// Whether the library, on this machine, has a feature: `image`, `audio`, `gpu`, `metal`.
+  /// Whether the library, on this machine, has a feature: `image`, `audio`, `gpu`, `metal`, `suspend`.
   public static func hasFeature(_ name: String) -> Bool { rmlx_has_feature(name) }
+
+  /// Pauses all work of models in the process: returns when none is in flight and none will begin before ``resume()``.
+  ///
+  /// Answers and loads wait meanwhile; a new answer throws ``RmlxError/Code/suspended``. Calls are not counted: one
+  /// ``resume()`` ends them all. This waits, so call it from a place that may; ``AppLifecycle`` does it for an app.
+  ///
+  /// - Throws: ``RmlxError/Code/timeout`` when the work does not end in time; it is paused as soon as it has.
+  public static func suspend(deadline: Duration = .seconds(4)) throws(RmlxError) {
+    let milliseconds = min(max(0, deadline / .milliseconds(1)), 1e15)
+    try check { error in rmlx_suspend(UInt64(milliseconds), nil, error) }
+  }
+
+  /// Lets everything that was paused go on, with the tokens that would have come without the pause.
+  public static func resume() throws(RmlxError) {
+    try check { error in rmlx_resume(error) }
+  }
 
   /// How much a message of the log matters. A smaller number matters more.
   public struct LogLevel: RawRepresentable, Hashable, Sendable {

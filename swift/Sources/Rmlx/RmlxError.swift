@@ -27,7 +27,7 @@ public struct RmlxError: Error, Hashable, Sendable {
     public static let contextFull = Code(rawValue: RMLX_ERROR_CONTEXT_FULL)
     /// The operation, or the task that waited for it, was cancelled.
     public static let cancelled = Code(rawValue: RMLX_ERROR_CANCELLED)
-    /// The library is suspended.
+    /// The library is suspended (``Library/suspend(deadline:)``).
     public static let suspended = Code(rawValue: RMLX_ERROR_SUSPENDED)
     /// Another operation is running on this session.
     public static let busy = Code(rawValue: RMLX_ERROR_BUSY)
@@ -41,6 +41,8 @@ public struct RmlxError: Error, Hashable, Sendable {
     public static let invalidMedia = Code(rawValue: RMLX_ERROR_INVALID_MEDIA)
     /// The conversation cannot be rendered: the chat template refused it, or has no place for a medium.
     public static let invalidPrompt = Code(rawValue: RMLX_ERROR_INVALID_PROMPT)
+    /// What was waited for did not come in time.
+    public static let timeout = Code(rawValue: RMLX_ERROR_TIMEOUT)
     /// The model or session has been closed.
     public static let closed = Code(rawValue: -1)
   }

@@ -14,6 +14,13 @@ public final class NSImage {
   public nonisolated class var willTerminateNotification: Notification.Name { fatalError() }
 }
 
+public final class NSWorkspace: @unchecked Sendable {
+  public class var shared: NSWorkspace { fatalError() }
+  public var notificationCenter: NotificationCenter { fatalError() }
+  public class var willSleepNotification: Notification.Name { fatalError() }
+  public class var didWakeNotification: Notification.Name { fatalError() }
+}
+
 public struct MemoryPressureEvent: OptionSet, Sendable {
   public let rawValue: UInt
   public init(rawValue: UInt) { self.rawValue = rawValue }

@@ -17,4 +17,15 @@ public final class UIImage {
 @MainActor public final class UIApplication {
   public nonisolated class var didReceiveMemoryWarningNotification: Notification.Name { fatalError() }
   public nonisolated class var didEnterBackgroundNotification: Notification.Name { fatalError() }
+  public nonisolated class var willEnterForegroundNotification: Notification.Name { fatalError() }
+  public class var shared: UIApplication { fatalError() }
+  public func beginBackgroundTask(
+    withName name: String?, expirationHandler: (@MainActor @Sendable () -> Void)?
+  ) -> UIBackgroundTaskIdentifier { fatalError() }
+  public func endBackgroundTask(_ identifier: UIBackgroundTaskIdentifier) { fatalError() }
+}
+
+public struct UIBackgroundTaskIdentifier: RawRepresentable, Hashable, Sendable {
+  public let rawValue: Int
+  public init(rawValue: Int) { self.rawValue = rawValue }
 }

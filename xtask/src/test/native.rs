@@ -46,6 +46,10 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
             });
         }
     }
+    let source = paths::root().join("examples/c/event_loop.c");
+    twice(report, "examples/c/event_loop.c", |executable| {
+        (Program::new(Language::C, &source, folder.join(executable)).rmlx(built, stage), event_loop)
+    });
     Ok(())
 }
 
@@ -91,6 +95,20 @@ fn call_tools(executable: &Path) -> Result<()> {
     let (answer, called) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     ensure!(answer == "It is 10:30.\n", "the answer is {answer:?}");
     ensure!(called == "get_time {\"city\":\"Rome\"}\n", "what was called is {called:?}");
+    Ok(())
+}
+
+/// Lets the example go through a hundred answers in its one thread.
+fn event_loop(executable: &Path) -> Result<()> {
+    const SESSIONS: usize = 100;
+    let mut ask = Command::new(executable);
+    ask.args(["models/demo/bf16", &SESSIONS.to_string(), "What is the capital of France?"]);
+    let printed = process::capture(ask.current_dir(paths::root()))?;
+    let mut answers: Vec<&str> = printed.lines().collect();
+    answers.sort_unstable();
+    let mut expected: Vec<String> = (0..SESSIONS).map(|number| format!("{number}: Paris")).collect();
+    expected.sort_unstable();
+    ensure!(answers == expected, "the answers are not as many, or not as they should be:\n{printed}");
     Ok(())
 }
 
