@@ -474,8 +474,11 @@ rmlx_status rmlx_load_options_set_cancel(struct rmlx_load_options *options,
                                          rmlx_error **error);
 
 /**
- * Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more
- * than `bytes`. Default: no limit of rmlx's own.
+ * Gives the model and one session of it at most `bytes`: as rmlx_model_estimate counts them, weights, cache
+ * and what is computed with together. A load that needs more, with the context that was asked for or 256
+ * positions, is refused with OUT_OF_MEMORY before any weight is read, and the error says by how much. Where
+ * no context or prefill chunk is asked for, sessions get what fits; rmlx_session_new refuses one that does
+ * not fit. Default: no limit of rmlx's own; on iOS what the system leaves to the app at the load.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
@@ -486,8 +489,23 @@ rmlx_status rmlx_load_options_set_memory_limit(struct rmlx_load_options *options
                                                rmlx_error **error);
 
 /**
+ * Switches off the look at the memory that the system has. Otherwise a load, a prompt, or a medium that
+ * needs more than the system says to have left is refused with OUT_OF_MEMORY: free memory, the limits of the
+ * process and of its control group on Linux, what an app may take on iOS, all of the memory on macOS. What
+ * would certainly fail is refused all the same. Default: false.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_ignore_system_memory(struct rmlx_load_options *options,
+                                                       bool ignore,
+                                                       rmlx_error **error);
+
+/**
  * Limits the context of every session of the model to `positions` tokens, prompt, media and answer
- * together, if the model itself allows that many. Default: what the model allows.
+ * together, if the model itself allows that many. Default: what the model allows; with a memory limit, and on
+ * iOS, what fits.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
@@ -1322,11 +1340,36 @@ void rmlx_model_release(struct rmlx_model *model);
  * - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors,
  *   parameters) for you to release with rmlx_string_release
  *
- * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED (architecture) as rmlx_model_load.
+ * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED as rmlx_model_load: what it refuses of the configuration
+ * and of the tensors' names, types and shapes is refused here, in the same words.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_model_inspect(const char *dir, char **out_json, rmlx_error **error);
+
+/**
+ * Tells how much memory a load and a session would take, from the configuration and the headers of the
+ * weight files: quick, and no weight is read.
+ *
+ * - `dir`: path of the folder, UTF-8 and NUL-terminated
+ * - `options`: those of the load; or NULL for the defaults
+ * - `context_tokens`: positions that the session is to hold; 0 for as many as the options or the model allow
+ * - `out_json`: gets a JSON object for you to release with rmlx_string_release. In bytes: "weights" as they
+ *   are held, of which "text_weights", "vision_weights" and "audio_weights"; "cache", of the session at
+ *   "context_tokens"; "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
+ *   kind of medium what one (1024 x 1024 pixels, 10 seconds) is encoded with; "load_peak"; "peak", the most
+ *   of all that at a time; "available", what the system has now, or null. "fits": whether the peak is within
+ *   that and the memory limit of the options. "device".
+ *
+ * Errors: as rmlx_model_inspect; UNSUPPORTED (no GPU where one was asked for); OUT_OF_MEMORY.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_model_estimate(const char *dir,
+                                const rmlx_load_options *options,
+                                size_t context_tokens,
+                                char **out_json,
+                                rmlx_error **error);
 
 /**
  * Tells about a loaded model: what rmlx_model_inspect tells, and its device, the bytes of its weights
@@ -1459,7 +1502,7 @@ rmlx_status rmlx_session_options_set_context_length(struct rmlx_session_options 
 /**
  * Evaluates a prompt in pieces of `tokens` tokens; an image whose tokens see each
  * other is never split. Smaller pieces need less memory and let a cancel through sooner, larger ones
- * are faster. Default: 512; fewer on iOS where the app may not take much more memory.
+ * are faster. Default: 512; fewer on iOS, and with a memory limit of the load, where more would not fit.
  *
  * Errors: INVALID_ARGUMENT (0).
  *
@@ -1706,7 +1749,7 @@ typedef struct rmlx_session rmlx_session;
  * - `options`: or NULL for the defaults
  * - `out`: gets the session, for you to release
  *
- * Errors: OUT_OF_MEMORY; BACKEND.
+ * Errors: OUT_OF_MEMORY (its context does not fit into the memory limit of the load); BACKEND.
  *
  * Since: 0.1
  */
@@ -1745,7 +1788,8 @@ rmlx_status rmlx_session_reset(struct rmlx_session *session, rmlx_error **error)
  *
  * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
  * refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
- * understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); POISONED. After an error the
+ * understand); CONTEXT_FULL; OUT_OF_MEMORY (the system has too little for this prompt); INVALID_ARGUMENT (an
+ * option out of range); POISONED. After an error the
  * session is as it was before, and no event follows.
  *
  * Since: 0.1

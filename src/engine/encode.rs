@@ -9,6 +9,7 @@ use super::run::{Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::media::go_on;
 use crate::models::SoftTokens;
+use crate::system::room;
 
 impl SessionState {
     /// Encodes the next medium that is neither held nor kept from another prompt; after the last one the prompt is cut
@@ -47,6 +48,7 @@ impl SessionState {
             // It was at hand when the host submitted, and has been given up since.
             None => Arc::new(self.loaded.architecture.media().prepare(media, &go_on)?),
         };
+        room::require(self.loaded.budget.encode(&prepared), "the encoding of a medium")?;
         let soft = self.loaded.model.encode(&prepared)?;
         eval(soft.arrays())?;
         run.encoded += 1;

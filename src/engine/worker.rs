@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 
+use super::budget::Budget;
 use super::decode;
 use super::encoded::EncodedMedia;
 use super::limits::Machine;
@@ -37,6 +38,7 @@ pub(super) struct LoadedModel {
     pub model: Rc<dyn LanguageModel>,
     pub encoded: Rc<RefCell<EncodedMedia>>,
     pub device: Device,
+    pub budget: Arc<Budget>,
 }
 
 impl LoadedModel {
@@ -271,7 +273,7 @@ impl Worker {
     }
 
     fn wired_by_default(&self) -> Option<u64> {
-        let weights = self.models.values().map(|loaded| loaded.model.weight_bytes() as u64).sum();
+        let weights = self.models.values().map(|loaded| loaded.model.held().bytes()).sum();
         machine().wired_limit(weights)
     }
 
@@ -310,7 +312,7 @@ pub(super) fn machine() -> Machine {
     // Only Metal's answer is needed, and asking starts the GPU.
     let working_set =
         (platform != Platform::Other).then(|| mlx::gpu_fact(c"max_recommended_working_set_size")).flatten();
-    Machine { platform, working_set, available: system::available_memory() }
+    Machine { platform, working_set }
 }
 
 /// Once, before any host can have said something else.
