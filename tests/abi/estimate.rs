@@ -85,7 +85,8 @@ fn what_is_told_of_every_storage_is_what_is_taken() {
             assert_eq!(bytes(&told, "weights"), held, "{name}");
             let parts = ["text_weights", "vision_weights", "audio_weights"].map(|part| bytes(&told, part));
             assert_eq!(parts.iter().sum::<u64>(), held, "{name}");
-            close(bytes(&told, "load_peak"), load, 16, &format!("the load of {name}"));
+            // Sources may be gone before the next array is made, or not.
+            close(bytes(&told, "load_peak"), load, 30, &format!("the load of {name}"));
             for positions in [100, 600, 1500] {
                 let told = estimate(&dir, &cpu, positions).expect("an estimate");
                 let session = Session::new(&model);
