@@ -206,6 +206,7 @@ private:
 struct LoadOptions {
     std::optional<rmlx_device> device;
     std::optional<std::uint64_t> memory_limit;
+    std::optional<bool> ignore_system_memory;
     std::optional<std::size_t> context_length;
     std::optional<std::uint64_t> media_cache;
     /// Jinja in the place of the snapshot's own template.
@@ -661,6 +662,10 @@ public:
     static Result<std::string> inspect(const std::string &folder) {
         return json([&](auto out, auto error) { return rmlx_model_inspect(folder.c_str(), out, error); });
     }
+    /// rmlx_model_estimate: a JSON object about the memory that a load and a session of `context_tokens` (0 for all
+    /// that the options or the model allow) would take, without reading a weight.
+    static Result<std::string> estimate(const std::string &folder, const LoadOptions &options = {},
+                                        std::size_t context_tokens = 0);
     Result<std::string> info_json() const {
         return json([&](auto out, auto error) { return rmlx_model_info_json(get(), out, error); });
     }
@@ -953,10 +958,22 @@ struct Progress {
 
 } // namespace detail
 
+inline Result<std::string> Model::estimate(const std::string &folder, const LoadOptions &options,
+                                           std::size_t context_tokens) {
+    detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
+    return json([&](auto out, auto error) {
+        return rmlx_model_estimate(folder.c_str(), raw.get(), context_tokens, out, error);
+    });
+}
+
 inline Result<Model> Model::load(const std::string &folder, const LoadOptions &options) {
     detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_ignore_system_memory, options.ignore_system_memory));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_media_cache, options.media_cache));
     if (options.chat_template) {

@@ -1,6 +1,8 @@
 //! What the operating system is asked and told where MLX needs more than the standard library has. On anything but
 //! Apple's systems there is nothing to ask or tell.
 
+pub mod room;
+
 /// Whose rules of memory hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
@@ -45,7 +47,7 @@ pub fn unhurried<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-pub use imp::{available_memory, hurry, image_folder, version, with_pool};
+pub use imp::{available_memory, hurry, image_folder, physical_memory, version, with_pool};
 
 #[cfg(target_vendor = "apple")]
 mod imp {
@@ -73,6 +75,23 @@ mod imp {
         return Some(unsafe { os_proc_available_memory() } as u64).filter(|bytes| *bytes > 0);
         #[cfg(target_os = "macos")]
         None
+    }
+
+    /// Bytes of the machine's memory.
+    pub fn physical_memory() -> Option<u64> {
+        let mut bytes = 0u64;
+        let mut length = size_of::<u64>();
+        // SAFETY: the name is a C string, and the number is as long as the call is told.
+        let status = unsafe {
+            libc::sysctlbyname(
+                c"hw.memsize".as_ptr(),
+                (&raw mut bytes).cast(),
+                &raw mut length,
+                std::ptr::null_mut(),
+                0,
+            )
+        };
+        (status == 0).then_some(bytes)
     }
 
     /// Tells the scheduler how urgent the calling thread's work is from now on.
@@ -142,6 +161,10 @@ mod imp {
     use super::Urgency;
 
     pub fn available_memory() -> Option<u64> {
+        None
+    }
+
+    pub fn physical_memory() -> Option<u64> {
         None
     }
 

@@ -17,6 +17,7 @@ use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::sampling::Sampler;
+use crate::system::room;
 
 /// A token that has been sampled and not been read.
 pub(super) struct Pending {
@@ -63,6 +64,11 @@ fn issue(parts: &mut [Part]) -> Result<()> {
     let mut going: Vec<&mut Part> = parts.iter_mut().filter(|part| part.goes_on()).collect();
     let Some(first) = going.first() else { return Ok(()) };
     let model = first.session.loaded.model.clone();
+    let needed = |part: &&mut Part| {
+        let past = &part.session.past;
+        part.session.loaded.budget.work(1, past.held.len() + 1) + past.state.growth(1)
+    };
+    room::require(going.iter().map(needed).sum(), "the next tokens")?;
     let runs = going.iter().map(|part| part.rows()).collect::<Result<Vec<_>>>()?;
     let mut states: Vec<&mut State> = going.iter_mut().map(|part| &mut part.session.past.state).collect();
     let hidden = model.forward(&Batch { runs }, &mut states)?;

@@ -8,6 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::media::go_on;
 use crate::models::SoftTokens;
 use crate::nn::mlx::eval;
+use crate::system::room;
 
 impl SessionState {
     /// Encodes the next medium that is neither held nor kept from another prompt; after the last one the prompt is cut
@@ -46,6 +47,7 @@ impl SessionState {
             // It was at hand when the host submitted, and has been given up since.
             None => Arc::new(self.loaded.architecture.media().prepare(media, &go_on)?),
         };
+        room::require(self.loaded.budget.encode(&prepared), "the encoding of a medium")?;
         let soft = self.loaded.model.encode(&prepared)?;
         eval(soft.arrays())?;
         run.encoded += 1;

@@ -1,12 +1,15 @@
 //! Models and sessions: one MLX thread, and handles that any thread may hold.
 
+mod budget;
 mod decode;
 mod encode;
 mod encoded;
+mod estimate;
 mod event;
 mod inbox;
 mod limits;
 mod logprobs;
+mod memory;
 mod metallib;
 mod model;
 mod options;

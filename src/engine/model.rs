@@ -12,8 +12,10 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::budget::Budget;
 use super::encoded::{self, EncodedMedia, Known};
 use super::limits;
+use super::memory::Memory;
 use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions};
 use super::worker::{self, Kind, LoadedModel, Worker};
 use crate::dialect::Marks;
@@ -25,7 +27,12 @@ use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::GenerationDefaults;
 use crate::snapshot::Snapshot;
-use crate::system;
+use crate::system::{self, room};
+
+/// Threads with their stacks, buffers of the BLAS, code that is mapped when it is first used.
+const START: u64 = 96 << 20;
+/// A tokenizer takes so many times the bytes of its file while it is read.
+const TOKENIZER_FACTOR: u64 = 12;
 
 /// A handle to a loaded model; clones share it, and the last one gives its memory back.
 #[derive(Clone)]
@@ -39,7 +46,7 @@ struct Shared {
     end_tokens: BTreeSet<u32>,
     defaults: GenerationDefaults,
     info: Value,
-    context_length: usize,
+    memory: Memory,
     encoded: Known,
 }
 
@@ -62,10 +69,16 @@ impl Model {
         let cancel = options.cancel.clone().unwrap_or_default();
         cancel.check()?;
         require_platform()?;
+        let checks = !options.ignore_system_memory;
+        if checks {
+            room::require(START + text_bytes(dir), "the library and the tokenizer")?;
+        }
         let snapshot = Arc::new(Snapshot::open(dir)?);
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
-        check_memory(&snapshot, options.memory_limit)?;
         let device = choose(options.device)?;
+        let budget = Arc::new(plan(&snapshot, &architecture, device, &cancel)?);
+        let most = architecture.facts().context_length;
+        let memory = Memory::fit(Arc::clone(&budget), most, &options)?;
         let formatter = {
             let (dir, given) = (dir.to_owned(), options.chat_template.clone());
             let load = move || Formatter::load(&dir, given.as_deref());
@@ -78,7 +91,8 @@ impl Model {
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let (progress, encoded) = (options.progress.as_deref(), Known::default());
         let kept = (limit, encoded.clone());
-        let loaded = load_weights(&snapshot, &architecture, device, &cancel, progress, kept);
+        let loading = Loading { snapshot: &snapshot, architecture: &architecture, device, budget: &budget };
+        let loaded = loading.start(&cancel, progress, kept);
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -93,12 +107,10 @@ impl Model {
         let dialect = architecture.dialect();
         let mut end_tokens = defaults.end_tokens.clone();
         end_tokens.extend(formatter.turn_ends(dialect.ends()));
-        let most = architecture.facts().context_length;
-        let context_length = options.context_length.map_or(most, |n| n.clamp(1, most));
         let mut info = snapshot.inspect();
         info["device"] = json!(device.name());
         info["loaded_bytes"] = json!(weight_bytes);
-        info["context_length"] = json!(context_length);
+        info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
         log::info(&format!("loaded {} from {}", architecture.facts().name, dir.display()));
         Ok(Self(Arc::new(Shared {
@@ -109,15 +121,19 @@ impl Model {
             architecture,
             defaults,
             info,
-            context_length,
+            memory,
             encoded,
         })))
     }
 
     /// What a snapshot folder holds, without reading a weight.
     pub fn inspect(dir: &Path) -> Result<Value> {
-        let snapshot = Snapshot::open(dir)?;
-        architecture(&snapshot)?;
+        let snapshot = Arc::new(Snapshot::open(dir)?);
+        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
+        // Where MLX does not run there is no load that could refuse anything.
+        if require_platform().is_ok() {
+            plan(&snapshot, &architecture, default_device(), &CancelToken::default())?;
+        }
         Ok(snapshot.inspect())
     }
 
@@ -147,7 +163,12 @@ impl Model {
     }
 
     pub fn context_length(&self) -> usize {
-        self.0.context_length
+        self.0.memory.context_length
+    }
+
+    /// What the model and its sessions may take.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 
     pub fn vocab_size(&self) -> usize {
@@ -229,14 +250,14 @@ fn with_thinking<'a>(prompt: &'a Prompt, options: &GenerationOptions) -> Cow<'a,
 }
 
 /// The simulator of iOS has no Metal that MLX could use, and MLX would stop the process when it finds out.
-fn require_platform() -> Result<()> {
+pub(super) fn require_platform() -> Result<()> {
     if cfg!(all(target_os = "ios", target_abi = "sim")) {
         return Err(Error::unsupported("MLX does not run in the iOS simulator: use a device, or a Mac"));
     }
     Ok(())
 }
 
-fn choose(choice: DeviceChoice) -> Result<Device> {
+pub(super) fn choose(choice: DeviceChoice) -> Result<Device> {
     match (choice, default_device()) {
         (DeviceChoice::Auto, device) => Ok(device),
         (DeviceChoice::Cpu, _) => Ok(Device::Cpu),
@@ -247,53 +268,77 @@ fn choose(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
-fn check_memory(snapshot: &Snapshot, limit: Option<u64>) -> Result<()> {
-    let bytes = snapshot.tensor_bytes();
-    match limit {
-        Some(limit) if bytes > limit => Err(Error::new(
-            Code::OutOfMemory,
-            format!("the weights need {bytes} bytes, more than the limit of {limit}"),
-        )
-        .with("needed", bytes)
-        .with("limit", limit)),
-        _ => Ok(()),
+/// What is loaded, and where to.
+struct Loading<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    architecture: &'a Arc<dyn Architecture>,
+    device: Device,
+    budget: &'a Arc<Budget>,
+}
+
+impl Loading<'_> {
+    /// Loads on the MLX thread and relays progress to the calling one; the model's id and its weights' bytes.
+    fn start(
+        &self,
+        cancel: &CancelToken,
+        progress: Option<&(dyn Fn(f32) + Send + Sync)>,
+        (media_cache_bytes, known): (usize, Known),
+    ) -> Result<(u64, u64)> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (shares, received) = mpsc::channel();
+        let (snapshot, architecture) = (Arc::clone(self.snapshot), Arc::clone(self.architecture));
+        let (device, budget, cancel) = (self.device, Arc::clone(self.budget), cancel.clone());
+        let outcome = worker::start(Kind::Load, move |worker| {
+            let mut report = |share: f32| {
+                let _ = shares.send(share);
+                cancel.check()
+            };
+            let shared = RefCell::new(&mut *worker);
+            let border = || shared.borrow_mut().border(|| cancel.check());
+            let mut context =
+                LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
+            let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), &mut context)?;
+            let bytes = model.held().bytes();
+            let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
+            worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device, budget });
+            Ok(bytes)
+        })?;
+        // The sender lives in the closure, so this ends with it.
+        for share in received {
+            if let Some(progress) = progress {
+                progress(share);
+            }
+        }
+        Ok((id, worker::wait(&outcome)?))
     }
 }
 
-/// Loads on the MLX thread and relays progress to the calling one; the model's id and its weights' bytes.
-fn load_weights(
+/// What a load would hold, from headers alone: the load itself, with nothing read. What it refuses is refused here, in the
+/// same words.
+pub(super) fn plan(
     snapshot: &Arc<Snapshot>,
     architecture: &Arc<dyn Architecture>,
     device: Device,
     cancel: &CancelToken,
-    progress: Option<&(dyn Fn(f32) + Send + Sync)>,
-    (media_cache_bytes, known): (usize, Known),
-) -> Result<(u64, usize)> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let (shares, received) = mpsc::channel();
+) -> Result<Budget> {
     let (snapshot, architecture, cancel) = (Arc::clone(snapshot), Arc::clone(architecture), cancel.clone());
-    let outcome = worker::start(Kind::Load, move |worker| {
-        let mut report = |share: f32| {
-            let _ = shares.send(share);
-            cancel.check()
-        };
-        let shared = RefCell::new(&mut *worker);
-        let border = || shared.borrow_mut().border(|| cancel.check());
-        let mut context = LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
-        let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), &mut context)?;
-        let bytes = model.weight_bytes();
-        let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
-        worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device });
-        Ok(bytes)
-    })?;
-    // The sender lives in the closure, so this ends with it.
-    for share in received {
-        if let Some(progress) = progress {
-            progress(share);
+    worker::call(Kind::Anytime, move |_| {
+        let headers = snapshot.as_ref().clone().without_data();
+        let mut go_on = |_| cancel.check();
+        let mut context = LoadContext { snapshot: &headers, device, progress: &mut go_on, border: &|| Ok(()) };
+        let model = nn::on(device, || architecture.load(&mut context))?;
+        if device == Device::Gpu {
+            limits::check_buffers(model.held(), mlx::gpu_fact(c"max_buffer_length"))?;
         }
-    }
-    Ok((id, worker::wait(&outcome)?))
+        Ok(Budget::new(model.as_ref(), architecture.facts().vocab_size))
+    })
+}
+
+/// What reading the tokenizer and the template takes, from the sizes of their files.
+fn text_bytes(dir: &Path) -> u64 {
+    let size = |name: &str| std::fs::metadata(dir.join(name)).map_or(0, |file| file.len());
+    TOKENIZER_FACTOR * (size("tokenizer.json") + size("chat_template.jinja"))
 }
 
 /// Loads the weights once the device is known to compute as it should with their storages.
@@ -307,9 +352,6 @@ fn checked_load(
     (context.border)()?;
     nn::on(device, || {
         worker.borrow_mut().self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
-        if device == Device::Gpu {
-            limits::check_buffers(snapshot, mlx::gpu_fact(c"max_buffer_length"))?;
-        }
         system::unhurried(|| architecture.load(context))
     })
 }

@@ -51,8 +51,11 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     pub progress: Option<ProgressFn>,
     pub cancel: Option<CancelToken>,
-    /// Refuse the load with `OUT_OF_MEMORY` if the weights alone need more bytes than this.
+    /// Bytes for the model and one session of it: a load that needs more is refused with `OUT_OF_MEMORY`, and the default
+    /// context and prefill chunk are what fits.
     pub memory_limit: Option<u64>,
+    /// Load, and evaluate, even where the system seems to have less memory than is needed.
+    pub ignore_system_memory: bool,
     /// Upper bound of positions for every session of this model; the snapshot's own bound otherwise.
     pub context_length: Option<usize>,
     /// Bytes of encoded media that the model keeps for other prompts and sessions; 64 MiB otherwise, 0 for none.
@@ -66,8 +69,8 @@ pub struct LoadOptions {
 pub struct SessionOptions {
     /// Upper bound of positions; the model's own bound otherwise, which it cannot exceed.
     pub context_length: Option<usize>,
-    /// Prompt tokens evaluated at once; otherwise 512, or fewer on iOS where the app may not take much more memory. An
-    /// image whose tokens see each other is never split.
+    /// Prompt tokens evaluated at once; otherwise 512, or fewer where the load had a memory limit and on iOS. An image
+    /// whose tokens see each other is never split.
     pub prefill_chunk: Option<usize>,
 }
 

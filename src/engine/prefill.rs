@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
 use crate::nn::mlx::eval;
 use crate::nn::state;
+use crate::system::room;
 
 impl SessionState {
     /// How what is left of the prompt is cut.
@@ -38,6 +39,9 @@ impl SessionState {
         };
         let chunk = chunks.pop_front().ok_or_else(|| Error::new(Code::Backend, "no chunk is left"))?;
         let is_last = chunks.is_empty();
+        let (count, end) = (chunk.len(), chunk.end);
+        let growth = self.past.state.growth(count);
+        room::require(self.loaded.budget.work(count, end) + growth, "the next positions of the prompt")?;
         let rows = Rows::of_prompt(&run.job.prompt, &run.job.positions, &run.soft, chunk.clone())?;
         let hidden = self.loaded.model.forward(&Batch::of(rows), &mut [&mut self.past.state])?;
         self.past.held.extend(&run.job.prompt, chunk.clone());

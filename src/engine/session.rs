@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
-use super::limits;
 use super::model::Model;
 use super::options::{GenerationOptions, SessionOptions};
 use super::output::{Ends, Output};
@@ -40,6 +39,11 @@ impl Session {
         if options.prefill_chunk == Some(0) || options.context_length == Some(0) {
             return Err(Error::invalid_argument("context length and prefill chunk must be at least 1"));
         }
+        let most = model.context_length();
+        let context_length = options.context_length.map_or(most, |n| n.min(most));
+        let prefill_chunk =
+            options.prefill_chunk.unwrap_or_else(|| model.memory().prefill_chunk(context_length));
+        model.memory().check_session(context_length, prefill_chunk)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let queue = Arc::new(Queue::new());
         let (model_id, shared) = (model.id(), Arc::clone(&queue));
@@ -50,13 +54,12 @@ impl Session {
             }
         };
         worker::send(Kind::Anytime, || Ok(()), add)?;
-        let most = model.context_length();
         Ok(Self {
             id,
             model: model.clone(),
             queue,
-            context_length: options.context_length.map_or(most, |n| n.min(most)),
-            prefill_chunk: options.prefill_chunk.unwrap_or_else(limits::prefill_chunk),
+            context_length,
+            prefill_chunk,
             holds: AtomicBool::new(false),
         })
     }
@@ -79,6 +82,7 @@ impl Session {
         options.validate(self.model.vocab_size())?;
         let placed = self.model.place(prompt, options)?;
         self.check_length(&placed)?;
+        self.model.memory().check_prompt(placed.ids.len(), self.prefill_chunk, self.stats().cache_bytes)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
         let job = self.job(placed, prepared, options, submitted);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::budget::Budget;
 use super::decode;
 use super::encoded::EncodedMedia;
 pub(crate) use super::inbox::Kind;
@@ -35,6 +36,7 @@ pub(super) struct LoadedModel {
     pub model: Rc<dyn LanguageModel>,
     pub encoded: Rc<RefCell<EncodedMedia>>,
     pub device: Device,
+    pub budget: Arc<Budget>,
 }
 
 impl LoadedModel {
@@ -357,7 +359,7 @@ impl Worker {
     }
 
     fn wired_by_default(&self) -> Option<u64> {
-        let weights = self.models.values().map(|loaded| loaded.model.weight_bytes() as u64).sum();
+        let weights = self.models.values().map(|loaded| loaded.model.held().bytes()).sum();
         machine().wired_limit(weights)
     }
 
@@ -402,7 +404,7 @@ pub(super) fn machine() -> Machine {
     // Only Metal's answer is needed, and asking starts the GPU.
     let working_set =
         (platform != Platform::Other).then(|| mlx::gpu_fact(c"max_recommended_working_set_size")).flatten();
-    Machine { platform, working_set, available: system::available_memory() }
+    Machine { platform, working_set }
 }
 
 /// Once, before any host can have said something else.

@@ -39,6 +39,7 @@ pub struct rmlx_load_options {
     progress: Option<Progress>,
     cancel: Option<CancelToken>,
     memory_limit: Option<u64>,
+    ignore_system_memory: bool,
     context_length: Option<usize>,
     media_cache_bytes: Option<u64>,
     chat_template: Option<String>,
@@ -65,6 +66,7 @@ impl rmlx_load_options {
             progress: self.progress.as_ref().map(Progress::relay),
             cancel: self.cancel.clone(),
             memory_limit: self.memory_limit,
+            ignore_system_memory: self.ignore_system_memory,
             context_length: self.context_length,
             media_cache_bytes: self.media_cache_bytes,
             chat_template: self.chat_template.clone(),
@@ -155,8 +157,11 @@ pub extern "C" fn rmlx_load_options_set_cancel(
     })
 }
 
-/// Refuses, with OUT_OF_MEMORY and before any weight is read, to load a model whose weights need more
-/// than `bytes`. Default: no limit of rmlx's own.
+/// Gives the model and one session of it at most `bytes`: as rmlx_model_estimate counts them, weights, cache
+/// and what is computed with together. A load that needs more, with the context that was asked for or 256
+/// positions, is refused with OUT_OF_MEMORY before any weight is read, and the error says by how much. Where
+/// no context or prefill chunk is asked for, sessions get what fits; rmlx_session_new refuses one that does
+/// not fit. Default: no limit of rmlx's own; on iOS what the system leaves to the app at the load.
 ///
 /// Errors: INVALID_ARGUMENT (0).
 ///
@@ -173,8 +178,29 @@ pub extern "C" fn rmlx_load_options_set_memory_limit(
     })
 }
 
+/// Switches off the look at the memory that the system has. Otherwise a load, a prompt, or a medium that
+/// needs more than the system says to have left is refused with OUT_OF_MEMORY: free memory, the limits of the
+/// process and of its control group on Linux, what an app may take on iOS, all of the memory on macOS. What
+/// would certainly fail is refused all the same. Default: false.
+///
+/// Errors: none of its own.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_ignore_system_memory(
+    options: Option<&mut rmlx_load_options>,
+    ignore: bool,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.ignore_system_memory = ignore;
+        Ok(())
+    })
+}
+
 /// Limits the context of every session of the model to `positions` tokens, prompt, media and answer
-/// together, if the model itself allows that many. Default: what the model allows.
+/// together, if the model itself allows that many. Default: what the model allows; with a memory limit, and on
+/// iOS, what fits.
 ///
 /// Errors: INVALID_ARGUMENT (0).
 ///

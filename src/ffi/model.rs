@@ -81,7 +81,8 @@ pub unsafe extern "C" fn rmlx_model_release(model: Option<NonNull<rmlx_model>>) 
 /// - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors,
 ///   parameters) for you to release with rmlx_string_release
 ///
-/// Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED (architecture) as rmlx_model_load.
+/// Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED as rmlx_model_load: what it refuses of the configuration
+/// and of the tensors' names, types and shapes is refused here, in the same words.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -95,6 +96,40 @@ pub unsafe extern "C" fn rmlx_model_inspect(
         let dir = unsafe { path(dir, "dir") }?;
         let out = required(out_json, "out_json")?;
         out.write(hand_over(&Model::inspect(dir)?.to_string())?);
+        Ok(())
+    })
+}
+
+/// Tells how much memory a load and a session would take, from the configuration and the headers of the
+/// weight files: quick, and no weight is read.
+///
+/// - `dir`: path of the folder, UTF-8 and NUL-terminated
+/// - `options`: those of the load; or NULL for the defaults
+/// - `context_tokens`: positions that the session is to hold; 0 for as many as the options or the model allow
+/// - `out_json`: gets a JSON object for you to release with rmlx_string_release. In bytes: "weights" as they
+///   are held, of which "text_weights", "vision_weights" and "audio_weights"; "cache", of the session at
+///   "context_tokens"; "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
+///   kind of medium what one (1024 x 1024 pixels, 10 seconds) is encoded with; "load_peak"; "peak", the most
+///   of all that at a time; "available", what the system has now, or null. "fits": whether the peak is within
+///   that and the memory limit of the options. "device".
+///
+/// Errors: as rmlx_model_inspect; UNSUPPORTED (no GPU where one was asked for); OUT_OF_MEMORY.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_model_estimate(
+    dir: *const c_char,
+    options: Option<&rmlx_load_options>,
+    context_tokens: usize,
+    out_json: Option<&mut MaybeUninit<*mut c_char>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a NUL-terminated path.
+        let dir = unsafe { path(dir, "dir") }?;
+        let out = required(out_json, "out_json")?;
+        let options = options.map_or_else(LoadOptions::default, rmlx_load_options::to_options);
+        out.write(hand_over(&Model::estimate(dir, &options, context_tokens)?.to_string())?);
         Ok(())
     })
 }

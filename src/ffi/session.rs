@@ -49,7 +49,7 @@ impl rmlx_session {
 /// - `options`: or NULL for the defaults
 /// - `out`: gets the session, for you to release
 ///
-/// Errors: OUT_OF_MEMORY; BACKEND.
+/// Errors: OUT_OF_MEMORY (its context does not fit into the memory limit of the load); BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -107,8 +107,9 @@ pub unsafe extern "C" fn rmlx_session_reset(
 ///
 /// Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
 /// refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
-/// understand); CONTEXT_FULL; INVALID_ARGUMENT (an option out of range); SUSPENDED; POISONED. After an error
-/// the session is as it was before, and no event follows.
+/// understand); CONTEXT_FULL; OUT_OF_MEMORY (the system has too little for this prompt); INVALID_ARGUMENT (an
+/// option out of range); SUSPENDED; POISONED. After an error the session is as it was before, and no event
+/// follows.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

@@ -56,7 +56,7 @@ pub extern "C" fn rmlx_session_options_set_context_length(
 
 /// Evaluates a prompt in pieces of `tokens` tokens; an image whose tokens see each
 /// other is never split. Smaller pieces need less memory and let a cancel through sooner, larger ones
-/// are faster. Default: 512; fewer on iOS where the app may not take much more memory.
+/// are faster. Default: 512; fewer on iOS, and with a memory limit of the load, where more would not fit.
 ///
 /// Errors: INVALID_ARGUMENT (0).
 ///

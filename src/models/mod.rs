@@ -31,6 +31,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
 use crate::media::{Check, Media, MediaKind};
 use crate::nn::Device;
+use crate::nn::held::Held;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{MediaLayout, Placed};
@@ -130,8 +131,8 @@ pub trait LanguageModel {
     /// Logits of some rows of `hidden`: `f32`, `[rows, vocab]`, softcapped, before any processor.
     fn logits(&self, hidden: &Hidden, rows: Range<usize>) -> Result<Array>;
 
-    /// Bytes of the weights as they are held.
-    fn weight_bytes(&self) -> usize;
+    /// What of the weights is held, and in what way.
+    fn held(&self) -> &Held;
 }
 
 /// The encoding of one medium.

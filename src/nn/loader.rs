@@ -6,16 +6,18 @@
 
 use mlx_rs::{Array, Dtype};
 
-use super::Device;
 use super::activation::Glu;
+use super::held::{Held, Part, Tally};
 use super::linear::{Embedding, Linear};
 use super::matrix::{Matrix, Packed};
 use super::mlx;
 use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
+use super::{Device, item_size};
 use crate::error::Result;
 use crate::snapshot::quantization::Mode;
 use crate::snapshot::{Snapshot, Weights};
+use crate::system::room;
 
 /// Takes tensors out of [`Weights`] as layers.
 pub struct Loader<'a> {
@@ -26,7 +28,7 @@ pub struct Loader<'a> {
     pub dtype: Dtype,
     /// Handles of what was handed out and not read yet.
     pending: Vec<Array>,
-    bytes: usize,
+    tally: Tally,
     border: &'a dyn Fn() -> Result<()>,
 }
 
@@ -55,9 +57,31 @@ impl<'a> Loader<'a> {
             device,
             dtype,
             pending: Vec::new(),
-            bytes: 0,
+            tally: Tally::new(item_size(dtype)),
             border,
         })
+    }
+
+    /// What is handed out from here on belongs to this part of the model.
+    pub fn enter(&mut self, part: Part) -> Result<()> {
+        self.read()?;
+        self.tally.enter(part);
+        Ok(())
+    }
+
+    /// Layers of this part have so many attention heads.
+    pub fn attends(&mut self, heads: usize) {
+        self.tally.attends(heads);
+    }
+
+    /// Each row keeps `width` values until it has been through all layers.
+    pub fn keeps_of_a_row(&mut self, width: usize) {
+        self.tally.keeps(width);
+    }
+
+    /// A layer makes `width` values of a row with other than linear layers.
+    pub fn makes_of_a_row(&mut self, width: usize) {
+        self.tally.makes(width);
     }
 
     /// The matrix `path.weight`, `[out, in]` when unpacked, to make something else of.
@@ -75,6 +99,7 @@ impl<'a> Loader<'a> {
         if turned {
             let [count, out, input] = shape;
             let array = self.part(name, &[count, input, out], self.dtype)?;
+            self.tally.source(array.nbytes() as u64);
             return Ok(Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?));
         }
         Ok(Matrix::Dense(self.part(name, &shape, self.dtype)?))
@@ -82,8 +107,8 @@ impl<'a> Loader<'a> {
 
     /// `gate_up` is one matrix, or two.
     pub fn experts(&mut self, gate_up: Vec<Matrix>, down: Matrix, glu: Glu) -> Result<Experts> {
-        let gate_up = self.stack(gate_up)?;
-        Ok(Experts::new(gate_up, self.keep_matrix(down), glu, self.device))
+        let gate_up = self.stack("experts", gate_up)?;
+        Ok(Experts::new(gate_up, self.keep_matrix("experts", down), glu, self.device))
     }
 
     /// Dense or packed, for activations of `dtype`.
@@ -91,15 +116,24 @@ impl<'a> Loader<'a> {
         let quantization = self.snapshot.quantization.resolve(self.snapshot, path, shape)?;
         let weight = self.weights.take(&format!("{path}.weight"))?;
         let Some(quantization) = quantization else {
-            return Ok(Matrix::Dense(cast(&weight, dtype)?));
+            return Ok(Matrix::Dense(self.as_dtype(&weight, dtype)?));
         };
         let mut scales = self.weights.take(&format!("{path}.scales"))?;
         let mut biases = None;
         if quantization.mode == Mode::Affine {
-            scales = cast(&scales, dtype)?;
-            biases = Some(cast(&self.weights.take(&format!("{path}.biases"))?, dtype)?);
+            scales = self.as_dtype(&scales, dtype)?;
+            let stored = self.weights.take(&format!("{path}.biases"))?;
+            biases = Some(self.as_dtype(&stored, dtype)?);
         }
         Ok(Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?))
+    }
+
+    /// What is stored as another type is there beside what is made of it for a moment.
+    fn as_dtype(&mut self, stored: &Array, dtype: Dtype) -> Result<Array> {
+        if stored.dtype() != dtype {
+            self.tally.source(stored.nbytes() as u64);
+        }
+        cast(stored, dtype)
     }
 
     /// Whether the snapshot has a tensor.
@@ -116,25 +150,30 @@ impl<'a> Loader<'a> {
     pub fn linear(&mut self, parent: &str, names: &[(&str, usize)], input: usize) -> Result<Linear> {
         let parts = names.iter().map(|(name, out)| self.matrix(&format!("{parent}.{name}"), *out, input));
         let parts = parts.collect::<Result<_>>()?;
-        Ok(Linear { matrices: self.stack(parts)?, bias: None })
+        names.iter().for_each(|(_, out)| self.tally.makes(*out));
+        let joined: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        Ok(Linear { matrices: self.stack(&format!("{parent}.{}", joined.join("+")), parts)?, bias: None })
     }
 
     /// One small layer for activations of `dtype`, unpacked: MLX's CUDA kernels refuse some packed products in `f32`.
     pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
         let stored = self.stored(path, &[out, input], dtype)?;
-        Ok(Linear { matrices: vec![self.keep_matrix(stored.unpacked(dtype)?)], bias: None })
+        stored.arrays().iter().for_each(|array| self.tally.source(array.nbytes() as u64));
+        self.tally.makes(out);
+        Ok(Linear { matrices: vec![self.keep_matrix(path, stored.unpacked(dtype)?)], bias: None })
     }
 
     /// A dense or packed layer with a bias.
     pub fn linear_with_bias(&mut self, path: &str, out: usize, input: usize) -> Result<Linear> {
         let matrix = self.matrix(path, out, input)?;
         let bias = self.float(&format!("{path}.bias"), &[out])?;
-        Ok(Linear { matrices: vec![self.keep_matrix(matrix)], bias: Some(bias) })
+        self.tally.makes(out);
+        Ok(Linear { matrices: vec![self.keep_matrix(path, matrix)], bias: Some(bias) })
     }
 
     pub fn embedding(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
         let table = self.matrix(path, rows, size)?;
-        Ok(Embedding { table: self.keep_matrix(table), dtype: self.dtype })
+        Ok(Embedding { table: self.keep_matrix(path, table), dtype: self.dtype })
     }
 
     /// A table that rows are looked up in, and nothing is multiplied by: a dense one stays as it is stored.
@@ -144,7 +183,7 @@ impl<'a> Loader<'a> {
             true => self.matrix(path, rows, size)?,
             false => Matrix::Dense(self.weights.take_float(&format!("{path}.weight"), &[rows, size])?),
         };
-        Ok(Embedding { table: self.keep_matrix(table), dtype: self.dtype })
+        Ok(Embedding { table: self.keep_matrix(path, table), dtype: self.dtype })
     }
 
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
@@ -178,12 +217,13 @@ impl<'a> Loader<'a> {
     /// A float tensor of this shape, as `dtype`.
     pub fn float_as(&mut self, name: &str, shape: &[usize], dtype: Dtype) -> Result<Array> {
         let array = self.part(name, shape, dtype)?;
-        Ok(self.keep(array))
+        Ok(self.keep_named(name, array))
     }
 
     /// The same, to make something else of.
     pub fn part(&mut self, name: &str, shape: &[usize], dtype: Dtype) -> Result<Array> {
-        cast(&self.weights.take_float(name, shape)?, dtype)
+        let stored = self.weights.take_float(name, shape)?;
+        self.as_dtype(&stored, dtype)
     }
 
     /// The two arrays of a tensor of `shape` along `axis`, each by itself.
@@ -220,30 +260,46 @@ impl<'a> Loader<'a> {
 
     /// What the model holds of its own, made of parts or of nothing in the snapshot.
     pub fn keep(&mut self, array: Array) -> Array {
+        self.keep_named("a part", array)
+    }
+
+    fn keep_named(&mut self, name: &str, array: Array) -> Array {
+        self.tally.keep(name, array.nbytes() as u64);
         self.pending.push(array.clone());
         array
     }
 
-    fn keep_matrix(&mut self, matrix: Matrix) -> Matrix {
-        self.pending.extend(matrix.arrays().into_iter().cloned());
+    fn keep_matrix(&mut self, name: &str, matrix: Matrix) -> Matrix {
+        for array in matrix.arrays() {
+            self.tally.keep(name, array.nbytes() as u64);
+            self.pending.push(array.clone());
+        }
         matrix
     }
 
     /// One matrix of all `parts` where they are stored alike, else the parts.
-    fn stack(&mut self, parts: Vec<Matrix>) -> Result<Vec<Matrix>> {
+    fn stack(&mut self, name: &str, parts: Vec<Matrix>) -> Result<Vec<Matrix>> {
+        let bytes = parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum();
+        let several = parts.len() > 1;
         let matrices = match Matrix::stacked(parts)? {
-            Ok(stacked) => vec![stacked],
+            Ok(stacked) => {
+                if several {
+                    self.tally.source(bytes);
+                }
+                vec![stacked]
+            }
             Err(parts) => parts,
         };
-        Ok(matrices.into_iter().map(|matrix| self.keep_matrix(matrix)).collect())
+        matrices.iter().filter_map(Matrix::block).for_each(|block| self.tally.unpacks(block));
+        Ok(matrices.into_iter().map(|matrix| self.keep_matrix(name, matrix)).collect())
     }
 
     /// Reads from the files what was handed out since the last call.
     pub fn read(&mut self) -> Result<()> {
         // The handles end here: what they were made from must not outlive the evaluation.
         let mut pending = std::mem::take(&mut self.pending);
-        self.bytes += pending.iter().map(Array::nbytes).sum::<usize>();
         if self.snapshot.has_data() {
+            room::require(self.tally.ahead(), "the next weights")?;
             while !pending.is_empty() {
                 (self.border)()?;
                 let group: Vec<Array> = pending.drain(..first_group(&pending)).collect();
@@ -251,15 +307,16 @@ impl<'a> Loader<'a> {
             }
             self.weights.check()?;
         }
+        self.tally.read();
         Ok(())
     }
 
-    /// Reads what is left, and gives the bytes of everything that was handed out. An error for tensors that no layer
-    /// took and `ignored` does not excuse.
-    pub fn finish(mut self, ignored: impl Fn(&str) -> bool) -> Result<usize> {
+    /// Reads what is left, and gives what was counted of everything that was handed out. An error for tensors that no
+    /// layer took and `ignored` does not excuse.
+    pub fn finish(mut self, ignored: impl Fn(&str) -> bool) -> Result<Held> {
         self.read()?;
         self.weights.finish(ignored)?;
-        Ok(self.bytes)
+        Ok(self.tally.finish())
     }
 }
 

@@ -41,6 +41,16 @@ pub struct Packed {
     on_cuda: Option<OnCuda>,
 }
 
+/// A block of a packed matrix while it is unpacked.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    pub values: usize,
+    /// Values that it makes of a row, before they are added up.
+    pub of_row: usize,
+    /// Bytes of the table that all matrices of the mode share.
+    pub table: usize,
+}
+
 impl Matrix {
     /// `x · Wᵀ`: `[T, in]` → `[T, out]`, in `x`'s dtype.
     pub fn multiply(&self, x: &Array) -> Result<Array> {
@@ -150,6 +160,17 @@ impl Matrix {
             Matrix::Packed(packed) => Some(packed),
             Matrix::Dense(_) => None,
         }
+    }
+
+    /// What it is unpacked with, where it is for more than a few rows.
+    pub fn block(&self) -> Option<Block> {
+        let Matrix::Packed(packed) = self else { return None };
+        let unpack = packed.unpack.as_ref()?;
+        let (rows, words) = (packed.codes.dim(-2) as usize, packed.codes.dim(-1) as usize);
+        let columns = packed.quantization.codes(words).max(1);
+        let rows = rows.min((BLOCK_VALUES / columns).max(1));
+        let (values, of_row) = (rows * columns, rows * unpack.planes());
+        Some(Block { values, of_row, table: unpack.table_bytes() })
     }
 
     /// What the matrix holds, for evaluation and for counting.

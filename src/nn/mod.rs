@@ -7,6 +7,7 @@ pub mod activation;
 pub mod attention;
 pub mod clipped;
 pub mod encoder_attention;
+pub mod held;
 pub mod kernels;
 pub mod linear;
 pub mod loader;
@@ -27,6 +28,8 @@ pub mod unpack;
 
 use std::sync::OnceLock;
 
+use mlx_rs::Dtype;
+
 /// Where the arrays live, which decides the activations' dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -42,6 +45,14 @@ impl Device {
             Device::Cpu => "cpu",
             Device::Gpu => "gpu",
         }
+    }
+}
+
+/// Bytes of a number as activations are held.
+pub fn item_size(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::Bfloat16 | Dtype::Float16 => 2,
+        _ => 4,
     }
 }
 

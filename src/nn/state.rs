@@ -5,10 +5,10 @@
 
 use std::rc::Rc;
 
-use mlx_rs::Array;
 use mlx_rs::ops::{concatenate, zeros_dtype};
+use mlx_rs::{Array, Dtype};
 
-use super::mlx;
+use super::{item_size, mlx};
 use crate::error::Result;
 
 /// Rows that a buffer grows by, at least.
@@ -16,6 +16,101 @@ const STEP: usize = 256;
 /// Rows before the window that a sliding layer keeps when it drops older ones, so that the last few positions can
 /// still be taken back.
 pub const SPARE: usize = 64;
+
+/// What a layer keeps: decided before there is anything to keep, so that it can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// A query sees this many positions, itself included; `None` for all.
+    pub window: Option<usize>,
+    /// Bytes of the keys and values of one position.
+    pub row_bytes: usize,
+}
+
+impl Shape {
+    /// Bytes of the buffers once `positions` rows have been appended, `chunk` at a time.
+    pub fn bytes(&self, positions: usize, chunk: usize) -> u64 {
+        let mut layer = Extent { window: self.window, used: 0, end: 0, capacity: 0 };
+        let mut left = positions;
+        while left > 0 {
+            let count = chunk.clamp(1, left);
+            layer.append(count);
+            left -= count;
+        }
+        self.row_bytes as u64 * layer.capacity as u64
+    }
+}
+
+/// Bytes of a position's keys and values.
+pub fn row_bytes(kv_heads: usize, head_dim: usize, dtype: Dtype) -> usize {
+    2 * kv_heads * head_dim * item_size(dtype)
+}
+
+#[cfg(test)]
+impl From<Option<usize>> for Shape {
+    fn from(window: Option<usize>) -> Shape {
+        Shape { window, row_bytes: 0 }
+    }
+}
+
+/// How full the buffer of a layer is.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    window: Option<usize>,
+    /// Rows in use.
+    used: usize,
+    /// Position after the last one.
+    end: usize,
+    capacity: usize,
+}
+
+/// How a layer takes in more rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    /// Behind those in use.
+    Write,
+    /// Into a new buffer of so many rows, with the `kept` last ones in use before them.
+    Grow { kept: usize, capacity: usize },
+    /// Past a buffer, of which the `kept` last rows are left.
+    Tail { kept: usize },
+}
+
+impl Extent {
+    /// Rows of those in use that are still needed.
+    fn kept(&self) -> usize {
+        self.window.map_or(self.used, |w| self.used.min(w - 1 + SPARE))
+    }
+
+    /// Rows of a new buffer for `needed` ones.
+    fn roomy(&self, needed: usize) -> usize {
+        let roomy = (needed + needed / 8).next_multiple_of(STEP);
+        self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed)
+    }
+
+    fn intake(&self, count: usize) -> Intake {
+        if self.capacity > 0 && self.used + count <= self.capacity {
+            return Intake::Write;
+        }
+        if let Some(window) = self.window {
+            let most = window - 1 + SPARE;
+            if self.used.min(most) + count > most + STEP {
+                let visible = LayerState::visible(self.window, self.end, count);
+                return Intake::Tail { kept: most.min(visible) };
+            }
+        }
+        let kept = self.kept();
+        Intake::Grow { kept, capacity: self.roomy(kept + count) }
+    }
+
+    /// The same as [`LayerState::append`], in numbers.
+    fn append(&mut self, count: usize) {
+        match self.intake(count) {
+            Intake::Write => self.used += count,
+            Intake::Grow { kept, capacity } => (self.used, self.capacity) = (kept + count, capacity),
+            Intake::Tail { kept } => (self.used, self.capacity) = (kept, kept + STEP),
+        }
+        self.end += count;
+    }
+}
 
 /// The state of one session: keys and values of every layer, how many rows they cover, and the next position.
 #[derive(Clone, Debug)]
@@ -27,9 +122,15 @@ pub struct State {
 }
 
 impl State {
-    /// One layer for each window: `None` for a layer that keeps all positions.
-    pub fn new(windows: impl IntoIterator<Item = Option<usize>>) -> State {
-        State { layers: windows.into_iter().map(LayerState::new).collect(), len: 0, shift: 0 }
+    /// One layer for each shape.
+    pub fn new(shapes: impl IntoIterator<Item = impl Into<Shape>>) -> State {
+        let layers = shapes.into_iter().map(|shape| LayerState::new(shape.into())).collect();
+        State { layers, len: 0, shift: 0 }
+    }
+
+    /// What each layer keeps.
+    pub fn shapes(&self) -> impl Iterator<Item = Shape> {
+        self.layers.iter().map(|layer| layer.shape)
     }
 
     /// Rows that have been appended since the last [`clear`](Self::clear).
@@ -51,7 +152,7 @@ impl State {
 
     /// The smallest window of a layer that does not keep all positions.
     pub fn window(&self) -> Option<usize> {
-        self.layers.iter().filter_map(|layer| layer.window).min()
+        self.layers.iter().filter_map(LayerState::window).min()
     }
 
     /// Forgets every row from `n` on. False, and nothing changed, when a sliding layer no longer holds the window before
@@ -97,10 +198,23 @@ impl State {
         self.arrays().into_iter().map(own).sum()
     }
 
+    /// Bytes of the new buffers that `count` more rows take.
+    pub fn growth(&self, count: usize) -> u64 {
+        let of = |layer: &LayerState| {
+            let rows = match layer.extent().intake(count) {
+                Intake::Write => 0,
+                Intake::Grow { capacity, .. } => capacity,
+                Intake::Tail { kept } => LayerState::visible(layer.window(), layer.end, count) + kept + STEP,
+            };
+            (rows * layer.shape.row_bytes) as u64
+        };
+        self.layers.iter().map(of).sum()
+    }
+
     /// Forgets everything and gives the buffers back.
     pub fn clear(&mut self) {
         for layer in &mut self.layers {
-            *layer = LayerState::new(layer.window);
+            *layer = LayerState::new(layer.shape);
         }
         (self.len, self.shift) = (0, 0);
     }
@@ -108,7 +222,7 @@ impl State {
     /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions
     /// can be trimmed instead, so nothing of them is kept.
     pub fn checkpoint(&self) -> Checkpoint {
-        let window = |layer: &LayerState| layer.window.map(|_| layer.clone());
+        let window = |layer: &LayerState| layer.window().map(|_| layer.clone());
         Checkpoint { windows: self.layers.iter().map(window).collect(), len: self.len }
     }
 
@@ -160,8 +274,7 @@ impl Checkpoint {
 /// The keys and values of one layer.
 #[derive(Clone, Debug)]
 pub struct LayerState {
-    /// A query sees this many positions, itself included; `None` for all.
-    window: Option<usize>,
+    shape: Shape,
     /// Position of the first row.
     start: usize,
     /// Position after the last row in use.
@@ -188,8 +301,13 @@ pub(super) struct Place {
 }
 
 impl LayerState {
-    fn new(window: Option<usize>) -> LayerState {
-        LayerState { window, start: 0, end: 0, rows: None }
+    fn new(shape: Shape) -> LayerState {
+        LayerState { shape, start: 0, end: 0, rows: None }
+    }
+
+    fn extent(&self) -> Extent {
+        let capacity = self.rows.as_ref().map_or(0, Rows::capacity);
+        Extent { window: self.window(), used: self.used(), end: self.end, capacity }
     }
 
     /// Keys that a chunk of `count` queries at position `offset` sees in a layer with this window.
@@ -201,15 +319,14 @@ impl LayerState {
     /// [`visible`](Self::visible) positions, the new ones last.
     pub fn append(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let count = k.dim(2) as usize;
-        let visible = Self::visible(self.window, self.end, count);
+        let visible = Self::visible(self.window(), self.end, count);
         let used = self.used();
         self.part()?;
-        if let Some(rows) = self.rows.as_mut().filter(|rows| used + count <= rows.capacity()) {
-            rows.write(used, k, v)?;
-        } else if let Some(long) = self.outgrown(count) {
-            return self.replace_by_tail(long, k, v);
-        } else {
-            self.grow(k, v, count)?;
+        match (self.extent().intake(count), self.rows.as_mut()) {
+            (Intake::Tail { kept }, _) => return self.replace_by_tail(kept, k, v),
+            (Intake::Grow { kept, capacity }, _) => self.grow(k, v, kept, capacity)?,
+            (Intake::Write, Some(rows)) => rows.write(used, k, v)?,
+            (Intake::Write, None) => {}
         }
         self.end += count;
         match &self.rows {
@@ -219,7 +336,7 @@ impl LayerState {
     }
 
     pub(super) fn window(&self) -> Option<usize> {
-        self.window
+        self.shape.window
     }
 
     /// Position after the last row.
@@ -238,14 +355,12 @@ impl LayerState {
 
     /// Rows of those in use that are still needed.
     pub(super) fn kept(&self) -> usize {
-        let used = self.used();
-        self.window.map_or(used, |w| used.min(w - 1 + SPARE))
+        self.extent().kept()
     }
 
     /// Rows of a new buffer for `needed` ones.
     pub(super) fn roomy(&self, needed: usize) -> usize {
-        let roomy = (needed + needed / 8).next_multiple_of(STEP);
-        self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed)
+        self.extent().roomy(needed)
     }
 
     /// Takes other buffers in place of its own: the `kept` last rows in use are their first ones.
@@ -267,31 +382,22 @@ impl LayerState {
         Ok(true)
     }
 
-    /// For a sliding layer, the rows to keep of a chunk that is longer than the buffer may become.
-    fn outgrown(&self, count: usize) -> Option<usize> {
-        let kept = self.window? - 1 + SPARE;
-        let prior = (self.end - self.start).min(kept);
-        (prior + count > kept + STEP).then_some(kept)
-    }
-
-    /// A new buffer of the rows still needed, the new ones, and spare ones.
-    fn grow(&mut self, k: &Array, v: &Array, count: usize) -> Result<()> {
-        let (used, kept) = (self.used(), self.kept());
-        let needed = kept + count;
+    /// A new buffer of `capacity` rows: the `kept` last ones in use, the new ones, and spare ones.
+    fn grow(&mut self, k: &Array, v: &Array, kept: usize, capacity: usize) -> Result<()> {
+        let (used, count) = (self.used(), k.dim(2) as usize);
         let prior = self.rows.take().map(|rows| rows.view(used - kept, used)).transpose()?;
-        self.move_to(Rows::joined(prior, k, v, self.roomy(needed) - needed)?, kept);
+        self.move_to(Rows::joined(prior, k, v, capacity - kept - count)?, kept);
         Ok(())
     }
 
     /// Takes in a chunk longer than the buffer: the queries see all of it, the buffer keeps its last `kept` rows.
     fn replace_by_tail(&mut self, kept: usize, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let (used, count) = (self.used(), k.dim(2) as usize);
-        let visible = Self::visible(self.window, self.end, count);
+        let visible = Self::visible(self.window(), self.end, count);
         let prior = visible - count;
         let prior = self.rows.take().map(|rows| rows.view(used - prior, used)).transpose()?;
         let all = Rows::joined(prior, k, v, 0)?;
         self.end += count;
-        let kept = kept.min(visible);
         let (tail_k, tail_v) = all.view(visible - kept, visible)?;
         self.rows = Some(Rows::joined(None, &tail_k, &tail_v, STEP)?);
         self.start = self.end - kept;
@@ -299,7 +405,7 @@ impl LayerState {
     }
 
     fn can_trim(&self, n: usize) -> bool {
-        n >= self.end || n == 0 || n >= self.start + self.window.map_or(n, |w| n.min(w - 1))
+        n >= self.end || n == 0 || n >= self.start + self.window().map_or(n, |w| n.min(w - 1))
     }
 
     fn trim(&mut self, n: usize) {
@@ -413,6 +519,22 @@ mod tests {
         assert!(state.bytes() <= 2 * 4 * (100 + SPARE + STEP), "{}", state.bytes());
         state.clear();
         assert_eq!((state.bytes(), state.len()), (0, 0));
+    }
+
+    #[test]
+    fn bytes_are_known_before_there_is_a_row() {
+        for window in [None, Some(1), Some(20), Some(100), Some(1000)] {
+            for (positions, chunk) in [(1, 512), (300, 512), (700, 64), (3000, 512), (900, 1), (2500, 600)] {
+                let shape = Shape { window, row_bytes: 8 };
+                let mut state = State::new([shape]);
+                while state.len() < positions {
+                    let count = chunk.min(positions - state.len());
+                    append(&mut state, count);
+                }
+                let what = format!("{positions} rows of window {window:?} in chunks of {chunk}");
+                assert_eq!(shape.bytes(positions, chunk), state.bytes() as u64, "{what}");
+            }
+        }
     }
 
     #[test]

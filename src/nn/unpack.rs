@@ -74,6 +74,22 @@ impl Unpack {
         }
     }
 
+    /// Bytes of the table that all matrices of the mode share.
+    pub fn table_bytes(&self) -> usize {
+        match &*self.way {
+            Way::Table { quads, .. } => quads.nbytes(),
+            _ => 0,
+        }
+    }
+
+    /// Products that are added up.
+    pub fn planes(&self) -> usize {
+        match &*self.way {
+            Way::Integers { .. } | Way::Bytes { .. } => 32 / self.quantization.bits as usize,
+            Way::Table { .. } | Way::Dequantize => 1,
+        }
+    }
+
     /// `[T, in]` → `[planes, T, words]`.
     fn by_plane(&self, x: &Array) -> Result<Array> {
         let planes = 32 / self.quantization.bits;

@@ -25,7 +25,7 @@ pub use self::weights::Weights;
 use crate::error::{Code, Error, Result};
 
 /// A folder whose JSON files and weight headers have been read, and no weights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// `config.json`.
     pub config: Value,
@@ -68,9 +68,8 @@ impl Snapshot {
         })
     }
 
-    /// The same for shards that have headers and no data: a load then checks names, types and shapes, and reads
+    /// The same with headers alone, as if there were no data: a load then checks names, types and shapes, and reads
     /// nothing.
-    #[cfg(test)]
     pub fn without_data(mut self) -> Snapshot {
         self.has_data = false;
         self
@@ -104,6 +103,16 @@ impl Snapshot {
     /// Bytes of all tensors as they are in the files.
     pub fn tensor_bytes(&self) -> u64 {
         self.tensors.values().map(|info| info.bytes).sum()
+    }
+
+    /// The error of what is said of a tensor that is there, with the file that has it.
+    pub fn of_tensor(&self, message: String, name: &str) -> Error {
+        match self.tensor(name).and_then(|tensor| self.shards.get(tensor.shard)) {
+            None => Error::snapshot(message).with("tensor", name),
+            Some(path) => Error::snapshot(format!("{message} ({})", file_name(path)))
+                .with("tensor", name)
+                .with("file", path.display().to_string()),
+        }
     }
 
     /// The error for a tensor that no weight file has.

@@ -13,7 +13,7 @@ const VIDEO_PREPROCESSOR: &str = "video_preprocessor_config.json";
 
 /// The processor files of a snapshot. transformers writes one file with a block for each processor, and older versions
 /// of it a flat file for each; many snapshots have some of both.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ProcessorFiles {
     processor: Option<Value>,
     preprocessor: Option<Value>,

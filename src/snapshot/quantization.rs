@@ -178,7 +178,7 @@ impl QuantizationPlan {
         let weight = snapshot.tensor(&weight_name).ok_or_else(|| snapshot.missing(&weight_name))?;
         let scales_name = format!("{path}.scales");
         if snapshot.tensor(&scales_name).is_none() {
-            check(&weight_name, weight.is_float() && weight.shape == shape, || {
+            check(snapshot, &weight_name, weight.is_float() && weight.shape == shape, || {
                 (format!("{:?} {:?}", weight.dtype, weight.shape), format!("a float {shape:?}"))
             })?;
             return Ok(None);
@@ -190,7 +190,7 @@ impl QuantizationPlan {
             return Err(Error::snapshot(message).with("tensor", scales_name));
         };
         let packed = with_last(shape, |n| quantization.words(n));
-        check(&weight_name, weight.dtype == Dtype::U32 && weight.shape == packed, || {
+        check(snapshot, &weight_name, weight.dtype == Dtype::U32 && weight.shape == packed, || {
             let right = format!("U32 {packed:?} for {quantization} of {shape:?}");
             (format!("{:?} {:?}", weight.dtype, weight.shape), right)
         })?;
@@ -200,7 +200,7 @@ impl QuantizationPlan {
         for name in names {
             let found = snapshot.tensor(&name).ok_or_else(|| snapshot.missing(&name))?;
             let right_type = if affine { found.is_float() } else { found.dtype == Dtype::U8 };
-            check(&name, right_type && found.shape == groups, || {
+            check(snapshot, &name, right_type && found.shape == groups, || {
                 let kind = if affine { "a float" } else { "U8" };
                 let right = format!("{kind} {groups:?} for {quantization} of {shape:?}");
                 (format!("{:?} {:?}", found.dtype, found.shape), right)
@@ -230,13 +230,13 @@ fn with_last(shape: &[usize], f: impl Fn(usize) -> usize) -> Vec<usize> {
 }
 
 /// `words` gives what was found and what would be right.
-fn check(tensor: &str, right: bool, words: impl Fn() -> (String, String)) -> Result<()> {
+fn check(snapshot: &Snapshot, tensor: &str, right: bool, words: impl Fn() -> (String, String)) -> Result<()> {
     if right {
         return Ok(());
     }
     let (found, needed) = words();
-    Err(Error::snapshot(format!("tensor {tensor} is {found}, but must be {needed}"))
-        .with("tensor", tensor)
+    Err(snapshot
+        .of_tensor(format!("tensor {tensor} is {found}, but must be {needed}"), tensor)
         .with("found", found)
         .with("expected", needed))
 }

@@ -47,7 +47,7 @@ impl<'a> Weights<'a> {
         if !info.is_float() || info.shape != shape {
             let found = format!("{:?} {:?}", info.dtype, info.shape);
             let message = format!("tensor {name} is {found}, but must be a float {shape:?}");
-            return Err(Error::snapshot(message).with("tensor", name).with("found", found));
+            return Err(self.snapshot.of_tensor(message, name).with("found", found));
         }
         self.take(name)
     }
@@ -66,6 +66,6 @@ impl<'a> Weights<'a> {
             if left.len() > 1 { format!(" and {} others are", left.len() - 1) } else { " is".to_owned() };
         let message =
             format!("tensor {first}{others} in the weight files, but the model has no place for it");
-        Err(Error::snapshot(message).with("tensor", first.as_str()))
+        Err(self.snapshot.of_tensor(message, first))
     }
 }

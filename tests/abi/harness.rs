@@ -112,6 +112,10 @@ impl LoadOptions {
         Self(rmlx_load_options_new())
     }
 
+    pub fn raw(&self) -> Option<&rmlx_load_options> {
+        self.0.as_deref()
+    }
+
     #[track_caller]
     pub fn set(
         mut self,

@@ -1,10 +1,14 @@
-//! A process that has no room for the library's thread.
+//! Processes that have little room: what does not fit is an error, and never the end of the process.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rmlx::ffi::memory::rmlx_memory_trim;
 use rmlx::ffi::status::RMLX_ERROR_OUT_OF_MEMORY;
 
-use crate::around;
-use crate::harness::check;
+use crate::answers::{Options, Session};
+use crate::harness::{Failure, Media, Model, Prompt, check};
+use crate::{around, fixtures, sound};
 
 /// A process of its own: the thread is started once, and limits are the process's.
 #[test]
@@ -20,6 +24,106 @@ fn a_thread_that_could_not_be_started_is_started_later() {
         assert!(refused.message.contains("thread"), "{refused:?}");
         check(|error| rmlx_memory_trim(error)).expect("the thread");
     });
+}
+
+const STAGE: &str = "RMLX_TEST_STAGE";
+/// MiB that the process may still take when a stage begins.
+const ROOM: &str = "RMLX_TEST_ROOM";
+const FOLDER: &str = "RMLX_TEST_FOLDER";
+/// MiB for a sweep, where somebody wants others.
+const ROOMS: &str = "RMLX_TEST_ROOMS";
+
+/// What one process came to: `Ok` where the stage went through.
+type Ending = Result<(), Failure>;
+
+/// The stage that the environment asks for, in this process.
+fn stage() {
+    let var = |name: &str| std::env::var(name).expect(name);
+    let dir = fixtures::path(&var(FOLDER));
+    let room = var(ROOM).parse::<u64>().expect("a number") << 20;
+    let before = address_space_limit();
+    let tight = |work: &dyn Fn() -> Ending| {
+        set_address_space_limit(address_space() + room);
+        let ending = work();
+        set_address_space_limit(before);
+        ending
+    };
+    let ending = match var(STAGE).as_str() {
+        "load" => tight(&|| Model::load(&dir).map(drop)),
+        stage => {
+            let model = Model::load(&dir).expect("a model");
+            let session = Session::new(&model);
+            session.answer(&Prompt::user("Hello"), &Options::endless(2));
+            let prompt = if stage == "picture" { picture() } else { long() };
+            let ending = tight(&|| whole(&session, &prompt));
+            // The session is usable afterwards, whatever became of the answer.
+            session.answer(&Prompt::user("Hello"), &Options::endless(2));
+            ending
+        }
+    };
+    if let Err(failure) = &ending {
+        assert_eq!(failure.code, RMLX_ERROR_OUT_OF_MEMORY, "{failure:?}");
+    }
+    sound::host_is_sound();
+    println!("ENDED {}", if ending.is_ok() { "ok" } else { "refused" });
+}
+
+/// A submit and everything to its FINISH.
+fn whole(session: &Session, prompt: &Prompt) -> Ending {
+    session.submit(prompt, &Options::endless(3))?;
+    match session.rest().events.pop().and_then(|event| event.error) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+fn long() -> Prompt {
+    let ids: Vec<u32> = (0..3500).map(|i| 300 + i % 200).collect();
+    Prompt::new().tokens(&ids)
+}
+
+fn picture() -> Prompt {
+    let pixels: Vec<u8> = (0..1024 * 1024).map(|i| (i / 7 % 251) as u8).collect();
+    let image = Media::gray(1024, 1024, &pixels).expect("an image");
+    Prompt::new().message("user").media(&image).text("What is it?")
+}
+
+/// Each stage with each room, in a process of its own; a line for each, and how often it went through.
+fn sweep(test: &str, folder: &str, stages: &[&str], rooms: &[u64]) -> usize {
+    let (program, mut through) = (std::env::current_exe().expect("this program"), 0);
+    for stage in stages {
+        for room in rooms {
+            let began = Instant::now();
+            let run = Command::new(&program)
+                .args(["--exact", test, "--nocapture"])
+                .envs([(STAGE, *stage), (ROOM, &room.to_string()), (FOLDER, folder)])
+                .output()
+                .expect("a run");
+            let told = String::from_utf8_lossy(&run.stdout);
+            let ended = told.lines().find_map(|line| line.split("ENDED ").nth(1)).unwrap_or("died");
+            println!("{folder} {stage} with {room} MiB: {ended} {}", run.status);
+            let died = String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success() && ended != "died", "{stage} with {room} MiB: {told}{died}");
+            assert!(began.elapsed() < Duration::from_secs(120), "{stage} with {room} MiB took too long");
+            through += usize::from(ended == "ok");
+        }
+    }
+    through
+}
+
+/// Each room is what a process may take more than it has: too little for everything, then for some of it.
+#[test]
+fn what_does_not_fit_into_the_address_space_is_an_error() {
+    if std::env::var_os(STAGE).is_some() {
+        return stage();
+    }
+    const TEST: &str = "limits::what_does_not_fit_into_the_address_space_is_an_error";
+    let asked = std::env::var(ROOMS).ok();
+    let asked: Option<Vec<u64>> =
+        asked.map(|list| list.split(',').map(|room| room.parse().expect("a number")).collect());
+    let rooms = asked.unwrap_or_else(|| vec![2, 24, 120, 1000]);
+    let through = sweep(TEST, "unified-bf16-mlx", &["load", "prefill", "picture"], &rooms);
+    assert!(through >= 3, "with the largest room everything goes through: {through}");
 }
 
 fn address_space() -> u64 {

@@ -15,6 +15,7 @@ mod conversations;
 mod cases;
 mod defects;
 mod demo_model;
+mod estimate;
 mod exact_history;
 mod family_defects;
 mod family_reuse;

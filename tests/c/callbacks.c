@@ -97,6 +97,7 @@ static void limits_are_kept(void) {
     rmlx_model *model = NULL;
     CHECK_FAILS(RMLX_ERROR_OUT_OF_MEMORY, "1000", rmlx_model_load(path, options, &model, &error));
     CHECK_OK(rmlx_load_options_set_memory_limit(options, UINT64_MAX, &error));
+    CHECK_OK(rmlx_load_options_set_ignore_system_memory(options, true, &error));
     CHECK_OK(rmlx_load_options_set_context_length(options, 100, &error));
     CHECK_OK(rmlx_load_options_set_media_cache(options, 0, &error));
     CHECK_OK(rmlx_load_options_set_device(options, RMLX_DEVICE_CPU, &error));

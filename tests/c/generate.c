@@ -66,6 +66,9 @@ static void text_tokens_and_prompts(const rmlx_model *model) {
     CHECK_OK(rmlx_model_inspect(path, &info, &error));
     CHECK(strstr(info, "mxfp4") != NULL);
     rmlx_string_release(info);
+    CHECK_OK(rmlx_model_estimate(path, NULL, 100, &info, &error));
+    CHECK(strstr(info, "\"context_tokens\":100") != NULL && strstr(info, "\"peak\"") != NULL);
+    rmlx_string_release(info);
     free(path);
 }
 

@@ -53,6 +53,7 @@ static void options(void) {
     REFUSED("options", rmlx_load_options_set_progress(NULL, NULL, NULL, NULL, &error));
     REFUSED("options", rmlx_load_options_set_cancel(NULL, NULL, &error));
     REFUSED("options", rmlx_load_options_set_memory_limit(NULL, 1, &error));
+    REFUSED("options", rmlx_load_options_set_ignore_system_memory(NULL, true, &error));
     REFUSED("options", rmlx_load_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_media_cache(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_chat_template(NULL, "a", 1, &error));
@@ -166,6 +167,8 @@ static void models(const rmlx_model *model, const rmlx_prompt *prompt) {
     REFUSED("out", rmlx_model_load("folder", NULL, NULL, &error));
     REFUSED("dir", rmlx_model_inspect(NULL, &text, &error));
     REFUSED("out_json", rmlx_model_inspect("folder", NULL, &error));
+    REFUSED("dir", rmlx_model_estimate(NULL, NULL, 0, &text, &error));
+    REFUSED("out_json", rmlx_model_estimate("folder", NULL, 0, NULL, &error));
     REFUSED("model", rmlx_model_info_json(NULL, &text, &error));
     REFUSED("out_json", rmlx_model_info_json(model, NULL, &error));
     REFUSED("model", rmlx_model_tokenize(NULL, "a", 1, false, NULL, 0, &count, &error));

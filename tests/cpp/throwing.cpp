@@ -286,11 +286,13 @@ void loads_tell_how_far_they_are() {
     CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, cancelled)); }) == RMLX_ERROR_CANCELLED);
     rmlx::LoadOptions limited;
     limited.memory_limit = 1000;
+    limited.ignore_system_memory = true;
     CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, limited)); }) == RMLX_ERROR_OUT_OF_MEMORY);
 }
 
 void snapshots_are_described(const Model &model) {
     CHECK(Model::inspect(DEMO).find("gemma4_unified") != std::string::npos);
+    CHECK(Model::estimate(DEMO, {}, 100).find("\"context_tokens\":100") != std::string::npos);
     CHECK(model.info_json().find("context_length") != std::string::npos);
     CHECK(model.detokenize(model.tokenize("two words")) == "two words");
     CHECK(model.render(question("Hello")).find("Hello") != std::string::npos);

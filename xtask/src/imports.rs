@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("memory", &["engine"]),
     ("engine", &["dialect", "models", "nn", "sampling", "prompt", "media", "snapshot", "panics", "system"]),
     ("models", &["dialect", "nn", "vision", "audio", "prompt", "media", "snapshot"]),
-    ("nn", &["snapshot"]),
+    ("nn", &["snapshot", "system"]),
     ("vision", &["media", "snapshot"]),
     ("audio", &["media", "snapshot"]),
     ("dialect", &[]),

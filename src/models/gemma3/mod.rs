@@ -13,6 +13,7 @@ use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::dialect::Dialect;
 use crate::error::Result;
+use crate::nn::held::Part;
 use crate::snapshot::Snapshot;
 
 /// The whole model, and the text model by itself.
@@ -58,7 +59,9 @@ impl Architecture for Gemma3 {
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
         whole::load(context, is_surplus, |loader, progress| {
             let (text, sight) = (&self.config.text, self.config.sight.as_ref());
+            loader.enter(Part::Vision)?;
             let vision = sight.map(|sight| VisionTower::load(loader, sight, text.hidden_size)).transpose()?;
+            loader.enter(Part::Text)?;
             Ok((TextModel::load(loader, text, progress)?, Sight(vision)))
         })
     }

@@ -21,6 +21,7 @@ use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepare
 use crate::audio::mel::MelFrontEnd;
 use crate::dialect::Dialect;
 use crate::error::Result;
+use crate::nn::held::Part;
 use crate::snapshot::Snapshot;
 
 /// The host side.
@@ -88,11 +89,14 @@ impl Architecture for Gemma4 {
             |name| self.is_ignored(name),
             |loader, progress| {
                 let hidden = self.config.text.hidden_size;
+                loader.enter(Part::Vision)?;
                 let vision = self.config.vision.as_ref();
                 let vision = vision.map(|config| Vision::load(loader, config, hidden)).transpose()?;
+                loader.enter(Part::Audio)?;
                 let audio = self.config.audio.as_ref();
                 let audio =
                     audio.map(|config| Audio::load(loader, config, self.bands, hidden)).transpose()?;
+                loader.enter(Part::Text)?;
                 let text = TextModel::load(loader, &self.config.text, progress)?;
                 Ok((text, Senses { vision, audio }))
             },

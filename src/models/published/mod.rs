@@ -128,7 +128,7 @@ fn load(published: &Published, tensors: &[Stored], quantization: Option<Value>) 
 /// Loads what must load, and looks at the bytes that it holds.
 fn loaded(published: &Published, tensors: &[Stored], quantization: Option<Value>) -> Loaded {
     let loaded = load(published, tensors, quantization).unwrap_or_else(|e| panic!("{}: {e}", published.name));
-    let (held, stored) = (loaded.model.weight_bytes(), loaded.tensor_bytes);
+    let (held, stored) = (loaded.model.held().bytes() as usize, loaded.tensor_bytes);
     // Layers hold a little more than the file (norms laid out for every head, routers in f32), and a little less (the
     // audio tower's distances instead of the layers that project them: 24 MB of Gemma 4 E2B).
     assert!(held.abs_diff(stored) * 100 < stored, "{}: {held} bytes of {stored}", published.name);
@@ -323,6 +323,8 @@ fn a_full_context_fits_the_caches_of_the_owning_layers() {
         assert_eq!(logits, [1, published.vocab as i32], "{name}");
         assert_eq!(state.len(), context);
         assert_eq!(state.arrays().len(), 2 * caches.len(), "{name}");
+        let planned: u64 = state.shapes().map(|shape| shape.bytes(context, context)).sum();
+        assert_eq!(planned, state.bytes() as u64, "{name}");
         // Buffers have spare rows: an eighth on full layers, 319 on sliding ones.
         let most = exact + exact / 8 + cache_bytes(caches, |_| 320);
         assert!((exact..=most).contains(&state.bytes()), "{name}: {} of {exact}", state.bytes());

@@ -13,6 +13,7 @@ use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::dialect::Dialect;
 use crate::error::Result;
+use crate::nn::held::Part;
 use crate::snapshot::Snapshot;
 
 /// Dense, and with experts.
@@ -59,7 +60,9 @@ impl Architecture for Qwen3Vl {
         let ignored = |name: &str| name.ends_with(".inv_freq");
         whole::load(context, ignored, |loader, progress| {
             let (text, sight) = (&self.config.text, self.config.sight.as_ref());
+            loader.enter(Part::Vision)?;
             let vision = sight.map(|sight| VisionTower::load(loader, sight, text.hidden_size)).transpose()?;
+            loader.enter(Part::Text)?;
             Ok((TextModel::load(loader, text, progress)?, Sight(vision)))
         })
     }

@@ -22,12 +22,14 @@ use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, route};
 use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
-use crate::nn::state::State;
+use crate::nn::state::{Shape, State, row_bytes};
 
 pub struct TextModel {
     device: Device,
     dtype: Dtype,
     hidden_size: i32,
+    /// Of the keys and values of a position in a layer.
+    row_bytes: usize,
     embed_tokens: Embedding,
     layers: Vec<Layer>,
     head: Head,
@@ -72,6 +74,7 @@ impl TextModel {
             device: loader.device,
             dtype: loader.dtype,
             hidden_size: hidden as i32,
+            row_bytes: row_bytes(config.kv_heads, config.head_dim, loader.dtype),
             embed_tokens,
             layers,
             head: Head::new(norm, own, None),
@@ -93,7 +96,8 @@ impl TextModel {
 
 impl Decoder for TextModel {
     fn new_state(&self) -> State {
-        State::new(self.layers.iter().map(|_| None))
+        let shape = Shape { window: None, row_bytes: self.row_bytes };
+        State::new(self.layers.iter().map(|_| shape))
     }
 
     /// Causal everywhere. After layer `n`, the rows of pictures get the tower's `n`th deeper features.
@@ -170,6 +174,7 @@ impl FeedForward {
     fn sparse(loader: &mut Loader, path: &str, hidden: usize, moe: &MoeConfig) -> Result<FeedForward> {
         let sizes = experts::Sizes {
             experts: moe.experts,
+            top_k: moe.top_k,
             hidden_size: hidden,
             intermediate_size: moe.intermediate_size,
         };

@@ -42,6 +42,7 @@ impl Attention {
     pub fn load(loader: &mut Loader, path: &str, heads: Heads) -> Result<Attention> {
         let (dim, hidden) = (heads.head_dim, heads.hidden_size);
         let (queries, keys) = (heads.heads * dim, heads.kv_heads * dim);
+        loader.attends(heads.heads);
         let mut rows = Vec::new();
         for (name, count) in [("q_norm", heads.heads), ("k_norm", heads.kv_heads)] {
             let name = format!("{path}.{name}.weight");

@@ -9,6 +9,8 @@ use crate::nn::moe::Experts;
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     pub experts: usize,
+    /// Experts that a row goes to.
+    pub top_k: usize,
     pub hidden_size: usize,
     pub intermediate_size: usize,
 }
@@ -18,7 +20,8 @@ pub struct Sizes {
 ///
 /// Files hold the fused ones as `[E, out, in]` or `[E, in, out]`. One of the two shapes is not square, and tells.
 pub fn load(loader: &mut Loader, fused: &str, split: &str, sizes: Sizes, glu: Glu) -> Result<Experts> {
-    let Sizes { experts, hidden_size: hidden, intermediate_size: inner } = sizes;
+    let Sizes { experts, top_k, hidden_size: hidden, intermediate_size: inner } = sizes;
+    loader.makes_of_a_row(top_k * (2 * inner + hidden));
     let (gate_up, down) = (format!("{fused}.gate_up_proj"), format!("{fused}.down_proj"));
     if loader.has(&gate_up) {
         let is = |loader: &Loader, name: &str, shape: [usize; 3]| loader.has_shape(name, &shape);

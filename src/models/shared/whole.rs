@@ -7,6 +7,7 @@ use mlx_rs::Array;
 use super::head::REFERENCE_TENSOR;
 use crate::error::Result;
 use crate::models::{Batch, Hidden, LanguageModel, LoadContext, Prepared, SoftTokens};
+use crate::nn::held::Held;
 use crate::nn::loader::Loader;
 use crate::nn::state::State;
 
@@ -25,7 +26,7 @@ pub trait Encoders {
 struct Whole<D, E> {
     decoder: D,
     encoders: E,
-    weight_bytes: usize,
+    held: Held,
 }
 
 /// The model of what `parts` read; it tells `progress` of the language model's layers. An error for tensors that no
@@ -38,9 +39,9 @@ pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
     (context.progress)(0.0)?;
     let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR, context.border)?;
     let (decoder, encoders) = parts(&mut loader, context.progress)?;
-    let weight_bytes = loader.finish(ignored)?;
+    let held = loader.finish(ignored)?;
     (context.progress)(1.0)?;
-    Ok(Box::new(Whole { decoder, encoders, weight_bytes }))
+    Ok(Box::new(Whole { decoder, encoders, held }))
 }
 
 impl<D: Decoder, E: Encoders> LanguageModel for Whole<D, E> {
@@ -60,7 +61,7 @@ impl<D: Decoder, E: Encoders> LanguageModel for Whole<D, E> {
         self.decoder.logits(hidden, rows)
     }
 
-    fn weight_bytes(&self) -> usize {
-        self.weight_bytes
+    fn held(&self) -> &Held {
+        &self.held
     }
 }

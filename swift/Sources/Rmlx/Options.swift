@@ -24,7 +24,8 @@ public struct Device: RawRepresentable, Hashable, Sendable {
 public struct LoadOptions: Hashable, Sendable {
   /// Where the model runs.
   public var device: Device?
-  /// Refuses, before any weight is read, a model whose weights need more bytes than this.
+  /// Gives the model and a session at most so many bytes, weights, cache and computation together: a load that needs more is
+  /// refused before any weight is read, and sessions get the context that fits.
   public var memoryLimit: UInt64?
   /// Limits the context of every session to so many tokens; prompt, media and answer together.
   public var contextLength: Int?

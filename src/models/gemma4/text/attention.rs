@@ -45,6 +45,7 @@ impl Attention {
         let heads = *config.head_config(kind);
         let (dim, hidden) = (heads.head_dim, config.hidden_size);
         let (queries, keys) = (config.heads * dim, heads.kv_heads * dim);
+        loader.attends(config.heads);
         let mut parts = vec![("q_proj", queries)];
         let mut head_weight = |name: &str| -> Result<Array> {
             let weight = loader.part(&format!("{path}.{name}.weight"), &[dim], loader.dtype)?;

@@ -90,6 +90,7 @@ impl Sparse {
 fn load_experts(loader: &mut Loader, hidden: usize, moe: &MoeConfig, path: &str) -> Result<Experts> {
     let sizes = experts::Sizes {
         experts: moe.experts,
+        top_k: moe.top_k,
         hidden_size: hidden,
         intermediate_size: moe.intermediate_size,
     };

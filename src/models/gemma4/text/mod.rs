@@ -26,7 +26,7 @@ use crate::nn::loader::Loader;
 use crate::nn::norm::cast;
 use crate::nn::rope::Rope;
 use crate::nn::runs::KeyValues;
-use crate::nn::state::State;
+use crate::nn::state::{Shape, State, row_bytes};
 
 pub struct TextModel {
     config: TextConfig,
@@ -138,7 +138,11 @@ impl TextModel {
 impl Decoder for TextModel {
     fn new_state(&self) -> State {
         let owners = &self.config.layer_types[..self.config.owning_layers()];
-        State::new(owners.iter().map(|kind| self.config.window(*kind)))
+        State::new(owners.iter().map(|kind| {
+            let heads = self.config.head_config(*kind);
+            let row_bytes = row_bytes(heads.kv_heads, heads.head_dim, self.dtype);
+            Shape { window: self.config.window(*kind), row_bytes }
+        }))
     }
 
     /// Layers that use the keys of others only ever see the wanted rows: what they do to the rows before is read by

@@ -42,6 +42,7 @@ impl PerLayerInputs {
         let (table_scale, mean_scale) = (constant((size as f32).sqrt())?, constant(0.5f32.sqrt())?);
         // The reference multiplies by 1/√H before the norm, which cancels out but for its ε.
         let eps = config.rms_norm_eps * hidden as f32;
+        loader.keeps_of_a_row(layers * size);
         let inputs = PerLayerInputs {
             table: loader.lookup_table(
                 &format!("{path}.embed_tokens_per_layer"),
