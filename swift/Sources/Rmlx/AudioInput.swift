@@ -28,10 +28,10 @@ public struct AudioInput: Hashable, Sendable {
   ///
   /// Otherwise a longer sound is an error there.
   public func split(_ split: Bool = true) -> AudioInput {
-    AudioInput(MediaSource(.split(source, split)))
+    AudioInput(source: MediaSource(.split(source, split)))
   }
 
-  private init(_ source: MediaSource) {
+  init(source: MediaSource) {
     self.source = source
   }
 

@@ -19,6 +19,10 @@ public struct VideoInput: Hashable, Sendable {
 
   let source: MediaSource
 
+  init(source: MediaSource) {
+    self.source = source
+  }
+
   /// Makes a video of frames, the earliest first.
   ///
   /// What is wrong with them is thrown by ``Session/generate(_:_:)``: ``RmlxError/Code/invalidMedia`` for no frame, or for
