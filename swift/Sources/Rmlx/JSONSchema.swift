@@ -115,3 +115,66 @@ public struct JSONSchema: Hashable, Sendable, CustomStringConvertible {
     return schema
   }
 }
+
+extension JSONSchema {
+  /// The schema of what a type decodes: of its properties in their order, of their types, and of theirs.
+  ///
+  /// Optional properties need not be there. Enumerations are those that are `CaseIterable` and have texts or whole numbers
+  /// as raw values. A type that is ``Schematic`` says more of itself.
+  ///
+  /// - Throws: ``RmlxError/Code/noSchema`` for a type that contains itself, has superclasses or nested containers, or cannot
+  ///   be made of empty values.
+  public init(of type: (some Decodable).Type) throws(RmlxError) {
+    if let own = type as? any Schematic.Type {
+      self = try own.schema
+    } else {
+      self = try LenientDecoder.schema(of: type)
+    }
+  }
+
+  /// The same with descriptions of these properties of an object.
+  func describing(_ descriptions: [String: String]) throws(RmlxError) -> JSONSchema {
+    if descriptions.isEmpty { return self }
+    guard case .object(let properties)? = tree["properties"] else {
+      throw RmlxError(.noSchema, "descriptions of properties, and no properties: \(json)")
+    }
+    let names = Set(properties.map(\.name))
+    if let wrong = descriptions.keys.sorted().first(where: { !names.contains($0) }) {
+      throw RmlxError(.noSchema, "there is no property \(wrong) to describe among \(names.sorted())")
+    }
+    let described = properties.map { property in
+      guard let text = descriptions[property.name], case .object(let members) = property.value else { return property }
+      return (property.name, JSONSchema(members.map { ($0.name, $0.value) }).described(text).tree)
+    }
+    var schema = self
+    guard let place = schema.members.firstIndex(where: { $0.name == "properties" }) else { return self }
+    schema.members[place] = Member(name: "properties", json: JSONTree.object(described).text)
+    return schema
+  }
+}
+
+/// A type that says what its properties mean, for models that write its values.
+///
+///     struct Recipe: Codable, Schematic {
+///       var title: String
+///       var minutes: Int
+///
+///       static let descriptions = ["minutes": "How long it takes, with all preparations."]
+///     }
+public protocol Schematic: Decodable {
+  /// What properties mean, by their names in JSON. None by default.
+  static var descriptions: [String: String] { get }
+
+  /// What values look like. By default what they decode, with the descriptions.
+  static var schema: JSONSchema { get throws(RmlxError) }
+}
+
+extension Schematic {
+  /// None.
+  public static var descriptions: [String: String] { [:] }
+
+  /// What values decode, with the descriptions.
+  public static var schema: JSONSchema {
+    get throws(RmlxError) { try LenientDecoder.schema(of: Self.self).describing(descriptions) }
+  }
+}
