@@ -123,7 +123,7 @@ public final class Conversation: Sendable {
 
   /// Asks a question, and waits for the whole answer: the one that comes after all rounds of tools.
   ///
-  /// The parameters are those of ``stream(_:options:)-(Content?,_)``.
+  /// The parameters are those of `stream`.
   public func respond(to question: Content?, options: GenerationOptions? = nil) async throws -> Response {
     var draft = Draft()
     let events = stream(question, options: options).makeAsyncIterator()

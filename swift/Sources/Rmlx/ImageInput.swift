@@ -26,7 +26,7 @@ public struct PixelFormat: RawRepresentable, Hashable, Sendable {
 /// An image for a prompt.
 ///
 /// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
-/// what is wrong with them is thrown by ``Session/generate(_:_:)`` then. Copies share what was decoded, so keep the value
+/// what is wrong with them is thrown by the answer then. Copies share what was decoded, so keep the value
 /// while the conversation goes on.
 public struct ImageInput: Hashable, Sendable {
   let source: MediaSource
@@ -53,7 +53,7 @@ public struct ImageInput: Hashable, Sendable {
   /// The same image in more or less detail: it takes at most so many positions, 1 or more.
   ///
   /// Which numbers there are is the model's: Gemma 4 takes 70, 140, 280, 560 and 1120, Gemma 3 its 256 only, Qwen3-VL
-  /// any. ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` for another one, and says what the
+  /// any. The answer throws ``RmlxError/Code/unsupported`` for another one, and says what the
   /// model can do.
   public func softTokens(_ most: Int) -> ImageInput {
     ImageInput(source: MediaSource(.budget(source, softTokens: most)))
@@ -61,7 +61,7 @@ public struct ImageInput: Hashable, Sendable {
 
   /// The same image, with crops of it besides the whole where it is long, or without: what Gemma 3 calls pan and scan.
   ///
-  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where crops are asked of a model
+  /// The answer throws ``RmlxError/Code/unsupported`` where crops are asked of a model
   /// without them.
   public func panAndScan(_ on: Bool = true) -> ImageInput {
     ImageInput(source: MediaSource(.panAndScan(source, on)))
@@ -69,7 +69,7 @@ public struct ImageInput: Hashable, Sendable {
 
   /// The same image in another range of sizes than the model's own: what Qwen3-VL calls its least and most pixels.
   ///
-  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where the model cannot do that.
+  /// The answer throws ``RmlxError/Code/unsupported`` where the model cannot do that.
   public func pixels(_ range: ClosedRange<Int>) -> ImageInput {
     ImageInput(source: MediaSource(.pixelRange(source, range)))
   }

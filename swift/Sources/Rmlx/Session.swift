@@ -39,7 +39,7 @@ public final class Session: Sendable {
 
   /// Answers a conversation, all at once.
   ///
-  /// - Throws: What ``generate(_:_:)-(Prompt,_)`` throws.
+  /// - Throws: What going through the events throws.
   public func respond(
     to prompt: Prompt, options: GenerationOptions = GenerationOptions()
   ) async throws(RmlxError) -> Response {
