@@ -53,7 +53,7 @@ extension ModelTool {
     do {
       arguments = try JSONDecoder.ofAnswers.decode(Arguments.self, from: Data(call.arguments.utf8))
     } catch {
-      return .tool(failure: "the arguments are wrong: \(Self.explain(error))", for: call)
+      return .tool(failure: "the arguments are wrong: \(explain(error))", for: call)
     }
     do {
       let output = try await self.call(arguments)
@@ -70,20 +70,6 @@ extension ModelTool {
     encoder.dateEncodingStrategy = .iso8601
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return [.json(String(decoding: try encoder.encode(output), as: UTF8.self))]
-  }
-
-  private static func explain(_ error: any Error) -> String {
-    guard let error = error as? DecodingError else { return "\(error)" }
-    let (context, what): (DecodingError.Context, String) =
-      switch error {
-      case .keyNotFound(let key, let context): (context, "\(key.stringValue) is missing")
-      case .valueNotFound(_, let context): (context, "it is null")
-      case .typeMismatch(let type, let context): (context, "it is not of the type \(type)")
-      case .dataCorrupted(let context): (context, context.debugDescription)
-      @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "\(error)")
-      }
-    let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-    return path.isEmpty ? what : "\(path): \(what)"
   }
 }
 

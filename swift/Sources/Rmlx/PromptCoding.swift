@@ -145,13 +145,23 @@ extension Content: Codable {
 
 extension Part: Codable {
   private enum CodingKeys: String, CodingKey {
-    case type, text, json
+    case type, text, json, media
   }
 
   /// Reads a part.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    switch try container.decode(String.self, forKey: .type) {
+    let type = try container.decode(String.self, forKey: .type)
+    if let media = decoder.userInfo[.media] as? NumberedMedia, container.contains(.media) {
+      let index = try container.decode(Int.self, forKey: .media)
+      guard let part = media.part(index, type) else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .media, in: container, debugDescription: "there is no medium \(index) of the type \(type)")
+      }
+      self = part
+      return
+    }
+    switch type {
     case "text": self = .text(try container.decode(String.self, forKey: .text))
     case "json": self = .json(try container.decode(String.self, forKey: .json))
     default: self.init(kind: .media(try MediaSource(from: decoder)))

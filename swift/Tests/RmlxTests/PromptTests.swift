@@ -148,5 +148,38 @@ let getTime = ToolDeclaration(
     #expect(throws: DecodingError.self) {
       try JSONDecoder().decode(Part.self, from: Data(#"{"type": "smell", "text": "x"}"#.utf8))
     }
+    #expect(try Prompt(json: json) == prompt)
+  }
+
+  @Test func wholeConversationsAreReadInOrder() throws {
+    let prompt = try Prompt(
+      json: #"""
+        {"messages": [
+          {"role": "user", "content": [{"type": "image", "media": 1}, {"type": "audio", "media": 0}, {"type": "text", "text": "?"}]},
+          {"role": "assistant", "content": "a", "reasoning_content": "b", "tool_calls": [
+            {"id": "i", "type": "function", "function": {"name": "f", "arguments": {"z": 1, "a": 2.50}}}]},
+          {"role": "tool", "tool_call_id": "i", "name": "f", "content": {"z": 1, "a": 2}}],
+         "tools": [{"z": 1, "a": 2}], "template_vars": {"x": 1}, "continue_final_message": true}
+        """#, media: [.audio(voice), .image(picture)])
+    #expect(prompt.messages[0].content.parts == [.image(picture), .audio(voice), "?"])
+    let call = ToolCall(id: "i", name: "f", arguments: #"{"z":1,"a":2.50}"#)
+    #expect(prompt.messages[1] == .assistant("a", reasoning: "b", toolCalls: [call]))
+    #expect(prompt.messages[2] == .tool([.json(#"{"z":1,"a":2}"#)], for: call))
+    #expect(prompt.tools.map(\.json) == [#"{"z":1,"a":2}"#] && prompt.templateVariables == ["x": 1])
+    #expect(prompt.continuesFinalMessage)
+    let wrong: [(String, [Part], String)] = [
+      ("{", [], "not JSON"), ("[]", [], "not a JSON object"), (#"{"messages": [{}]}"#, [], "role is missing"),
+      (#"{"messages": [{"role": "user", "colour": 1}]}"#, [], "colour"), (#"{"messages": []}"#, ["a"], "media[0]"),
+      (
+        #"{"messages": [{"role": "user", "content": [{"type": "image", "media": 0}]}]}"#, [.audio(voice)], "no medium 0"
+      ),
+      (#"{"messages": [{"role": "user", "content": 1}]}"#, [], "messages.[0].content"),
+    ]
+    for (json, media, text) in wrong {
+      #expect { try Prompt(json: json, media: media) } throws: { error in
+        let error = error as? RmlxError
+        return error?.code == .invalidArgument && error?.message.contains(text) == true
+      }
+    }
   }
 }
