@@ -56,6 +56,9 @@ extension MediaSource: Codable {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(kind, forKey: .type)
     switch origin {
+    case .failed(let error, _):
+      throw EncodingError.invalidValue(
+        self, .init(codingPath: encoder.codingPath, debugDescription: error.message, underlyingError: error))
     case .file(let url, _): try container.encode(url, forKey: .url)
     case .encoded(let data, _): try container.encode(data, forKey: .data)
     case .pixels(let pixels, let width, let height, let rowStride, let format):

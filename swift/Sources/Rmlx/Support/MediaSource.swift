@@ -20,6 +20,8 @@ final class MediaSource: Hashable, Sendable {
     case panAndScan(MediaSource, Bool)
     /// Another image, to be brought to so many pixels.
     case pixelRange(MediaSource, ClosedRange<Int>)
+    /// None, for a reason that whoever needs it is told.
+    case failed(RmlxError, Kind)
   }
 
   enum Kind: String, Codable, Sendable {
@@ -41,7 +43,7 @@ final class MediaSource: Hashable, Sendable {
 
   var kind: Kind {
     switch origin {
-    case .encoded(_, let kind), .file(_, let kind): kind
+    case .encoded(_, let kind), .file(_, let kind), .failed(_, let kind): kind
     case .pixels, .budget, .panAndScan, .pixelRange: .image
     case .samples, .split: .audio
     case .frames: .video
@@ -62,6 +64,7 @@ final class MediaSource: Hashable, Sendable {
 
   private func make() throws(RmlxError) -> Handle {
     switch origin {
+    case .failed(let error, _): throw error
     case .encoded(let data, let kind): return try Self.decode(data, kind)
     case .file(let url, let kind): return try Self.decode(Self.read(url), kind)
     case .pixels(let data, let width, let height, let rowStride, let format):
