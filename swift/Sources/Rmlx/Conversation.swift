@@ -26,6 +26,11 @@ public final class Conversation: Sendable {
   /// The session that the conversation is held with.
   public let session: Session
 
+  /// The next event of one answer; nil after the last one. Letting go of it stops the answer.
+  typealias Next = @Sendable () async throws(RmlxError) -> Event?
+
+  /// Begins an answer of the model.
+  let answer: @Sendable (Prompt, GenerationOptions) -> Next
   let options: GenerationOptions
   let tools: [any ModelTool]
   let maxToolRounds: Int
@@ -57,9 +62,20 @@ public final class Conversation: Sendable {
   ///
   /// The tools that `prompt` declares are replaced by `tools`, if there are any. The other parameters are those of
   /// ``init(_:instructions:tools:options:maxToolRounds:sessionOptions:)``.
-  public init(
+  public convenience init(
     _ model: Model, from prompt: Prompt, tools: [any ModelTool] = [], options: GenerationOptions = GenerationOptions(),
     maxToolRounds: Int = 8, sessionOptions: SessionOptions = SessionOptions()
+  ) {
+    let session = Session(model, options: sessionOptions)
+    self.init(session, from: prompt, tools: tools, options: options, maxToolRounds: maxToolRounds) { prompt, options in
+      let events = session.generate(prompt, options).makeAsyncIterator()
+      return { () async throws(RmlxError) in try await events.next() }
+    }
+  }
+
+  init(
+    _ session: Session, from prompt: Prompt, tools: [any ModelTool], options: GenerationOptions, maxToolRounds: Int,
+    answer: @escaping @Sendable (Prompt, GenerationOptions) -> Next
   ) {
     var prompt = prompt
     var wrongTools: RmlxError?
@@ -69,7 +85,8 @@ public final class Conversation: Sendable {
     } catch {
       wrongTools = error
     }
-    session = Session(model, options: sessionOptions)
+    self.session = session
+    self.answer = answer
     self.tools = tools
     self.options = options
     self.maxToolRounds = maxToolRounds

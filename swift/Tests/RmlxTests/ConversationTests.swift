@@ -112,6 +112,60 @@ struct Act<Output: Encodable & Sendable>: ModelTool {
     await #expect { try await twice.respond(to: "Hello") } throws: { ($0 as? RmlxError)?.code == .invalidArgument }
   }
 
+  /// A conversation with a model that says what it is told to, and the prompts that it was given.
+  private func scripted(
+    _ rounds: [[Event]], _ tools: [any ModelTool], maxToolRounds: Int = 8
+  ) async throws -> (Conversation, Locked<[Prompt]>) {
+    let prompts = Locked<[Prompt]>([])
+    let session = Session(try await Model.load(at: demo))
+    let conversation = Conversation(
+      session, from: Prompt(), tools: tools, options: GenerationOptions(), maxToolRounds: maxToolRounds
+    ) { prompt, _ in
+      let events = Locked(rounds[prompts.withLock { $0.count }][...])
+      prompts.withLock { $0.append(prompt) }
+      return { () async throws(RmlxError) in events.withLock { $0.popFirst() } }
+    }
+    return (conversation, prompts)
+  }
+
+  @Test func severalRoundsOfSeveralCallsAreRunInOrder() async throws {
+    func call(_ id: String, _ city: String) -> ToolCall {
+      ToolCall(id: id, name: "get_time", arguments: #"{"city":"\#(city)"}"#)
+    }
+    let clock = Clock(times: ["Rome": "10:30", "Paris": "10:45", "Tokyo": "17:30"])
+    let (rome, paris, tokyo) = (call("a", "Rome"), call("b", "Paris"), call("c", "Tokyo"))
+    let unknown = ToolCall(id: "d", name: "get_day")
+    let rounds: [[Event]] = [
+      [.says("Let me see."), .calls(rome), .calls(paris), .ends(.toolCalls)],
+      [.thinks("One more."), .calls(tokyo), .calls(unknown), .ends(.toolCalls, "!")],
+      [.says("Done."), .ends(.endOfTurn)],
+    ]
+    let (conversation, prompts) = try await scripted(rounds, [clock])
+    let response = try await conversation.respond(to: "When?")
+    #expect(response.text == "Done." && response.reason == .endOfTurn)
+    let expected: [Message] = [
+      .user("When?"), .assistant("Let me see.", toolCalls: [rome, paris]), .tool("10:30", for: rome),
+      .tool("10:45", for: paris), .assistant("!", reasoning: "One more.", toolCalls: [tokyo, unknown]),
+      .tool("17:30", for: tokyo),
+      .tool([.json(#"{"error":"there is no tool get_day, there are: get_time"}"#)], for: unknown), .assistant("Done."),
+    ]
+    #expect(conversation.messages == expected)
+    #expect(prompts.withLock { $0.map(\.messages.count) } == [1, 4, 7])
+    // As many rounds as are allowed, and one less.
+    let (enough, _) = try await scripted(rounds, [clock], maxToolRounds: 2)
+    #expect(try await enough.respond(to: "When?").text == "Done.")
+    let (few, _) = try await scripted(rounds, [clock], maxToolRounds: 1)
+    await #expect { try await few.respond(to: "When?") } throws: { ($0 as? RmlxError)?.code == .tooManyToolRounds }
+    #expect(few.messages.isEmpty)
+    // A loop that is left in a later round, before and after something was said in it.
+    let (left, _) = try await scripted(rounds, [clock])
+    for try await event in left.stream("When?") where event.toolResult != nil { break }
+    #expect(left.messages.isEmpty)
+    let (late, _) = try await scripted(rounds, [clock])
+    for try await text in late.stream("When?").text where text == "Done." { break }
+    #expect(late.messages == expected)
+  }
+
   @Test func resultsAreTextsValuesOrContents() async throws {
     struct Time: Codable { var hour: Int, minute: Int }
     let call = ToolCall(id: "a", name: "get_time")
@@ -205,5 +259,32 @@ struct Act<Output: Encodable & Sendable>: ModelTool {
     await conversation.close()
     #expect(conversation.messages.count == 2)
     await #expect(throws: RmlxError.closed) { try await conversation.respond(to: "Hello") }
+  }
+}
+
+extension Event {
+  fileprivate static func says(_ text: String) -> Event {
+    var event = Event(.text)
+    event.text = text
+    return event
+  }
+
+  fileprivate static func thinks(_ text: String) -> Event {
+    var event = Event(.reasoning)
+    event.reasoning = text
+    return event
+  }
+
+  fileprivate static func calls(_ call: ToolCall) -> Event {
+    var event = Event(.toolCall)
+    event.toolCall = call
+    return event
+  }
+
+  fileprivate static func ends(_ reason: Finish.Reason, _ text: String? = nil) -> Event {
+    var event = Event(.finish)
+    event.text = text
+    event.finish = Finish(reason: reason)
+    return event
   }
 }

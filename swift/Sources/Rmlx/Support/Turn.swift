@@ -3,7 +3,7 @@
 /// One consumer goes through it. The lock is for whoever else ends it.
 final class Turn: Sendable {
   private struct Round {
-    var events: Events.Iterator
+    let next: Conversation.Next
     var draft = Draft()
   }
 
@@ -89,8 +89,8 @@ final class Turn: Sendable {
     }
     while true {
       if let event = state.withLock({ $0.pending.isEmpty ? nil : $0.pending.removeFirst() }) { return event }
-      guard let events = state.withLock({ $0.round?.events }) else { return nil }
-      guard let event = try await events.next() else { return nil }
+      guard let next = state.withLock({ $0.round?.next }) else { return nil }
+      guard let event = try await next() else { return nil }
       let reason = state.withLock { state in
         state.round?.draft.add(event)
         return event.finish?.reason
@@ -121,7 +121,7 @@ final class Turn: Sendable {
     state.withLock { state in
       var prompt = state.prompt
       prompt.messages += state.added
-      state.round = Round(events: conversation.session.generate(prompt, options).makeAsyncIterator())
+      state.round = Round(next: conversation.answer(prompt, options))
     }
   }
 
