@@ -38,6 +38,9 @@ import Testing
   class Base: Codable {}
 
   @Test func schemasAreMadeOfTypes() throws {
+    let dates = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+    #expect(try JSONSchema(of: UInt64.self).json == #"{"type":"integer","minimum":0}"#)
+    #expect(try JSONDecoder.ofAnswers.decode([Date].self, from: Data(#"["2026-01-31T23:59:59Z"]"#.utf8)).count == 1)
     let step =
       #"{"type":"object","properties":{"text":{"type":"string","description":"What is to be done."},"minutes":{"type":"integer"}},"required":["text"],"additionalProperties":false}"#
     #expect(try JSONSchema(of: Step.self).json == step)
@@ -46,7 +49,7 @@ import Testing
         + #""course":{"type":"string","enum":["starter","main","dessert"]},"stars":{"type":"integer","enum":[1,2]},"#
         + #""steps":{"type":"array","items":\#(step)},"vegan":{"type":"boolean"},"weight":{"type":"number"},"#
         + #""amounts":{"type":"object","additionalProperties":{"type":"number"}},"first":\#(step),"#
-        + #""id":{"type":"string","format":"uuid"},"day":{"type":"string","format":"date-time"},"#
+        + #""id":{"type":"string","format":"uuid"},"day":{"type":"string","pattern":\#(JSONTree.string(dates).text)},"#
         + #""small":{"type":"integer","minimum":0,"maximum":255},"note":{"type":"string"}},"#
         + #""required":["title","course","stars","steps","weight","amounts","id","day","small"],"additionalProperties":false}"#
     )

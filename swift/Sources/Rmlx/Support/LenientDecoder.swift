@@ -156,6 +156,10 @@ private enum Leaf {
     return try? JSONDecoder.ofAnswers.decode(type, from: Data(tree.text.utf8))
   }
 
+  /// What `JSONDecoder` reads: no parts of seconds, and no zone but UTC.
+  private static let dates =
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+
   private static func known<Value>(_ type: Value.Type) -> (JSONSchema, Value)? {
     let pair: (JSONSchema, Any)? =
       switch type {
@@ -164,7 +168,7 @@ private enum Leaf {
       case is Double.Type: (.number(), 0.0)
       case is Float.Type: (.number(), Float(0))
       case is Decimal.Type: (.number(), Decimal(0))
-      case is Date.Type: (.string(format: "date-time"), Date(timeIntervalSince1970: 0))
+      case is Date.Type: (.string(pattern: dates), Date(timeIntervalSince1970: 0))
       case is UUID.Type: (.string(format: "uuid"), UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
       case is URL.Type: (.string(format: "uri"), URL(fileURLWithPath: "/"))
       case is Data.Type: (.string(pattern: "^[A-Za-z0-9+/]*={0,2}$"), Data())
@@ -175,9 +179,12 @@ private enum Leaf {
   }
 
   private static func integer<Number: FixedWidthInteger>(_ type: Number.Type) -> (JSONSchema, Any) {
-    let range = Number.bitWidth < 64 ? Int(Number.min)...Int(Number.max) : nil
-    let schema: JSONSchema = Number.isSigned || range != nil ? .integer(in: range) : .integer(in: 0...Int.max)
-    return (schema, Number(0))
+    let isSmall = Number.bitWidth < 64
+    let bounds: [(String, JSONTree?)] = [
+      ("minimum", isSmall || !Number.isSigned ? .number("\(Number.min)") : nil),
+      ("maximum", isSmall ? .number("\(Number.max)") : nil),
+    ]
+    return (JSONSchema([("type", .string("integer"))] + bounds), Number(0))
   }
 
   /// The first case, and the values that there are.
