@@ -362,7 +362,7 @@ mod tests {
         let queue = Queue::new();
         let soon = || Deadline::within(Duration::from_millis(5));
         assert_eq!(queue.pop(soon()).unwrap_err().code(), Code::InvalidArgument, "nothing was submitted");
-        queue.start(vec![1], false).unwrap();
+        queue.start(vec![1], Answered::new(false, None)).unwrap();
         for deadline in [soon(), Deadline::within(Duration::ZERO)] {
             assert_eq!(queue.pop(deadline).unwrap_err().code(), Code::Timeout);
         }

@@ -4,7 +4,7 @@ import Foundation
 /// A sound for a prompt.
 ///
 /// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
-/// what is wrong with them is thrown by ``Session/generate(_:_:)`` then. Copies share what was decoded, so keep the value
+/// what is wrong with them is thrown by the answer then. Copies share what was decoded, so keep the value
 /// while the conversation goes on.
 public struct AudioInput: Hashable, Sendable {
   let source: MediaSource
@@ -28,10 +28,10 @@ public struct AudioInput: Hashable, Sendable {
   ///
   /// Otherwise a longer sound is an error there.
   public func split(_ split: Bool = true) -> AudioInput {
-    AudioInput(MediaSource(.split(source, split)))
+    AudioInput(source: MediaSource(.split(source, split)))
   }
 
-  private init(_ source: MediaSource) {
+  init(source: MediaSource) {
     self.source = source
   }
 

@@ -4,7 +4,7 @@ import Foundation
 /// The events of an answer, as they come.
 ///
 ///     for try await event in session.generate(prompt) {
-///       if case .text(let token) = event { print(token.text, terminator: "") }
+///       if let text = event.text { print(text, terminator: "") }
 ///     }
 public struct Events: AsyncSequence, Sendable {
   /// What it delivers.
@@ -105,8 +105,7 @@ final class Consumer: Sendable {
 final class Answer: Sendable {
   private enum Phase {
     case new
-    /// With the number of the submit.
-    case running(Int)
+    case running(SessionCore.Submit)
     case over
   }
 
@@ -140,10 +139,11 @@ final class Answer: Sendable {
 
   /// The next event; nil after the last one.
   func next() async throws(RmlxError) -> Event? {
+    let task = withUnsafeCurrentTask { $0?.hashValue }
     let result: Result<Event?, RmlxError> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         core.async {
-          continuation.resume(returning: Result { () throws(RmlxError) in try self.advance() })
+          continuation.resume(returning: Result { () throws(RmlxError) in try self.advance(task) })
         }
       }
     } onCancel: {
@@ -155,17 +155,17 @@ final class Answer: Sendable {
   }
 
   /// On the session's thread.
-  private func advance() throws(RmlxError) -> Event? {
-    let submit: Int
+  private func advance(_ task: Int?) throws(RmlxError) -> Event? {
+    let submit: SessionCore.Submit
     switch state.withLock({ $0.phase }) {
     case .over: return nil
     case .running(let running): submit = running
-    case .new: submit = try begin()
+    case .new: submit = try begin(task)
     }
     do throws(RmlxError) {
       while true {
         let event = try core.step(submit)
-        if case .finish(let finish) = event {
+        if let finish = event?.finish {
           state.withLock { $0.phase = .over }
           if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
           return event
@@ -179,11 +179,11 @@ final class Answer: Sendable {
     }
   }
 
-  private func begin() throws(RmlxError) -> Int {
-    let submit: Int
+  private func begin(_ task: Int?) throws(RmlxError) -> SessionCore.Submit {
+    let submit: SessionCore.Submit
     do throws(RmlxError) {
       if isCancelled { throw RmlxError.cancelled }
-      submit = try core.submit(prompt, options) { isCancelled }
+      submit = try core.submit(prompt, options, for: task) { isCancelled }
     } catch {
       state.withLock { $0.phase = .over }
       throw error

@@ -26,7 +26,7 @@ public struct PixelFormat: RawRepresentable, Hashable, Sendable {
 /// An image for a prompt.
 ///
 /// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
-/// what is wrong with them is thrown by ``Session/generate(_:_:)`` then. Copies share what was decoded, so keep the value
+/// what is wrong with them is thrown by the answer then. Copies share what was decoded, so keep the value
 /// while the conversation goes on.
 public struct ImageInput: Hashable, Sendable {
   let source: MediaSource
@@ -46,32 +46,32 @@ public struct ImageInput: Hashable, Sendable {
     source = MediaSource(.pixels(pixels, width: width, height: height, rowStride: rowStride, format: format))
   }
 
-  private init(_ source: MediaSource) {
+  init(source: MediaSource) {
     self.source = source
   }
 
   /// The same image in more or less detail: it takes at most so many positions, 1 or more.
   ///
   /// Which numbers there are is the model's: Gemma 4 takes 70, 140, 280, 560 and 1120, Gemma 3 its 256 only, Qwen3-VL
-  /// any. ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` for another one, and says what the
+  /// any. The answer throws ``RmlxError/Code/unsupported`` for another one, and says what the
   /// model can do.
-  public func softTokens(_ most: UInt32) -> ImageInput {
-    ImageInput(MediaSource(.budget(source, softTokens: most)))
+  public func softTokens(_ most: Int) -> ImageInput {
+    ImageInput(source: MediaSource(.budget(source, softTokens: most)))
   }
 
   /// The same image, with crops of it besides the whole where it is long, or without: what Gemma 3 calls pan and scan.
   ///
-  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where crops are asked of a model
+  /// The answer throws ``RmlxError/Code/unsupported`` where crops are asked of a model
   /// without them.
   public func panAndScan(_ on: Bool = true) -> ImageInput {
-    ImageInput(MediaSource(.panAndScan(source, on)))
+    ImageInput(source: MediaSource(.panAndScan(source, on)))
   }
 
   /// The same image in another range of sizes than the model's own: what Qwen3-VL calls its least and most pixels.
   ///
-  /// ``Session/generate(_:_:)`` throws ``RmlxError/Code/unsupported`` where the model cannot do that.
-  public func pixels(_ range: ClosedRange<UInt32>) -> ImageInput {
-    ImageInput(MediaSource(.pixelRange(source, range)))
+  /// The answer throws ``RmlxError/Code/unsupported`` where the model cannot do that.
+  public func pixels(_ range: ClosedRange<Int>) -> ImageInput {
+    ImageInput(source: MediaSource(.pixelRange(source, range)))
   }
 
   /// Reads and decodes the image, and tells its size in pixels, the right way up.

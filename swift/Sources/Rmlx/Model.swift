@@ -20,13 +20,13 @@ public final class Model: Sendable {
   /// - Parameters:
   ///   - folder: The folder of `config.json`, the `*.safetensors` files, `tokenizer.json` and the chat template.
   ///   - options: Where the model runs, and limits.
-  ///   - progress: Is told how far the load is, from 0 to 1, on the thread that loads.
+  ///   - progress: Is told on the main actor how far the load is, from 0 to 1.
   /// - Throws: ``RmlxError`` with the code ``RmlxError/Code/notFound``, ``RmlxError/Code/invalidSnapshot``,
   ///   ``RmlxError/Code/unsupported``, ``RmlxError/Code/outOfMemory`` or ``RmlxError/Code/cancelled``.
   public static func load(
     at folder: URL,
     options: LoadOptions = LoadOptions(),
-    progress: (@Sendable (Double) -> Void)? = nil
+    progress: (@MainActor @Sendable (Double) -> Void)? = nil
   ) async throws(RmlxError) -> Model {
     let path = try path(of: folder)
     guard let flag = rmlx_cancel_new() else { throw RmlxError(.panic, "no cancel object could be made") }
@@ -47,14 +47,18 @@ public final class Model: Sendable {
   }
 
   private static func load(
-    _ path: String, _ options: LoadOptions, _ cancel: Handle, _ progress: (@Sendable (Double) -> Void)?
+    _ path: String, _ options: LoadOptions, _ cancel: Handle, _ progress: (@MainActor @Sendable (Double) -> Void)?
   ) throws(RmlxError) -> Handle {
     let raw = rmlx_load_options_new()
     defer { rmlx_load_options_release(raw) }
     try options.apply(to: raw)
     try check { error in rmlx_load_options_set_cancel(raw, cancel.pointer, error) }
     if let progress {
-      let box = Unmanaged.passRetained(Callback(progress))
+      let box = Unmanaged.passRetained(
+        Callback<Double> { fraction in
+          // In order, which tasks would not be.
+          DispatchQueue.main.async { MainActor.assumeIsolated { progress(fraction) } }
+        })
       do {
         try check { error in
           rmlx_load_options_set_progress(
@@ -100,7 +104,7 @@ public final class Model: Sendable {
   /// - Parameters:
   ///   - text: The text.
   ///   - parseSpecial: Whether spellings of special tokens, such as `<bos>`, become those tokens.
-  public func tokenize(_ text: String, parseSpecial: Bool = false) throws(RmlxError) -> [UInt32] {
+  public func tokenize(_ text: String, parseSpecial: Bool = false) throws(RmlxError) -> [TokenID] {
     let model = try handle()
     return try readArray(zero: 0) { out, capacity, count, error in
       withUTF8(text) { rmlx_model_tokenize(model.pointer, $0, $1, parseSpecial, out, capacity, count, error) }
@@ -112,31 +116,42 @@ public final class Model: Sendable {
   /// - Parameters:
   ///   - tokens: The token ids.
   ///   - skipSpecial: Whether special tokens are left out; otherwise they are spelled out.
-  public func detokenize(_ tokens: [UInt32], skipSpecial: Bool = false) throws(RmlxError) -> String {
+  public func detokenize(_ tokens: [TokenID], skipSpecial: Bool = false) throws(RmlxError) -> String {
     let model = try handle()
     return try text { out, size, error in
       rmlx_model_detokenize(model.pointer, tokens, tokens.count, skipSpecial, out, size, error)
     }
   }
 
-  /// Shows the text that the model's own chat template makes of a conversation.
-  public func render(_ prompt: Prompt) async throws(RmlxError) -> String {
-    let model = try handle()
-    return try await offPool(sharedQueue) { () throws(RmlxError) in
-      try prompt.withRaw { (raw) throws(RmlxError) in
-        try text { out, size, error in rmlx_model_render_prompt(model.pointer, raw, nil, out, size, error) }
-      }
+  /// Shows the text that the model's own chat template makes of a conversation, if it is answered with these options.
+  public func render(
+    _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions()
+  ) async throws(RmlxError) -> String {
+    try await withRaw(prompt, options) { (model, prompt, options) throws(RmlxError) in
+      try text { out, size, error in rmlx_model_render_prompt(model, prompt, options, out, size, error) }
     }
   }
 
-  /// Counts the positions that a conversation takes in the context, those of its media included.
-  public func countTokens(_ prompt: Prompt) async throws(RmlxError) -> Int {
+  /// Counts the positions that a conversation takes in the context, those of its media included, if it is answered with
+  /// these options.
+  public func countTokens(
+    _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions()
+  ) async throws(RmlxError) -> Int {
+    try await withRaw(prompt, options) { (model, prompt, options) throws(RmlxError) in
+      var count = 0
+      try check { error in rmlx_model_count_tokens(model, prompt, options, &count, error) }
+      return count
+    }
+  }
+
+  private func withRaw<Value: Sendable>(
+    _ prompt: Prompt, _ options: GenerationOptions,
+    _ use: @escaping @Sendable (OpaquePointer, OpaquePointer, OpaquePointer) throws(RmlxError) -> Value
+  ) async throws(RmlxError) -> Value {
     let model = try handle()
     return try await offPool(sharedQueue) { () throws(RmlxError) in
-      try prompt.withRaw { (raw) throws(RmlxError) in
-        var count = 0
-        try check { error in rmlx_model_count_tokens(model.pointer, raw, nil, &count, error) }
-        return count
+      try prompt.withRaw { (prompt) throws(RmlxError) in
+        try options.withRaw { (options) throws(RmlxError) in try use(model.pointer, prompt, options) }
       }
     }
   }

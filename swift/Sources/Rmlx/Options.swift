@@ -26,16 +26,16 @@ public struct LoadOptions: Hashable, Sendable {
   public var device: Device?
   /// Gives the model and a session at most so many bytes, weights, cache and computation together: a load that needs more is
   /// refused before any weight is read, and sessions get the context that fits.
-  public var memoryLimit: UInt64?
+  public var memoryLimit: Int?
   /// Limits the context of every session to so many tokens; prompt, media and answer together.
   public var contextLength: Int?
   /// How many bytes of encoded images and sounds the model keeps, so that a medium that is shown to it again is not encoded
   /// again; 0 keeps none.
-  public var mediaCache: UInt64?
+  public var mediaCache: Int?
 
   /// Makes options; what is not named has the library's default.
   public init(
-    device: Device? = nil, memoryLimit: UInt64? = nil, contextLength: Int? = nil, mediaCache: UInt64? = nil
+    device: Device? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil, mediaCache: Int? = nil
   ) {
     self.device = device
     self.memoryLimit = memoryLimit
@@ -67,94 +67,131 @@ public struct GenerationOptions: Hashable, Sendable {
   /// Ends the answer after so many tokens.
   public var maxTokens: Int?
   /// 0 always takes the likeliest token (greedy), 1 samples by the model's own probabilities.
-  public var temperature: Float?
+  public var temperature: Double?
   /// Samples among so many of the likeliest tokens only; 0 for all of them.
-  public var topK: UInt32?
+  public var topK: Int?
   /// Samples among the likeliest tokens whose probabilities together reach this only; 1 for all of them.
-  public var topP: Float?
+  public var topP: Double?
   /// Drops tokens that are less likely than this times the likeliest one; 0 drops none.
-  public var minP: Float?
+  public var minP: Double?
   /// Makes tokens that prompt or answer already hold less likely; 1 is off.
-  public var repetitionPenalty: Float?
+  public var repetitionPenalty: Double?
   /// Is taken from the logit of each token that the answer already holds, once; 0 is off.
-  public var presencePenalty: Float?
+  public var presencePenalty: Double?
   /// Is taken from the logit of each token that the answer already holds, as often as it holds it; 0 is off.
-  public var frequencyPenalty: Float?
+  public var frequencyPenalty: Double?
   /// The same seed, prompt and options give the same answer on the same machine.
-  public var seed: UInt64?
+  public var seed: Int?
   /// The answer ends before the first of these that appears in it, and no part of it is handed out.
-  public var stop: [String] = []
+  public var stop: [String]
+  /// The answer ends with the first of these tokens, whose text is not handed out.
+  public var stopTokens: [TokenID]
   /// Is added to the logits of tokens at every step; `-.infinity` forbids a token.
-  public var logitBias: [UInt32: Float] = [:]
+  public var logitBias: [TokenID: Double]
   /// Gives each token its log-probability and so many of the likeliest tokens at its place.
   public var topLogprobs: Int?
   /// Asks the model to think before it answers, or not to, if its chat template knows how.
   public var thinking: Bool?
+  /// Ends the model's thought after so many tokens, so that the answer begins.
+  public var thinkingBudget: Int?
   /// Goes on after tokens that end the model's turn, for benchmarks.
   public var ignoreEndOfTurn: Bool?
-  /// Asks for ``Event/progress(_:)`` events while the prompt is evaluated.
+  /// Asks for events of the kind ``Event/Kind/progress`` while the prompt is evaluated.
   public var progressEvents: Bool?
 
   /// Makes options; what is not named comes from the snapshot.
   public init(
     maxTokens: Int? = nil,
-    temperature: Float? = nil,
-    topK: UInt32? = nil,
-    topP: Float? = nil,
-    minP: Float? = nil,
-    seed: UInt64? = nil,
+    temperature: Double? = nil,
+    topK: Int? = nil,
+    topP: Double? = nil,
+    minP: Double? = nil,
+    repetitionPenalty: Double? = nil,
+    presencePenalty: Double? = nil,
+    frequencyPenalty: Double? = nil,
+    seed: Int? = nil,
     stop: [String] = [],
-    thinking: Bool? = nil
+    stopTokens: [TokenID] = [],
+    logitBias: [TokenID: Double] = [:],
+    topLogprobs: Int? = nil,
+    thinking: Bool? = nil,
+    thinkingBudget: Int? = nil,
+    ignoreEndOfTurn: Bool? = nil,
+    progressEvents: Bool? = nil
   ) {
     self.maxTokens = maxTokens
     self.temperature = temperature
     self.topK = topK
     self.topP = topP
     self.minP = minP
+    self.repetitionPenalty = repetitionPenalty
+    self.presencePenalty = presencePenalty
+    self.frequencyPenalty = frequencyPenalty
     self.seed = seed
     self.stop = stop
+    self.stopTokens = stopTokens
+    self.logitBias = logitBias
+    self.topLogprobs = topLogprobs
     self.thinking = thinking
+    self.thinkingBudget = thinkingBudget
+    self.ignoreEndOfTurn = ignoreEndOfTurn
+    self.progressEvents = progressEvents
   }
 
   /// Always takes the likeliest token.
   public static let greedy = GenerationOptions(temperature: 0)
 }
 
-/// Sizes are signed in Swift and unsigned in C; what does not fit is refused here as C refuses a 0.
-private func size(_ value: Int, of name: String) throws(RmlxError) -> Int {
-  if value < 0 {
+/// Numbers are `Int` and `Double` in Swift; one that C has no place for is refused here, as C refuses one out of range.
+private func unsigned<Number: FixedWidthInteger & UnsignedInteger>(
+  _ value: Int, of name: String
+) throws(RmlxError) -> Number {
+  guard let number = Number(exactly: value) else {
     throw RmlxError(
-      .invalidArgument, "\(name) is \(value), and cannot be negative", details: ["argument": .string(name)])
+      .invalidArgument, "\(name) is \(value), and must be from 0 to \(Number.max)",
+      details: ["argument": .string(name)])
   }
-  return value
+  return number
 }
 
+private typealias Setter<Value> = (OpaquePointer?, Value, UnsafeMutablePointer<OpaquePointer?>?) -> rmlx_status
+
 /// Calls the setter if there is a value.
-private func set<Value>(
-  _ value: Value?, in options: OpaquePointer?,
-  _ setter: (OpaquePointer?, Value, UnsafeMutablePointer<OpaquePointer?>?) -> rmlx_status
-) throws(RmlxError) {
+private func set<Value>(_ value: Value?, in options: OpaquePointer?, _ setter: Setter<Value>) throws(RmlxError) {
   if let value {
     try check { error in setter(options, value, error) }
   }
 }
 
-private func set(
-  size value: Int?, _ name: String, in options: OpaquePointer?,
-  _ setter: (OpaquePointer?, Int, UnsafeMutablePointer<OpaquePointer?>?) -> rmlx_status
+private func set(_ value: Double?, in options: OpaquePointer?, _ setter: Setter<Float>) throws(RmlxError) {
+  try set(value.map { Float($0) }, in: options, setter)
+}
+
+private func set<Number: FixedWidthInteger & UnsignedInteger>(
+  _ value: Int?, _ name: String, in options: OpaquePointer?, _ setter: Setter<Number>
 ) throws(RmlxError) {
   if let value {
-    let positive = try size(value, of: name)
-    try check { error in setter(options, positive, error) }
+    let number: Number = try unsigned(value, of: name)
+    try check { error in setter(options, number, error) }
+  }
+}
+
+/// Sizes that C has as `size_t` come as `Int`.
+private func set(
+  size value: Int?, _ name: String, in options: OpaquePointer?, _ setter: Setter<Int>
+) throws(RmlxError) {
+  if let value {
+    let _: UInt = try unsigned(value, of: name)
+    try check { error in setter(options, value, error) }
   }
 }
 
 extension LoadOptions {
   func apply(to raw: OpaquePointer?) throws(RmlxError) {
     try set(device?.rawValue, in: raw, rmlx_load_options_set_device)
-    try set(memoryLimit, in: raw, rmlx_load_options_set_memory_limit)
+    try set(memoryLimit, "memoryLimit", in: raw, rmlx_load_options_set_memory_limit)
     try set(size: contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
-    try set(mediaCache, in: raw, rmlx_load_options_set_media_cache)
+    try set(mediaCache, "mediaCache", in: raw, rmlx_load_options_set_media_cache)
   }
 }
 
@@ -166,25 +203,37 @@ extension SessionOptions {
 }
 
 extension GenerationOptions {
-  func apply(to raw: OpaquePointer?) throws(RmlxError) {
+  /// Makes the C library's options.
+  func withRaw<Result>(_ use: (OpaquePointer) throws(RmlxError) -> Result) throws(RmlxError) -> Result {
+    guard let raw = rmlx_generation_options_new() else { throw RmlxError(.panic, "no options could be made") }
+    defer { rmlx_generation_options_release(raw) }
+    try apply(to: raw)
+    return try use(raw)
+  }
+
+  private func apply(to raw: OpaquePointer) throws(RmlxError) {
     try set(size: maxTokens, "maxTokens", in: raw, rmlx_generation_options_set_max_tokens)
     try set(temperature, in: raw, rmlx_generation_options_set_temperature)
-    try set(topK, in: raw, rmlx_generation_options_set_top_k)
+    try set(topK, "topK", in: raw, rmlx_generation_options_set_top_k)
     try set(topP, in: raw, rmlx_generation_options_set_top_p)
     try set(minP, in: raw, rmlx_generation_options_set_min_p)
     try set(repetitionPenalty, in: raw, rmlx_generation_options_set_repetition_penalty)
     try set(presencePenalty, in: raw, rmlx_generation_options_set_presence_penalty)
     try set(frequencyPenalty, in: raw, rmlx_generation_options_set_frequency_penalty)
-    try set(seed, in: raw, rmlx_generation_options_set_seed)
+    try set(seed.map { UInt64(bitPattern: Int64($0)) }, in: raw, rmlx_generation_options_set_seed)
     try set(size: topLogprobs, "topLogprobs", in: raw, rmlx_generation_options_set_top_logprobs)
     try set(thinking, in: raw, rmlx_generation_options_set_thinking)
+    try set(size: thinkingBudget, "thinkingBudget", in: raw, rmlx_generation_options_set_thinking_budget)
     try set(ignoreEndOfTurn, in: raw, rmlx_generation_options_set_ignore_eos)
     try set(progressEvents, in: raw, rmlx_generation_options_set_progress_events)
     for text in stop {
       try check { error in withUTF8(text) { rmlx_generation_options_add_stop(raw, $0, $1, error) } }
     }
+    for token in stopTokens {
+      try check { error in rmlx_generation_options_add_stop_token(raw, token, error) }
+    }
     for (token, bias) in logitBias {
-      try check { error in rmlx_generation_options_add_logit_bias(raw, token, bias, error) }
+      try check { error in rmlx_generation_options_add_logit_bias(raw, token, Float(bias), error) }
     }
   }
 }

@@ -2,6 +2,19 @@ import CRmlx
 import Foundation
 
 /// What was wrong, where, and what would be right.
+///
+/// What throws nothing else says so in its type. Swift keeps that type in a `do` that names it, also in a task:
+///
+///     Task {
+///       do throws(RmlxError) {
+///         print(try await session.respond(to: "Hello").text)
+///       } catch {
+///         print(error.code)
+///       }
+///     }
+///
+/// A task that is cancelled gets one of the code ``Code/cancelled``; `error.isCancellation` is true of it, as of Swift's
+/// own `CancellationError`.
 public struct RmlxError: Error, Hashable, Sendable {
   /// The kind of an error. Later versions may add kinds: treat one that you do not know as a failure like any other.
   public struct Code: RawRepresentable, Hashable, Sendable {
@@ -45,6 +58,12 @@ public struct RmlxError: Error, Hashable, Sendable {
     public static let timeout = Code(rawValue: RMLX_ERROR_TIMEOUT)
     /// The model or session has been closed.
     public static let closed = Code(rawValue: -1)
+    /// The model went on calling tools for more rounds than were allowed.
+    public static let tooManyToolRounds = Code(rawValue: -2)
+    /// The answer cannot be read as a value of the type that was asked for.
+    public static let unreadableAnswer = Code(rawValue: -3)
+    /// No schema can be made of a type.
+    public static let noSchema = Code(rawValue: -4)
   }
 
   /// What kind of failure this is.
@@ -78,7 +97,13 @@ public struct RmlxError: Error, Hashable, Sendable {
 extension RmlxError.Code: CustomStringConvertible {
   /// The name of the code in the C library, such as `RMLX_ERROR_BUSY`.
   public var description: String {
-    self == .closed ? "RMLX_CLOSED" : String(cString: rmlx_status_name(rawValue))
+    switch self {
+    case .closed: "RMLX_CLOSED"
+    case .tooManyToolRounds: "RMLX_TOO_MANY_TOOL_ROUNDS"
+    case .unreadableAnswer: "RMLX_UNREADABLE_ANSWER"
+    case .noSchema: "RMLX_NO_SCHEMA"
+    default: String(cString: rmlx_status_name(rawValue))
+    }
   }
 }
 
@@ -88,4 +113,12 @@ extension RmlxError: CustomStringConvertible, LocalizedError {
 
   /// The message, for alerts.
   public var errorDescription: String? { message }
+}
+
+extension Error {
+  /// Whether this says that a task was cancelled: Swift's `CancellationError`, or an ``RmlxError`` of the code
+  /// ``RmlxError/Code/cancelled``.
+  public var isCancellation: Bool {
+    self is CancellationError || (self as? RmlxError)?.code == .cancelled
+  }
 }

@@ -20,9 +20,10 @@ public final class Session: Sendable {
   /// Answers a conversation.
   ///
   /// The sequence does nothing before it is gone through, and each time that it is gone through is an answer of its own.
-  /// Cancelling the task that goes through it, leaving the loop, or closing the session stops the model within a token.
+  /// Cancelling the task that goes through it, leaving the loop, or closing the session stops the model within a token. The
+  /// next answer that is begun in the same task ends one that was left, and so it does after ``cancel()``.
   ///
-  /// Going through it throws ``RmlxError``: ``RmlxError/Code/busy`` while another answer is in the making,
+  /// Going through it throws ``RmlxError``: ``RmlxError/Code/busy`` while another task's answer is in the making,
   /// ``RmlxError/Code/invalidMedia``, ``RmlxError/Code/invalidPrompt``, ``RmlxError/Code/unsupported``,
   /// ``RmlxError/Code/contextFull``, ``RmlxError/Code/invalidArgument`` for an option out of range, and
   /// ``RmlxError/Code/cancelled`` when the task is cancelled.
@@ -30,27 +31,35 @@ public final class Session: Sendable {
     Events(session: self, prompt: prompt, options: options)
   }
 
+  /// Answers a text.
+  @_disfavoredOverload
+  public func generate(_ text: String, _ options: GenerationOptions = GenerationOptions()) -> Events {
+    generate(Prompt(text), options)
+  }
+
   /// Answers a conversation, all at once.
   ///
-  /// - Throws: What ``generate(_:_:)`` throws.
+  /// - Throws: What going through the events throws.
   public func respond(
     to prompt: Prompt, options: GenerationOptions = GenerationOptions()
   ) async throws(RmlxError) -> Response {
-    var (text, reasoning, reason) = ("", "", Event.Reason.endOfTurn)
+    var draft = Draft()
     let events = generate(prompt, options).makeAsyncIterator()
-    while let event = try await events.next() {
-      text += event.text ?? ""
-      switch event {
-      case .reasoning(let token): reasoning += token.text
-      case .finish(let finish): reason = finish.reason
-      case .text, .toolCall, .progress: break
-      }
-    }
-    return Response(text: text, reasoning: reasoning, reason: reason, statistics: try statistics())
+    while let event = try await events.next() { draft.add(event) }
+    return Response(draft, try statistics())
   }
 
-  /// Ends the answer in the making within a token; its sequence then ends with ``Event/Reason/cancelled``. Without one it
-  /// does nothing.
+  /// Answers a text, all at once.
+  @_disfavoredOverload
+  public func respond(
+    to text: String, options: GenerationOptions = GenerationOptions()
+  ) async throws(RmlxError) -> Response {
+    try await respond(to: Prompt(text), options: options)
+  }
+
+  /// Ends the answer in the making within a token; its sequence then ends with
+  /// ``Event/Finish/Reason/cancelled``. Nobody has to go through it to its end: the next answer can begin. Without one it does
+  /// nothing.
   public func cancel() {
     core.cancel()
   }
@@ -77,7 +86,7 @@ public final class Session: Sendable {
   }
 
   /// The token ids of the last prompt as they were evaluated, with those of its media in their places.
-  public func promptTokens() async throws(RmlxError) -> [UInt32] {
+  public func promptTokens() async throws(RmlxError) -> [TokenID] {
     try await core.run { (session) throws(RmlxError) in
       try readArray(zero: 0) { out, capacity, count, error in
         rmlx_session_prompt_tokens(session, out, capacity, count, error)
@@ -93,6 +102,13 @@ public final class Session: Sendable {
     }
   }
 
+  /// Runs work on the session's thread.
+  func run<Value: Sendable>(
+    _ work: @escaping @Sendable (OpaquePointer) throws(RmlxError) -> Value
+  ) async throws(RmlxError) -> Value {
+    try await core.run(work)
+  }
+
   func begin(_ prompt: Prompt, _ options: GenerationOptions) -> Consumer {
     Consumer(Answer(self, core, prompt, options))
   }
@@ -100,14 +116,45 @@ public final class Session: Sendable {
 
 /// A whole answer.
 public struct Response: Hashable, Sendable {
-  /// The text of the answer.
-  public let text: String
-  /// What the model thought before it answered.
-  public let reasoning: String
+  /// The answer as a message of the assistant, with its thoughts and tool calls: append it to the prompt to go on.
+  public let message: Message
   /// Why it ended.
-  public let reason: Event.Reason
+  public let reason: Event.Finish.Reason
   /// Its numbers.
   public let statistics: Statistics
+
+  /// The text of the answer.
+  public var text: String { message.text }
+  /// What the model thought before it answered.
+  public var reasoning: String { message.reasoning ?? "" }
+  /// The tools that the model called.
+  public var toolCalls: [ToolCall] { message.toolCalls }
+
+  init(_ draft: Draft, _ statistics: Statistics) {
+    message = draft.message
+    reason = draft.reason ?? .endOfTurn
+    self.statistics = statistics
+  }
+}
+
+/// An answer as far as it has come.
+struct Draft: Sendable {
+  private var text = ""
+  private var reasoning = ""
+  private var calls: [ToolCall] = []
+  private(set) var reason: Event.Finish.Reason?
+
+  mutating func add(_ event: Event) {
+    text += event.text ?? ""
+    reasoning += event.reasoning ?? ""
+    if let call = event.toolCall { calls.append(call) }
+    if let finish = event.finish { reason = finish.reason }
+  }
+
+  var message: Message {
+    .assistant(
+      text.isEmpty ? [] : [.text(text)], reasoning: reasoning.isEmpty ? nil : reasoning, toolCalls: calls)
+  }
 }
 
 /// Numbers of an answer.

@@ -19,9 +19,13 @@ public struct VideoInput: Hashable, Sendable {
 
   let source: MediaSource
 
+  init(source: MediaSource) {
+    self.source = source
+  }
+
   /// Makes a video of frames, the earliest first.
   ///
-  /// What is wrong with them is thrown by ``Session/generate(_:_:)``: ``RmlxError/Code/invalidMedia`` for no frame, or for
+  /// What is wrong with them is thrown by the answer: ``RmlxError/Code/invalidMedia`` for no frame, or for
   /// times that do not ascend.
   public init(_ frames: [Frame]) {
     source = MediaSource(.frames(frames.map(\.image.source), frames.map { $0.time / .seconds(1) }))

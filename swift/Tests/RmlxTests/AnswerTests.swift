@@ -1,3 +1,4 @@
+import CRmlx
 import Foundation
 import Testing
 
@@ -27,7 +28,7 @@ import Testing
     var prompt: Prompt = [.user([.image(picture), "What colour is the circle?"])]
     let first = try await session.respond(to: prompt, options: .greedy)
     #expect(first.text == "Red")
-    prompt.append(.assistant(Content(first.text)))
+    prompt.append(first.message)
     prompt.append(.user("What colour is the background?"))
     let second = try await session.respond(to: prompt, options: .greedy)
     #expect(second.text == "Blue")
@@ -40,21 +41,23 @@ import Testing
     var options = GenerationOptions.greedy
     options.progressEvents = true
     options.topLogprobs = 2
-    var (text, tokens, finished) = ("", [UInt32](), false)
+    var (text, tokens, finished) = ("", [TokenID](), false)
     for try await event in session.generate("What is the capital of France?", options) {
       #expect(!finished)
-      switch event {
-      case .progress(let progress):
+      switch event.kind {
+      case .progress:
+        let progress = try #require(event.progress)
         #expect(tokens.isEmpty && progress.done <= progress.total)
-      case .text(let token):
+      case .text:
+        let token = try #require(event.token)
         tokens.append(token.id)
         #expect(token.topLogprobs.count == 2 && token.topLogprobs[0].id == token.id)
         #expect(token.logprob == token.topLogprobs[0].logprob)
-      case .finish(let finish):
+      case .finish:
         finished = true
-        #expect(finish.reason == .endOfTurn)
-      case .reasoning, .toolCall:
-        Issue.record("nothing was to be thought or called")
+        #expect(event.finish?.reason == .endOfTurn && event.token == nil)
+      default:
+        Issue.record("nothing was to be thought or called: \(event.kind)")
       }
       text += event.text ?? ""
     }
@@ -94,6 +97,68 @@ import Testing
     #expect(other.text != "Paris")
     let system: Prompt = [.system("Answer in capital letters."), .user("Name the capital of France.")]
     #expect(try await session.respond(to: system, options: .greedy).text == "PARIS")
+    // Variables have Swift's usual types, and a text in one is a prompt.
+    let (temperature, limit, question) = (0.0, 1, "What is the capital of France?")
+    let options = GenerationOptions(
+      temperature: temperature, topK: limit, topP: 1.0, minP: temperature, repetitionPenalty: 1.0, presencePenalty: 0,
+      frequencyPenalty: 0, seed: -1, stopTokens: try model.tokenize("Paris"))
+    #expect(try await session.respond(to: question, options: options).reason == .stopToken)
+    var pieces: [String] = []
+    for try await piece in session.generate(question, .greedy).text { pieces.append(piece) }
+    #expect(pieces.joined() == "Paris")
+  }
+
+  @Test func aToolIsCalledAndItsResultIsTold() async throws {
+    let model = try await Model.load(at: demo)
+    let session = Session(model)
+    var prompt = Prompt([.user("What time is it in Rome?")], tools: [getTime])
+    var calls = 0
+    for try await event in session.generate(prompt, .greedy) where event.kind == .toolCall {
+      #expect(event.token != nil && event.text == nil)
+      if event.toolCall != nil { calls += 1 }
+    }
+    #expect(calls == 1)
+    let asked = try await session.respond(to: prompt, options: .greedy)
+    #expect(asked.reason == .toolCalls && asked.text.isEmpty)
+    let call = try #require(asked.toolCalls.first)
+    #expect(call.name == "get_time" && call.arguments == #"{"city":"Rome"}"# && call.values == ["city": "Rome"])
+    #expect(call.spelling == #"<|tool_call>call:get_time{city:<|"|>Rome<|"|>}<tool_call|>"#)
+    // The message of the answer is what the library itself adds to a prompt.
+    let own = try await session.renderWithAnswer(prompt, model)
+    prompt.append(asked.message)
+    #expect(try await model.render(prompt) == own)
+    prompt.append(.tool("10:30", for: call))
+    let answer = try await session.respond(to: prompt, options: .greedy)
+    #expect(answer.text == "It is 10:30." && answer.reason == .endOfTurn)
+    #expect(answer.statistics.reusedTokens > 0)
+  }
+
+  @Test func aThoughtHasABudget() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let options = GenerationOptions(temperature: 0, thinking: true, thinkingBudget: 2)
+    var (thought, text) = (0, "")
+    for try await event in session.generate("Name the capital of France.", options) {
+      if event.kind == .reasoning && event.reasoning != nil { thought += 1 }
+      text += event.text ?? ""
+    }
+    #expect(thought <= 2 && !text.isEmpty)
+    let model = try await Model.load(at: demo)
+    #expect(try await model.render("Hi", options) != model.render("Hi"))
+    #expect(try await model.countTokens("Hi", options) > model.countTokens("Hi"))
+  }
+
+  @Test func anUnfinishedAnswerGoesOn() async throws {
+    let model = try await Model.load(at: demo)
+    var prompt: Prompt = [.user("What is the capital of France?"), .assistant("The capital")]
+    prompt.continuesFinalMessage = true
+    #expect(try await model.render(prompt).hasSuffix("The capital"))
+    let answer = try await Session(model).respond(to: prompt, options: GenerationOptions(maxTokens: 8, temperature: 0))
+    #expect(!answer.text.hasPrefix("The capital"))
+  }
+
+  @Test func reasonsAndKindsHaveNames() {
+    #expect("\(Event.Finish.Reason.endOfTurn) \(Event.Finish.Reason(rawValue: 99))" == "endOfTurn unknown(99)")
+    #expect("\(Event.Kind.toolCall)" == "toolCall")
   }
 
   @Test func eachPassIsAnAnswer() async throws {
@@ -130,4 +195,20 @@ import Testing
 
 extension [Content] {
   fileprivate var asPrompt: Prompt { Prompt(map(Message.user)) }
+}
+
+extension Session {
+  /// What the template makes of a prompt to which the library has added the last answer.
+  fileprivate func renderWithAnswer(_ prompt: Prompt, _ model: Model) async throws(RmlxError) -> String {
+    let handle = try model.handle()
+    return try await run { (session) throws(RmlxError) in
+      try prompt.withRaw { (raw) throws(RmlxError) in
+        try check { error in rmlx_prompt_add_answer(raw, session, error) }
+        var (text, size): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
+        try check { error in rmlx_model_render_prompt(handle.pointer, raw, nil, &text, &size, error) }
+        defer { rmlx_string_release(text) }
+        return string(text, size: size)
+      }
+    }
+  }
 }

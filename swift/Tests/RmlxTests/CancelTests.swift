@@ -22,7 +22,7 @@ import Testing
     task.cancel()
     let result = await task.result
     #expect(throws: RmlxError.self) { try result.get() }
-    if case .failure(let error as RmlxError) = result { #expect(error.code == .cancelled) }
+    if case .failure(let error) = result { #expect((error as? RmlxError)?.code == .cancelled && error.isCancellation) }
     let generated = try session.statistics().generatedTokens
     #expect(generated < 4000 && generated <= seen.withLock { $0 } + 3)
     try await expectUsable(session)
@@ -41,7 +41,7 @@ import Testing
     let reached = Locked(0)
     let task = Task {
       for try await event in session.generate(prompt, asked) {
-        if case .progress(let progress) = event { reached.withLock { $0 = progress.done } }
+        if let progress = event.progress { reached.withLock { $0 = progress.done } }
       }
     }
     #expect(try await eventually { reached.withLock { $0 } > 0 })
@@ -94,13 +94,35 @@ import Testing
 
   @Test func theSessionsOwnCancelIsAnEnd() async throws {
     let session = Session(try await Model.load(at: demo))
-    var reason: Event.Reason?
+    var reason: Event.Finish.Reason?
     for try await event in session.generate("Hello", endless) {
       session.cancel()
-      if case .finish(let finish) = event { reason = finish.reason }
+      if let finish = event.finish { reason = finish.reason }
     }
     #expect(reason == .cancelled)
     try await expectUsable(session)
+  }
+
+  @Test func theNextAnswerEndsOneThatItsTaskHasLeft() async throws {
+    let session = Session(try await Model.load(at: demo))
+    // As a loop at the top level of a program, whose iterator stays when the loop is left.
+    let left = session.generate("Hello", endless).makeAsyncIterator()
+    _ = try await left.next()
+    try await expectUsable(session)
+    let error = await failure { () async throws(RmlxError) in try await left.next() }
+    #expect(error?.code == .cancelled && error?.message.contains("same task") == true)
+    #expect(try await left.next() == nil)
+  }
+
+  @Test func afterACancelTheNextAnswerBegins() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let left = session.generate("Hello", endless).makeAsyncIterator()
+    _ = try await left.next()
+    session.cancel()
+    // Of another task, too.
+    try await Task { try await expectUsable(session) }.value
+    #expect(try await left.next()?.finish?.reason == .cancelled)
+    #expect(try await left.next() == nil)
   }
 
   @Test func aResetDropsTheAnswerInTheMaking() async throws {

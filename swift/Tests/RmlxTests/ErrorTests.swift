@@ -46,6 +46,7 @@ import Testing
       ("\(ImageInput(pixels: Data(count: 10), width: 4, height: 4, format: .rgb8))", .invalidArgument),
       ("\(ImageInput(pixels: Data(count: 10), width: -4, height: 4, format: .rgb8))", .invalidArgument),
       ("\(picture.softTokens(0))", .invalidArgument),
+      ("\(picture.softTokens(-1))", .invalidArgument),
       ("\(picture.softTokens(71))", .unsupported),
       ("\(picture.panAndScan())", .unsupported),
       ("\(picture.pixels(1024...4096))", .unsupported),
@@ -62,7 +63,8 @@ import Testing
     let session = Session(model)
     let wrong = [
       GenerationOptions(temperature: -1), GenerationOptions(maxTokens: 0), GenerationOptions(maxTokens: -3),
-      GenerationOptions(minP: 2), GenerationOptions(stop: [""]),
+      GenerationOptions(minP: 2), GenerationOptions(stop: [""]), GenerationOptions(topK: -1),
+      GenerationOptions(thinkingBudget: 0), GenerationOptions(stopTokens: [.max]),
     ]
     for options in wrong {
       let error = await failure { () async throws(RmlxError) in try await session.respond(to: "Hi", options: options) }
@@ -74,17 +76,26 @@ import Testing
     let none = Session(model, options: SessionOptions(contextLength: 0))
     let zero = await failure { () async throws(RmlxError) in try await none.respond(to: "Hello") }
     #expect(zero?.code == .invalidArgument)
+    let negative = await failure { () async throws(RmlxError) in
+      try await Model.load(at: demo, options: LoadOptions(memoryLimit: -1))
+    }
+    #expect(negative?.code == .invalidArgument && negative?.details["argument"] == "memoryLimit")
+    #expect(throws: RmlxError.self) { try Memory.setLimits(memory: -1) }
     let small = LoadOptions(memoryLimit: 1000)
     let large = await failure { () async throws(RmlxError) in try await Model.load(at: demo, options: small) }
     #expect(large?.code == .outOfMemory)
   }
 
-  @Test func aSecondAnswerIsRefusedWhileOneIsInTheMaking() async throws {
+  @Test func aSecondTasksAnswerIsRefusedWhileOneIsInTheMaking() async throws {
     let session = Session(try await Model.load(at: demo))
     let first = session.generate("Hello", endless).makeAsyncIterator()
     _ = try await first.next()
-    let error = await failure { () async throws(RmlxError) in try await session.respond(to: "Hello") }
-    #expect(error?.code == .busy)
+    let other = Task { try await session.respond(to: "Hello") }
+    let result = await other.result
+    #expect { try result.get() } throws: { error in
+      let error = error as? RmlxError
+      return error?.code == .busy && error?.message.contains("cancel()") == true
+    }
     #expect(try await first.next() != nil)
   }
 

@@ -54,6 +54,21 @@ final class LeakTests: XCTestCase {
     }
   }
 
+  func testConversationsReleaseEverything() async throws {
+    try await expectNothingLeft {
+      weak var gone: Conversation?
+      do {
+        let conversation = Conversation(
+          try await Model.load(at: demo), tools: [Clock(times: ["Rome": "10:30"])], options: .greedy)
+        gone = conversation
+        _ = try await conversation.respond(to: "What time is it in Rome?")
+        for try await _ in conversation.stream("Hello", options: endless) { break }
+      }
+      let isGone = try await eventually { gone == nil }
+      XCTAssertTrue(isGone)
+    }
+  }
+
   func testCancelledTasksReleaseEverything() async throws {
     try await expectNothingLeft {
       let model = try await Model.load(at: demo)

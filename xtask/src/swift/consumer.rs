@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{Toolchain, package, scratch};
 use crate::cargo;
@@ -21,6 +21,7 @@ let package = Package(
   dependencies: [.package(name: "Rmlx", path: "PACKAGE")],
   targets: [
     .executableTarget(name: "Ask", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    .executableTarget(name: "Call", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
     // The flag: Swift 6.0's Observation on Linux refers to a function that it lacks.
     .executableTarget(
       name: "Chat", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
@@ -34,8 +35,8 @@ let package = Package(
 )
 "#;
 
-/// What the README's program says of the demo's picture.
-const ANSWER: &str = "A red circle on a blue background.";
+/// The README's programs, and what they say: of the demo's picture, and by means of a tool.
+const PROGRAMS: [(&str, &str); 2] = [("Ask", "A red circle on a blue background."), ("Call", "It is 10:30.")];
 
 /// What the example app's own conversation is, without its views.
 const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
@@ -64,13 +65,17 @@ pub fn run(report: &mut Report, toolchain: &Toolchain) {
 
 fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     let folder = scratch("consumer")?;
-    let [program, chat, accept, tutorial] =
-        ["Ask", "Chat", "Accept", "Tutorial"].map(|name| folder.join("Sources").join(name));
-    for sources in [&program, &chat, &accept, &tutorial] {
+    let [chat, accept, tutorial] =
+        ["Chat", "Accept", "Tutorial"].map(|name| folder.join("Sources").join(name));
+    for sources in [&chat, &accept, &tutorial] {
         fs::create_dir_all(sources)?;
     }
+    for ((name, _), program) in PROGRAMS.iter().zip(examples()?) {
+        let sources = folder.join("Sources").join(name);
+        fs::create_dir_all(&sources)?;
+        fs::write(sources.join("main.swift"), program)?;
+    }
     fs::write(folder.join("Package.swift"), MANIFEST.replace("PACKAGE", &package().display().to_string()))?;
-    fs::write(program.join("main.swift"), example()?)?;
     dist::copy(
         &package().join("Sources/Rmlx/Rmlx.docc/Resources/describer-4.swift"),
         &tutorial.join("Describer.swift"),
@@ -98,7 +103,7 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     );
     let printed = toolchain.capture(&folder, &variables, &line)?;
     ensure!(!printed.contains("prohibited flag"), "SwiftPM refuses a flag of rmlx.pc\n{printed}");
-    for (name, expected) in [("Ask", ANSWER), ("Chat", CONVERSATION), ("Accept", ACCEPTANCE)] {
+    for (name, expected) in PROGRAMS.into_iter().chain([("Chat", CONVERSATION), ("Accept", ACCEPTANCE)]) {
         let line = format!("'{}/build/debug/{name}'", folder.display());
         let answer = toolchain.capture(&paths::root(), &[("LD_LIBRARY_PATH", String::new())], &line)?;
         ensure!(answer.trim() == expected, "{name} says {answer:?} in place of {expected:?}");
@@ -106,11 +111,14 @@ fn from_a_path(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-/// The Swift example of the README, as it is printed there.
-fn example() -> Result<String> {
+/// The first Swift examples of the README, which are whole programs, as they are printed there.
+fn examples() -> Result<Vec<String>> {
     let readme = fs::read_to_string(paths::root().join("README.md"))?;
-    let block = readme.split_once("\n```swift\n").and_then(|(_, rest)| rest.split_once("\n```\n"));
-    Ok(block.context("the README has no example in Swift")?.0.to_owned() + "\n")
+    let blocks = readme.split("\n```swift\n").skip(1).take(PROGRAMS.len());
+    let programs: Vec<_> =
+        blocks.filter_map(|rest| Some(rest.split_once("\n```\n")?.0.to_owned() + "\n")).collect();
+    ensure!(programs.len() == PROGRAMS.len(), "the README has {} examples in Swift", programs.len());
+    Ok(programs)
 }
 
 /// Lays the library out as a distribution does, and returns the folder that it is in.

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Copies share it, so that it is read and decoded once, when it is first needed.
 final class MediaSource: Hashable, Sendable {
-  enum Origin: Sendable {
+  enum Origin: Hashable, Sendable {
     case encoded(Data, Kind)
     case file(URL, Kind)
     case pixels(Data, width: Int, height: Int, rowStride: Int, format: PixelFormat)
@@ -15,28 +15,40 @@ final class MediaSource: Hashable, Sendable {
     /// Images and their times in seconds.
     case frames([MediaSource], [Double])
     /// Another image, to be shown in so many positions.
-    case budget(MediaSource, softTokens: UInt32)
+    case budget(MediaSource, softTokens: Int)
     /// Another image, to be shown with crops of it or without.
     case panAndScan(MediaSource, Bool)
     /// Another image, to be brought to so many pixels.
-    case pixelRange(MediaSource, ClosedRange<UInt32>)
+    case pixelRange(MediaSource, ClosedRange<Int>)
+    /// None, for a reason that whoever needs it is told.
+    case failed(RmlxError, Kind)
   }
 
-  enum Kind: Sendable {
+  enum Kind: String, Codable, Sendable {
     case image
     case audio
+    case video
   }
 
-  private let origin: Origin
+  let origin: Origin
   private let decoded = Locked<Handle?>(nil)
 
   init(_ origin: Origin) {
     self.origin = origin
   }
 
-  static func == (one: MediaSource, other: MediaSource) -> Bool { one === other }
+  static func == (one: MediaSource, other: MediaSource) -> Bool { one === other || one.origin == other.origin }
 
-  func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+  func hash(into hasher: inout Hasher) { hasher.combine(origin) }
+
+  var kind: Kind {
+    switch origin {
+    case .encoded(_, let kind), .file(_, let kind), .failed(_, let kind): kind
+    case .pixels, .budget, .panAndScan, .pixelRange: .image
+    case .samples, .split: .audio
+    case .frames: .video
+    }
+  }
 
   /// The decoded medium. This reads files and decodes them, so it may take a while.
   func handle() throws(RmlxError) -> Handle {
@@ -52,35 +64,64 @@ final class MediaSource: Hashable, Sendable {
 
   private func make() throws(RmlxError) -> Handle {
     switch origin {
-    case .encoded(let data, let kind): try Self.decode(data, kind)
-    case .file(let url, let kind): try Self.decode(Self.read(url), kind)
+    case .failed(let error, _): throw error
+    case .encoded(let data, let kind): return try Self.decode(data, kind)
+    case .file(let url, let kind): return try Self.decode(Self.read(url), kind)
     case .pixels(let data, let width, let height, let rowStride, let format):
-      try Self.image(data, width: width, height: height, rowStride: rowStride, format: format)
+      return try Self.image(data, width: width, height: height, rowStride: rowStride, format: format)
     case .samples(let samples, let channels, let sampleRate):
-      try Self.audio(samples, channels: channels, sampleRate: sampleRate)
+      return try Self.audio(samples, channels: channels, sampleRate: sampleRate)
     case .split(let sound, let split):
-      try Self.media { [sound = try sound.handle()] out, error in
+      return try Self.media { [sound = try sound.handle()] out, error in
         rmlx_audio_with_split(sound.pointer, split, out, error)
       }
-    case .frames(let frames, let times): try Self.video(frames, times)
+    case .frames(let frames, let times): return try Self.video(frames, times)
     case .budget(let image, let softTokens):
-      try Self.media { [image = try image.handle()] out, error in
-        rmlx_image_with_soft_token_budget(image.pointer, softTokens, out, error)
+      let most = try Self.count(softTokens, "softTokens")
+      return try Self.media { [image = try image.handle()] out, error in
+        rmlx_image_with_soft_token_budget(image.pointer, most, out, error)
       }
     case .panAndScan(let image, let on):
-      try Self.media { [image = try image.handle()] out, error in
+      return try Self.media { [image = try image.handle()] out, error in
         rmlx_image_with_pan_and_scan(image.pointer, on, out, error)
       }
     case .pixelRange(let image, let range):
-      try Self.media { [image = try image.handle()] out, error in
-        rmlx_image_with_pixel_range(image.pointer, range.lowerBound, range.upperBound, out, error)
+      let (least, most) = (try Self.count(range.lowerBound, "pixels"), try Self.count(range.upperBound, "pixels"))
+      return try Self.media { [image = try image.handle()] out, error in
+        rmlx_image_with_pixel_range(image.pointer, least, most, out, error)
       }
     }
   }
 
+  private static func count(_ value: Int, _ name: String) throws(RmlxError) -> UInt32 {
+    guard let count = UInt32(exactly: value) else {
+      throw RmlxError(.invalidArgument, "\(name) of \(value) cannot be: it must be from 0 to \(UInt32.max)")
+    }
+    return count
+  }
+
+  /// How files of sounds are named.
+  static let soundExtensions: Set<String> = [
+    "wav", "wave", "flac", "mp3", "ogg", "oga", "m4a", "aac", "caf", "aif", "aiff", "opus",
+  ]
+
+  /// How files of sounds begin.
+  static func beginsAsSound(_ data: Data) -> Bool {
+    let start = [UInt8](data.prefix(12))
+    let text = String(decoding: start, as: UTF8.self)
+    return text.hasPrefix("fLaC") || text.hasPrefix("OggS") || text.hasPrefix("ID3") || text.hasPrefix("caff")
+      || (text.hasPrefix("RIFF") && start.dropFirst(8) == Array("WAVE".utf8)[...])
+      || (text.hasPrefix("FORM") && start.dropFirst(8).starts(with: Array("AIF".utf8)))
+      || start.dropFirst(4).starts(with: Array("ftypM4A".utf8))
+      // A frame of MPEG's layers 1 to 3, or of AAC.
+      || (start.count > 1 && start[0] == 0xFF && start[1] & 0xE0 == 0xE0)
+  }
+
   private static func read(_ url: URL) throws(RmlxError) -> Data {
     guard url.isFileURL else {
-      throw RmlxError(.invalidArgument, "\(url) is not the URL of a file: fetch it, and pass its data")
+      throw RmlxError(
+        .invalidArgument,
+        "\(url) is not the URL of a file: fetch it and pass its data, or interpolate its absoluteString as text")
     }
     do {
       return try Data(contentsOf: url, options: .mappedIfSafe)
@@ -100,6 +141,8 @@ final class MediaSource: Hashable, Sendable {
         return switch kind {
         case .image: rmlx_image_from_encoded(start, bytes.count, out, error)
         case .audio: rmlx_audio_from_encoded(start, bytes.count, out, error)
+        // A video is made of images.
+        case .video: RMLX_ERROR_UNSUPPORTED
         }
       }
     }

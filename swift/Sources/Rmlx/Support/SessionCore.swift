@@ -9,22 +9,38 @@ final class SessionCore: Sendable {
     case closed
   }
 
-  /// Which submit is under way: one whose FINISH is still to come. An answer that was dropped must not touch the next one.
-  private struct Submits {
-    var last = 0
-    var current: Int?
+  /// One submit, from its beginning to its FINISH.
+  final class Submit: Sendable {
+    fileprivate enum End {
+      /// By ``Session/cancel()``.
+      case cancelled
+      case reset
+      /// The task that went through it has begun another one.
+      case left
+    }
+
+    /// The task that goes through the answer.
+    fileprivate let task: Int?
+    fileprivate let isCancelled = Locked(false)
+    /// Who ended it before its FINISH was delivered.
+    fileprivate let end = Locked<End?>(nil)
+
+    fileprivate init(task: Int?) {
+      self.task = task
+    }
   }
 
   private let queue = DispatchQueue(label: "rmlx session", qos: .userInitiated)
   private let state: Locked<State>
-  private let submits = Locked(Submits())
+  /// The submit under way: one whose FINISH is still to come. An answer that was dropped must not touch the next one.
+  private let current = Locked<Submit?>(nil)
 
   init(_ model: Model, _ options: SessionOptions) {
     state = Locked(.unused(model, options))
   }
 
   /// Stops one submit, if it is still under way.
-  func cancel(_ submit: Int) {
+  func cancel(_ submit: Submit) {
     if isCurrent(submit) { cancel() }
   }
 
@@ -32,6 +48,7 @@ final class SessionCore: Sendable {
   ///
   /// Never waits. The lock keeps the session from being released meanwhile.
   func cancel() {
+    current.withLock { $0 }?.isCancelled.withLock { $0 = true }
     state.withLock { state in
       if case .open(let session) = state { rmlx_session_cancel(session.pointer) }
     }
@@ -71,17 +88,17 @@ final class SessionCore: Sendable {
   func close(then done: (@Sendable () -> Void)?) {
     cancel()
     queue.async { [self] in
-      drain()
+      drain(.cancelled)
       state.withLock { $0 = .closed }
       done?()
     }
   }
 
   /// Stops the answer that nobody waits for any more.
-  func abandon(_ submit: Int) {
+  func abandon(_ submit: Submit) {
     cancel(submit)
     queue.async { [self] in
-      if isCurrent(submit) { drain() }
+      if isCurrent(submit) { drain(.left) }
     }
   }
 
@@ -89,52 +106,71 @@ final class SessionCore: Sendable {
   func reset() async throws(RmlxError) {
     cancel()
     try await run { [self] (session) throws(RmlxError) in
-      drain()
+      drain(.reset)
       try check { error in rmlx_session_reset(session, error) }
     }
   }
 
-  private func isCurrent(_ submit: Int) -> Bool {
-    submits.withLock { $0.current == submit }
+  private func isCurrent(_ submit: Submit) -> Bool {
+    current.withLock { $0 === submit }
   }
 
   // What follows runs on the queue.
 
-  /// Begins an answer, and returns its number.
+  /// Begins an answer for a task.
   func submit(
-    _ prompt: Prompt, _ options: GenerationOptions, isCancelled: () -> Bool
-  ) throws(RmlxError) -> Int {
+    _ prompt: Prompt, _ options: GenerationOptions, for task: Int?, isCancelled: () -> Bool
+  ) throws(RmlxError) -> Submit {
     let session = try session()
-    let raw = rmlx_generation_options_new()
-    defer { rmlx_generation_options_release(raw) }
-    try options.apply(to: raw)
-    try prompt.withRaw(isCancelled: isCancelled) { (prompt) throws(RmlxError) in
-      try check { error in rmlx_session_submit(session.pointer, prompt, raw, error) }
+    try endPrevious(for: task)
+    try options.withRaw { (options) throws(RmlxError) in
+      try prompt.withRaw(isCancelled: isCancelled) { (prompt) throws(RmlxError) in
+        try check { error in rmlx_session_submit(session.pointer, prompt, options, error) }
+      }
     }
-    return submits.withLock { submits in
-      submits.last += 1
-      submits.current = submits.last
-      return submits.last
+    let submit = Submit(task: task)
+    current.withLock { $0 = submit }
+    return submit
+  }
+
+  /// Ends an answer that nobody goes through any more: one that was cancelled, or one of the task that now asks for another
+  /// one. A loop at the top level of a program does not let go of its iterator when it is left.
+  private func endPrevious(for task: Int?) throws(RmlxError) {
+    guard let previous = current.withLock({ $0 }) else { return }
+    if previous.isCancelled.withLock({ $0 }) {
+      drain(.cancelled)
+    } else if task != nil && previous.task == task {
+      cancel()
+      drain(.left)
+    } else {
+      throw RmlxError(
+        .busy,
+        "another task's answer is in the making on this session: go through it to its end, or call cancel(), or make "
+          + "another session")
     }
   }
 
   /// The next event of a submit; nil for one of a kind that this version does not know.
-  func step(_ submit: Int) throws(RmlxError) -> Event? {
+  func step(_ submit: Submit) throws(RmlxError) -> Event? {
     let session = try session()
     guard isCurrent(submit) else {
-      throw RmlxError(.cancelled, "the answer was dropped, because the session was reset")
+      switch submit.end.withLock({ $0 }) {
+      case .cancelled: return .cancelled
+      case .left: throw RmlxError(.cancelled, "the answer was dropped, because the same task has begun another one")
+      case .reset, nil: throw RmlxError(.cancelled, "the answer was dropped, because the session was reset")
+      }
     }
     var raw: OpaquePointer?
     do {
       try check { error in rmlx_session_step(session.pointer, &raw, error) }
     } catch {
-      submits.withLock { $0.current = nil }
+      current.withLock { $0 = nil }
       throw error
     }
     guard let raw else { return nil }
     defer { rmlx_event_release(raw) }
     if rmlx_event_kind(raw) == RMLX_EVENT_FINISH {
-      submits.withLock { $0.current = nil }
+      current.withLock { $0 = nil }
     }
     if let error = rmlx_event_error(raw) {
       throw RmlxError(status: rmlx_error_code(error), error: error)
@@ -143,8 +179,9 @@ final class SessionCore: Sendable {
   }
 
   /// Steps to the end of an answer that was cancelled.
-  private func drain() {
-    while let submit = submits.withLock({ $0.current }) {
+  private func drain(_ end: Submit.End) {
+    while let submit = current.withLock({ $0 }) {
+      submit.end.withLock { $0 = end }
       // An error also ends it, and there is nobody to hear of it.
       _ = try? step(submit)
     }

@@ -124,14 +124,10 @@ struct AcceptanceRunner: Sendable {
       let events = session.generate(Prompt(messages), options).makeAsyncIterator()
       while let event = try await events.next() {
         answer.text += event.text ?? ""
-        switch event {
-        case .text(let token): answer.tokens.append(token.id)
-        case .reasoning(let token):
-          answer.tokens.append(token.id)
-          isThinking = true
-        case .finish(let finish):
+        if let token = event.token { answer.tokens.append(token.id) }
+        if event.kind == .reasoning { isThinking = true }
+        if let finish = event.finish {
           answer.isUnfinished = isThinking && answer.text.isEmpty && finish.reason == .maxTokens
-        case .toolCall, .progress: break
         }
       }
       answer.promptTokens = try await session.promptTokens()
@@ -215,7 +211,7 @@ extension Result where Failure == RmlxError {
 
 extension JSONValue {
   static func milliseconds(_ duration: Duration) -> JSONValue { .number(duration / .milliseconds(1)) }
-  static func bytes(_ count: UInt64) -> JSONValue { .number(Double(count)) }
+  static func bytes(_ count: Int) -> JSONValue { .number(Double(count)) }
   static func ids(_ tokens: [UInt32]) -> JSONValue { .array(tokens.map { .number(Double($0)) }) }
 
   init(encoding value: some Encodable) {
