@@ -1,8 +1,9 @@
 //! `{"name": "f", "arguments": {…}}`, as Hermes, Qwen and many others.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Bit;
+use super::grammar::{Declared, literal};
 
 pub(super) fn call(body: &[Bit]) -> Option<(String, String)> {
     let chars = body.iter().map(|bit| match bit {
@@ -22,6 +23,23 @@ pub(super) fn call(body: &[Bit]) -> Option<(String, String)> {
         Some(_) => return None,
     };
     Some((name.to_owned(), arguments))
+}
+
+/// The rules `tool_0`, `tool_1`, …
+pub(super) fn grammar(tools: &[Declared]) -> String {
+    let mut rules = String::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let mut schema = tool.parameters.clone();
+        if schema.get("type").is_none() {
+            schema["type"] = json!("object");
+        }
+        // As the templates write them, with Python's `json.dumps`.
+        schema["x-guidance"] =
+            json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false});
+        let before = literal(&format!("{{\"name\": {}, \"arguments\": ", Value::from(tool.name.as_str())));
+        rules += &format!("tool_{index}: {before} args_{index} \"}}\"\nargs_{index}: %json {schema}\n");
+    }
+    rules
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use once_cell::sync::OnceCell;
 use serde_json::{Value, json};
 
 use super::encoded::{self, EncodedMedia, Known};
@@ -23,7 +24,7 @@ use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
 use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt};
-use crate::sampling::GenerationDefaults;
+use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
 use crate::snapshot::Snapshot;
 use crate::system;
 
@@ -41,6 +42,8 @@ struct Shared {
     info: Value,
     context_length: usize,
     encoded: Known,
+    /// Made with the first grammar.
+    compiler: OnceCell<Compiler>,
 }
 
 impl Drop for Shared {
@@ -110,6 +113,7 @@ impl Model {
             info,
             context_length,
             encoded,
+            compiler: OnceCell::new(),
         })))
     }
 
@@ -206,6 +210,26 @@ impl Model {
     /// What ends an answer: what the snapshot's files name, and what the template ends turns with.
     pub(super) fn end_tokens(&self) -> &BTreeSet<u32> {
         &self.0.end_tokens
+    }
+
+    /// Compiles grammars for the model's tokens.
+    pub(super) fn compiler(&self) -> Result<&Compiler> {
+        self.0.compiler.get_or_try_init(|| {
+            let formatter = &self.0.formatter;
+            let form = |id| match formatter.token_bytes(id)? {
+                None => Ok(TokenForm::Nothing),
+                Some(_) if formatter.is_control(id) => {
+                    Ok(TokenForm::Control(formatter.token_text(id).unwrap_or_default()))
+                }
+                Some(bytes) => Ok(TokenForm::Text(bytes)),
+            };
+            let shared = Arc::clone(formatter);
+            Compiler::new(Vocabulary {
+                forms: (0..self.vocab_size() as u32).map(form).collect::<Result<_>>()?,
+                ends: self.0.end_tokens.iter().copied().collect(),
+                encode: Box::new(move |text| shared.encode(text, false).unwrap_or_default()),
+            })
+        })
     }
 
     pub(super) fn defaults(&self) -> &GenerationDefaults {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use mlx_rs::transforms::eval;
+use mlx_rs::transforms::{async_eval, eval};
 
 use super::decode::Pending;
 use super::event::Event;
@@ -49,7 +49,11 @@ impl SessionState {
         }
         if is_last {
             let logits = self.loaded.model.logits(&hidden, 0..1)?.reshape(&[-1])?;
-            let pending = Pending::sample(&mut run.sampler, logits)?;
+            if run.job.guide.is_some() {
+                // The guide works while MLX computes.
+                async_eval([&logits])?;
+            }
+            let pending = Pending::after(run, self.past.held.len(), logits)?;
             pending.issue()?;
             run.phase = Phase::Decode { pending };
         } else {

@@ -165,7 +165,7 @@ impl Queue {
                 if let Some(answer) = &mut inner.answer {
                     answer.take(&event);
                 }
-                if event.row.is_some() {
+                if event.token.is_some() {
                     inner.row = event.row;
                 }
                 if event.kind == EventKind::Finish {

@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::event::Event;
+use super::guide::Guide;
 use super::limits;
 use super::model::Model;
-use super::options::{GenerationOptions, SessionOptions};
+use super::options::{GenerationOptions, SessionOptions, ToolChoice};
 use super::output::{Ends, Output};
 use super::queue::{Answered, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::worker;
+use crate::dialect::Mark;
 use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Part, Placed, Prompt};
+use crate::sampling::Settings;
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -77,7 +80,8 @@ impl Session {
         self.check_length(&placed)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
-        let job = self.job(placed, prepared, options, submitted);
+        let guide = self.model.guide(prompt, options)?;
+        let job = self.job(placed, prepared, guide, options, submitted);
         self.queue.start(job.prompt.ids.clone(), prompt.continue_final_message)?;
         self.holds.store(true, Ordering::Release);
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
@@ -163,6 +167,7 @@ impl Session {
         &self,
         prompt: Arc<Placed>,
         prepared: Vec<Option<Arc<Prepared>>>,
+        guide: Option<Guide>,
         options: &GenerationOptions,
         submitted: Instant,
     ) -> Job {
@@ -175,9 +180,10 @@ impl Session {
         let formatter = self.model.formatter();
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
-            settings: options.settings(self.model.defaults()),
+            settings: self.settings(options),
             vocab_size: self.model.vocab_size(),
             output,
+            guide,
             formatter: Arc::clone(formatter),
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             context_length: self.context_length,
@@ -190,6 +196,15 @@ impl Session {
             prompt,
             submitted,
         }
+    }
+
+    /// A model that may call nothing cannot open a call.
+    fn settings(&self, options: &GenerationOptions) -> Settings {
+        let mut settings = options.settings(self.model.defaults());
+        if options.tool_choice == ToolChoice::None {
+            settings.suppressed.extend(self.model.marks().id(Mark::CallBegins));
+        }
+        settings
     }
 
     /// Blocks until the next event. After a FINISH there is nothing to step until the next submit.
@@ -266,7 +281,7 @@ impl Session {
         self.queue.require_sound()?;
         let row = self.queue.last_row().ok_or_else(|| {
             Error::invalid_argument(
-                "no token has been returned since the last submit, so there is no logits row",
+                "there is no logits row: no token has been returned since the last submit, or the constraint forced the last one",
             )
         })?;
         let id = self.id;
