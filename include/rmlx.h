@@ -1068,6 +1068,45 @@ rmlx_status rmlx_prompt_set_tokens(struct rmlx_prompt *prompt,
  */
 typedef struct rmlx_generation_options rmlx_generation_options;
 
+/** The language of a constraint: one of RMLX_CONSTRAINT_*. */
+typedef int32_t rmlx_constraint_kind;
+
+/** Which tools the model may call: one of RMLX_TOOL_CHOICE_*. */
+typedef int32_t rmlx_tool_choice;
+
+/**
+ * A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
+ * formats, $ref inside of the text, anyOf and allOf). The answer is JSON on one line, with ", " and ": ".
+ */
+#define RMLX_CONSTRAINT_JSON_SCHEMA 1
+
+/** A regular expression that the whole answer matches, in the syntax of Rust's regex crate. */
+#define RMLX_CONSTRAINT_REGEX 2
+
+/**
+ * A grammar in the variant of Lark that llguidance reads, from its rule `start` on. Control tokens are
+ * written as they are spelled, `<|name|>`, or by their number, `<[107]>`.
+ */
+#define RMLX_CONSTRAINT_LARK 3
+
+/** A JSON array of texts, one of which is the answer. */
+#define RMLX_CONSTRAINT_CHOICE 4
+
+/**
+ * The model decides. Where its family marks calls, a call that it begins follows the schemas of the
+ * prompt's tools; a schema that cannot be followed leaves it free, with a warning in the log.
+ */
+#define RMLX_TOOL_CHOICE_AUTO 0
+
+/** No call: the token that opens one is never sampled. */
+#define RMLX_TOOL_CHOICE_NONE 1
+
+/** At least one call of any of the prompt's tools, and no text. */
+#define RMLX_TOOL_CHOICE_REQUIRED 2
+
+/** One call of the tool that is named, and no text. */
+#define RMLX_TOOL_CHOICE_NAMED 3
+
 /**
  * Makes generation options in which nothing is set.
  *
@@ -1284,6 +1323,45 @@ rmlx_status rmlx_generation_options_set_ignore_eos(struct rmlx_generation_option
 rmlx_status rmlx_generation_options_set_progress_events(struct rmlx_generation_options *options,
                                                         bool progress_events,
                                                         rmlx_error **error);
+
+/**
+ * Holds the answer to a grammar: only tokens that it allows are sampled, the model may end its turn only
+ * where the answer is complete, and where nothing can follow the answer ends with
+ * RMLX_FINISH_END_OF_TURN. What the model thinks before is free. Tokens that have to come are taken
+ * without asking the model; they have no logits row and no log-probability. An answer that a limit cuts
+ * ends with RMLX_FINISH_CONSTRAINT_CUT.
+ *
+ * - `kind`: one of RMLX_CONSTRAINT_*
+ * - `utf8`, `len`: the schema, expression, grammar or list, copied, and its bytes; NULL and 0 take the
+ *   constraint back
+ *
+ * Errors: INVALID_ARGUMENT (an unknown kind, not UTF-8, together with a call that is required). What is
+ * wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong. A tokenizer
+ * that does not say what its tokens write is UNSUPPORTED there.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_constraint(struct rmlx_generation_options *options,
+                                                   rmlx_constraint_kind kind,
+                                                   const char *utf8,
+                                                   size_t len,
+                                                   rmlx_error **error);
+
+/**
+ * Says which tools the model may call. Default: RMLX_TOOL_CHOICE_AUTO.
+ *
+ * - `name`: the tool, NUL-terminated; NULL unless the choice is RMLX_TOOL_CHOICE_NAMED
+ *
+ * Errors: INVALID_ARGUMENT (an unknown choice, a name that is missing, empty or too much, a call that is
+ * required together with a constraint). At submit, for a call that is required: INVALID_ARGUMENT (the
+ * prompt declares no such tool), UNSUPPORTED (the family marks no calls, or a schema cannot be followed).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_tool_choice(struct rmlx_generation_options *options,
+                                                    rmlx_tool_choice choice,
+                                                    const char *name,
+                                                    rmlx_error **error);
 
 /* Models ------------------------------------------------------------------------------------------------- */
 
@@ -1580,6 +1658,12 @@ typedef int32_t rmlx_finish_reason;
 
 /** A stop token appeared (rmlx_generation_options_add_stop_token). */
 #define RMLX_FINISH_STOP_TOKEN 8
+
+/**
+ * The most tokens were generated, or the context was full, before the answer was complete by its
+ * constraint or the call that was required: what there is of it is cut, and JSON does not parse.
+ */
+#define RMLX_FINISH_CONSTRAINT_CUT 9
 
 /**
  * What an event is about.

@@ -243,6 +243,12 @@ struct GenerationOptions {
     std::optional<std::size_t> thinking_budget;
     std::vector<std::uint32_t> stop_tokens;
     std::optional<bool> exact_history;
+    /// One of RMLX_CONSTRAINT_* and its text; "" for none.
+    rmlx_constraint_kind constraint_kind = RMLX_CONSTRAINT_JSON_SCHEMA;
+    std::string constraint;
+    /// One of RMLX_TOOL_CHOICE_*, and which tool for NAMED.
+    rmlx_tool_choice tool_choice = RMLX_TOOL_CHOICE_AUTO;
+    std::string tool_name;
 };
 
 namespace detail {
@@ -270,6 +276,13 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
     for (const auto &[token, bias] : options.logit_bias)
         if (call.failed(rmlx_generation_options_add_logit_bias(to, token, bias, call.error())))
             RMLX_FAIL(call.take());
+    if (!options.constraint.empty() &&
+        call.failed(rmlx_generation_options_set_constraint(to, options.constraint_kind, options.constraint.data(),
+                                                           options.constraint.size(), call.error())))
+        RMLX_FAIL(call.take());
+    const char *tool = options.tool_name.empty() ? nullptr : options.tool_name.c_str();
+    if (call.failed(rmlx_generation_options_set_tool_choice(to, options.tool_choice, tool, call.error())))
+        RMLX_FAIL(call.take());
     for (std::uint32_t token : options.stop_tokens)
         if (call.failed(rmlx_generation_options_add_stop_token(to, token, call.error())))
             RMLX_FAIL(call.take());

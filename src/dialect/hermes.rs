@@ -3,9 +3,10 @@
 //! Whether it is JSON shows at its end. Until then a scanner that knows texts from brackets hands the arguments on as
 //! they come, without blanks; where the whole is JSON, that is what they are.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Bit;
+use super::grammar::{Declared, literal};
 
 /// A call as far as it has come.
 #[derive(Debug, Default)]
@@ -113,6 +114,23 @@ impl Reader {
             Some(_) => {}
         }
     }
+}
+
+/// The rules `tool_0`, `tool_1`, …
+pub(super) fn grammar(tools: &[Declared]) -> String {
+    let mut rules = String::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let mut schema = tool.parameters.clone();
+        if schema.get("type").is_none() {
+            schema["type"] = json!("object");
+        }
+        // As the templates write them, with Python's `json.dumps`.
+        schema["x-guidance"] =
+            json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false});
+        let before = literal(&format!("{{\"name\": {}, \"arguments\": ", Value::from(tool.name.as_str())));
+        rules += &format!("tool_{index}: {before} args_{index} \"}}\"\nargs_{index}: %json {schema}\n");
+    }
+    rules
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 //! inside, a template or MLX.
 
 mod gemma4;
+mod gemma4_grammar;
+mod grammar;
 mod hermes;
 mod parser;
 
+pub use grammar::{Calls, Declared};
 pub use parser::{Kind, Parser, Segment, Told};
 
 /// The way in which a family's models write.

@@ -1,13 +1,15 @@
 //! The unit that answers are made of: one step of one or several sessions of a model, in one pass.
 //!
 //! A step issues the tokens after those that are pending, and only then reads the pending ones and hands them out, so
-//! that MLX computes while the host looks at an event.
+//! that MLX computes while the host looks at an event. A session with a guide needs its pending token for what may come
+//! next: it is read once the pass is issued, and the guide works while MLX computes.
 
 use std::time::Instant;
 
 use mlx_rs::Array;
 
 use super::event::{Event, FinishReason};
+use super::guide::Next;
 use super::logprobs;
 use super::output::{Piece, Stopped};
 use super::run::{Phase, Run, SessionState};
@@ -16,26 +18,64 @@ use crate::models::{Batch, Run as Rows};
 use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
-use crate::sampling::Sampler;
 use crate::system::room;
 
-/// A token that has been sampled and not been read.
-pub(super) struct Pending {
-    /// `u32 []`
-    token: Array,
-    /// `f32 [V]`: the row that it was sampled from.
-    logits: Array,
+/// What comes next of an answer, and has not been handed out.
+pub(super) enum Pending {
+    /// A token that has been sampled and not been read.
+    Sampled {
+        /// `u32 []`
+        token: Array,
+        /// `f32 [V]`: the row that it was sampled from.
+        logits: Array,
+    },
+    /// Tokens that had to come, without rows of logits.
+    Forced(Vec<u32>),
 }
 
 impl Pending {
-    /// Draws from `logits` `[V]`. Nothing is evaluated.
-    pub fn sample(sampler: &mut Sampler, logits: Array) -> Result<Pending> {
-        Ok(Pending { token: sampler.sample(&logits)?, logits })
+    /// What follows `held` positions, whose last has `logits` `[V]`: by the guide, where there is one. Nothing is
+    /// evaluated.
+    pub fn after(run: &mut Run, held: usize, logits: Array) -> Result<Pending> {
+        let room = run.job.max_tokens.saturating_sub(run.generated);
+        let room = room.min(run.job.context_length.saturating_sub(held));
+        let next = match &mut run.job.guide {
+            Some(guide) => guide.next(run.job.output.place(), room)?,
+            None => Next::Free,
+        };
+        let token = match next {
+            Next::Free => run.sampler.sample(&logits)?,
+            Next::Masked(mask) => {
+                let count = mask.len() as i32;
+                run.sampler.sample(&logits.add(Array::from_slice(&mask, &[count]))?)?
+            }
+            Next::Forced(ids) => {
+                ids.iter().try_for_each(|id| run.sampler.took(*id))?;
+                return Ok(Pending::Forced(ids));
+            }
+            Next::Done => return Ok(Pending::Forced(Vec::new())),
+        };
+        Ok(Pending::Sampled { token, logits })
+    }
+
+    /// What MLX has to compute for it.
+    fn arrays(&self) -> Vec<&Array> {
+        match self {
+            Pending::Sampled { token, logits } => vec![token, logits],
+            Pending::Forced(_) => Vec::new(),
+        }
     }
 
     /// Sets MLX to work on it.
     pub fn issue(&self) -> Result<()> {
-        async_eval([&self.token, &self.logits])
+        async_eval(self.arrays())
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Pending::Sampled { .. } => 1,
+            Pending::Forced(ids) => ids.len(),
+        }
     }
 }
 
@@ -44,8 +84,20 @@ struct Part<'a> {
     session: &'a mut SessionState,
     run: Run,
     pending: Pending,
-    /// The token after it, unless the pending one is the last.
+    /// The pending tokens are rows of this step's pass.
+    passed: bool,
+    /// What comes after them, unless they are the last.
     next: Option<Pending>,
+    /// What the pending tokens say, once they are read.
+    read: Option<Result<Said>>,
+}
+
+/// The events of the pending tokens, and whether the answer ends with them.
+struct Said {
+    events: Vec<Event>,
+    stopped: Option<Stopped>,
+    /// The token that has to come next, whatever the model would say.
+    forced: Option<u32>,
 }
 
 /// One step of sessions that are all decoding, with one model.
@@ -59,7 +111,7 @@ pub(super) fn step<'a>(sessions: impl IntoIterator<Item = &'a mut SessionState>)
     });
 }
 
-/// Samples the token after the pending one for each session that goes on, and sets MLX to work on them.
+/// Samples the token after the pending ones for each session that goes on, and sets MLX to work on them.
 fn issue(parts: &mut [Part]) -> Result<()> {
     let mut going: Vec<&mut Part> = parts.iter_mut().filter(|part| part.goes_on()).collect();
     let Some(first) = going.first() else { return Ok(()) };
@@ -75,15 +127,25 @@ fn issue(parts: &mut [Part]) -> Result<()> {
     let count = going.len();
     let logits = model.logits(&hidden, 0..count)?;
     let vocab = logits.dim(1);
+    let mut waiting = Vec::new();
     for (i, part) in going.iter_mut().enumerate() {
         let row = match count {
             1 => logits.reshape(&[-1])?,
             _ => mlx::slice(&logits, &[i as i32, 0], &[i as i32 + 1, vocab])?.reshape(&[-1])?,
         };
-        part.next = Some(Pending::sample(&mut part.run.sampler, row)?);
+        part.passed = true;
+        match part.run.job.guide {
+            None => part.next = Some(Pending::after(&mut part.run, 0, row)?),
+            Some(_) => waiting.push((i, row)),
+        }
     }
-    let issued = going.iter().filter_map(|part| part.next.as_ref());
-    async_eval(issued.flat_map(|next| [&next.token, &next.logits]))
+    let issued = going.iter().filter_map(|part| part.next.as_ref()).flat_map(Pending::arrays);
+    async_eval(issued.chain(waiting.iter().map(|(_, row)| row)))?;
+    for (i, row) in waiting {
+        going[i].follow_guide(row);
+    }
+    let issued = going.iter().filter(|part| part.run.job.guide.is_some());
+    async_eval(issued.filter_map(|part| part.next.as_ref()).flat_map(Pending::arrays))
 }
 
 impl<'a> Part<'a> {
@@ -91,7 +153,9 @@ impl<'a> Part<'a> {
     fn of(session: &'a mut SessionState) -> Option<Part<'a>> {
         let mut run = session.run.take()?;
         match std::mem::replace(&mut run.phase, Phase::Encode { next: 0 }) {
-            Phase::Decode { pending } => Some(Part { session, run, pending, next: None }),
+            Phase::Decode { pending } => {
+                Some(Part { session, run, pending, passed: false, next: None, read: None })
+            }
             phase => {
                 session.run = Some(Run { phase, ..run });
                 None
@@ -100,65 +164,149 @@ impl<'a> Part<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.session.past.held.len() + 1 >= self.run.job.context_length
+        self.session.past.held.len() + self.pending.count() >= self.run.job.context_length
+    }
+
+    /// Whether the answer is known to be whole: all of a guide's forced tokens have been taken by it.
+    fn is_whole(&self) -> bool {
+        let guide = self.run.job.guide.as_ref();
+        matches!(self.pending, Pending::Forced(_)) && guide.is_some_and(|guide| guide.is_done())
     }
 
     fn goes_on(&self) -> bool {
-        self.run.generated + 1 < self.run.job.max_tokens && !self.is_full()
+        let after = self.run.generated + self.pending.count();
+        after < self.run.job.max_tokens && !self.is_full() && !self.is_whole() && self.pending.count() > 0
     }
 
-    /// The pending token as the next row.
+    /// The pending tokens as the next rows.
     fn rows(&self) -> Result<Rows> {
         let start = self.session.past.state.position();
-        Ok(Rows::text(self.pending.token.reshape(&[1])?, Positions::Consecutive { start, count: 1 }))
+        let ids = match &self.pending {
+            Pending::Sampled { token, .. } => token.reshape(&[1])?,
+            Pending::Forced(ids) => Array::from_slice(ids, &[ids.len() as i32]),
+        };
+        Ok(Rows::text(ids, Positions::Consecutive { start, count: self.pending.count() }))
     }
 
-    /// Reads the pending token, hands it out, and puts the run back or ends it.
+    /// Reads the pending tokens, and samples from the row after them what the guide allows.
+    fn follow_guide(&mut self, row: Array) {
+        let read = self.read();
+        if let Ok(Said { stopped: None, forced, .. }) = &read {
+            let done = self.run.job.guide.as_ref().is_some_and(|guide| guide.is_done());
+            let next = match forced {
+                _ if done => Ok(None),
+                Some(id) => {
+                    let token = Array::from_slice(&[*id], &[]);
+                    self.run.sampler.took(*id).map(|()| Some(Pending::Sampled { token, logits: row }))
+                }
+                None => Pending::after(&mut self.run, self.session.past.held.len(), row).map(Some),
+            };
+            match next {
+                Ok(next) => self.next = next.filter(|next| next.count() > 0),
+                Err(error) => {
+                    self.read = Some(Err(error));
+                    return;
+                }
+            }
+        }
+        self.read = Some(read);
+    }
+
+    /// Hands out the pending tokens, and puts the run back or ends it.
     fn hand_out(mut self) {
-        match self.read() {
-            Ok((event, stopped)) => {
-                let session = self.session;
-                session.queue.push(event);
-                match (stopped, self.next) {
-                    (Some(Stopped::EndToken), _) => session.finish(Event::finish(FinishReason::EndOfTurn)),
-                    (Some(Stopped::ToolCalls), _) => session.finish(Event::finish(FinishReason::ToolCalls)),
-                    (Some(Stopped::StopToken), _) => session.finish(Event::finish(FinishReason::StopToken)),
-                    (Some(Stopped::StopString), _) => session.finish(Event::finish(FinishReason::StopString)),
+        let read = match self.read.take() {
+            Some(read) => read,
+            None => self.read().map(|said| self.force(said)),
+        };
+        match read {
+            Ok(Said { events, stopped, .. }) => {
+                events.into_iter().for_each(|event| self.session.queue.push(event));
+                match (stopped, self.next.take()) {
                     (None, Some(pending)) => {
-                        session.run = Some(Run { phase: Phase::Decode { pending }, ..self.run });
+                        self.session.run = Some(Run { phase: Phase::Decode { pending }, ..self.run });
                     }
-                    (None, None) if self.run.generated >= self.run.job.max_tokens => {
-                        session.finish(Event::finish(FinishReason::MaxTokens));
+                    (stopped, _) => {
+                        let reason = self.reason(stopped);
+                        self.session.finish(Event::finish(reason));
                     }
-                    (None, None) => session.finish(Event::finish(FinishReason::ContextFull)),
                 }
             }
             Err(error) => self.session.fail(error),
         }
     }
 
-    /// The event of the pending token, and whether the answer ends with it.
-    fn read(&mut self) -> Result<(Event, Option<Stopped>)> {
-        let id = mlx::number(&self.pending.token).map_err(|e| e.context("the sampled token"))?;
-        if self.next.is_some() {
-            self.session.past.held.push(id);
+    /// Puts the token that has to come next in the place of the one that was drawn and is no row yet.
+    fn force(&mut self, said: Said) -> Said {
+        if let (Some(forced), Some(Pending::Sampled { token, .. })) = (said.forced, &mut self.next) {
+            *token = Array::from_slice(&[forced], &[]);
         }
-        self.run.generated += 1;
-        self.note_token();
-        let Piece { kind, text, call, stopped, forced } =
-            self.run.job.output.push(id, self.next.is_none())?;
-        if let (Some(forced), Some(next)) = (forced, &mut self.next) {
-            // Drawn, and not evaluated as a row yet.
-            next.token = Array::from_slice(&[forced], &[]);
+        said
+    }
+
+    /// Why an answer ends of which nothing is left.
+    fn reason(&mut self, stopped: Option<Stopped>) -> FinishReason {
+        match stopped {
+            Some(Stopped::EndToken) => FinishReason::EndOfTurn,
+            Some(Stopped::ToolCalls) => FinishReason::ToolCalls,
+            Some(Stopped::StopToken) => FinishReason::StopToken,
+            Some(Stopped::StopString) => FinishReason::StopString,
+            None => {
+                let (guide, passed) = (self.run.job.guide.as_mut(), self.passed);
+                let (whole, cut) =
+                    guide.map_or((false, false), |guide| (guide.is_done() || passed, guide.is_cut()));
+                let limited = self.run.generated >= self.run.job.max_tokens;
+                match self.run.job.output.calls() {
+                    0 if whole => FinishReason::EndOfTurn,
+                    _ if whole => FinishReason::ToolCalls,
+                    _ if cut => FinishReason::ConstraintCut,
+                    _ if limited => FinishReason::MaxTokens,
+                    _ => FinishReason::ContextFull,
+                }
+            }
         }
-        let row = self.session.keep_row(self.pending.logits.clone());
+    }
+
+    /// Reads the pending tokens.
+    fn read(&mut self) -> Result<Said> {
+        let (ids, logits) = match &self.pending {
+            Pending::Forced(ids) => (ids.clone(), None),
+            Pending::Sampled { token, logits } => {
+                let id = mlx::number(token).map_err(|e| e.context("the sampled token"))?;
+                (vec![id], Some(logits.clone()))
+            }
+        };
+        if self.passed {
+            ids.iter().for_each(|id| self.session.past.held.push(*id));
+        }
+        let mut said = Said { events: Vec::new(), stopped: None, forced: None };
+        for (index, id) in ids.iter().enumerate() {
+            if let (Some(guide), Some(_)) = (&mut self.run.job.guide, &logits) {
+                guide.take(*id, self.run.job.output.place())?;
+            }
+            self.run.generated += 1;
+            self.note_token();
+            let whole = self.run.job.guide.as_ref().is_some_and(|guide| guide.is_done());
+            let last = index + 1 == ids.len() && (!self.passed || whole);
+            let piece = self.run.job.output.push(*id, last)?;
+            (said.stopped, said.forced) = (piece.stopped, piece.forced);
+            said.events.push(self.event(*id, piece, logits.clone())?);
+            if said.stopped.is_some() {
+                break;
+            }
+        }
+        Ok(said)
+    }
+
+    fn event(&mut self, id: u32, piece: Piece, logits: Option<Array>) -> Result<Event> {
+        let row = logits.map(|logits| self.session.keep_row(logits));
+        let Piece { kind, text, call, .. } = piece;
         let mut event =
             Event { tool_call: call.whole, tool_draft: call.draft, ..Event::token(kind, id, text, row) };
-        if self.run.job.top_logprobs > 0 {
+        if let (Some(row), true) = (row, self.run.job.top_logprobs > 0) {
             let logits = self.session.row(row)?;
             logprobs::fill(&mut event, &logits, self.run.job.top_logprobs, &self.run.job.formatter)?;
         }
-        Ok((event, stopped))
+        Ok(event)
     }
 
     fn note_token(&mut self) {

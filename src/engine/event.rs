@@ -36,6 +36,8 @@ pub enum FinishReason {
     Cancelled,
     /// No position is left.
     ContextFull,
+    /// A limit came before the answer was whole by its constraint.
+    ConstraintCut,
     /// See [`Event::error`].
     Error,
 }
@@ -91,8 +93,8 @@ impl Event {
         }
     }
 
-    pub(crate) fn token(kind: EventKind, token: u32, text: String, row: u64) -> Self {
-        Self { token: Some(token), text, row: Some(row), ..Self::new(kind) }
+    pub(crate) fn token(kind: EventKind, token: u32, text: String, row: Option<u64>) -> Self {
+        Self { token: Some(token), text, row, ..Self::new(kind) }
     }
 
     pub(crate) fn progress(done: usize, total: usize) -> Self {

@@ -6,6 +6,7 @@ mod encode;
 mod encoded;
 mod estimate;
 mod event;
+mod guide;
 mod inbox;
 mod limits;
 mod logprobs;
@@ -26,9 +27,12 @@ mod waker;
 pub(crate) mod worker;
 
 pub use crate::dialect::{Call, Draft};
+pub use crate::sampling::{Grammar, GrammarKind};
 pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
-pub use options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions};
+pub use options::{
+    CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions, ToolChoice,
+};
 pub use session::Session;
 pub use stats::Stats;
 pub use suspend::{resume, suspend};

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use once_cell::sync::OnceCell;
 use serde_json::{Value, json};
 
 use super::budget::Budget;
@@ -25,7 +26,7 @@ use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
 use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
-use crate::sampling::GenerationDefaults;
+use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
 use crate::snapshot::Snapshot;
 use crate::system::{self, room};
 
@@ -48,6 +49,8 @@ struct Shared {
     info: Value,
     memory: Memory,
     encoded: Known,
+    /// Made with the first grammar.
+    compiler: OnceCell<Compiler>,
 }
 
 impl Drop for Shared {
@@ -123,6 +126,7 @@ impl Model {
             info,
             memory,
             encoded,
+            compiler: OnceCell::new(),
         })))
     }
 
@@ -236,6 +240,26 @@ impl Model {
         &self.0.end_tokens
     }
 
+    /// Compiles grammars for the model's tokens.
+    pub(super) fn compiler(&self) -> Result<&Compiler> {
+        self.0.compiler.get_or_try_init(|| {
+            let formatter = &self.0.formatter;
+            let form = |id| match formatter.token_bytes(id)? {
+                None => Ok(TokenForm::Nothing),
+                Some(_) if formatter.is_control(id) => {
+                    Ok(TokenForm::Control(formatter.token_text(id).unwrap_or_default()))
+                }
+                Some(bytes) => Ok(TokenForm::Text(bytes)),
+            };
+            let shared = Arc::clone(formatter);
+            Compiler::new(Vocabulary {
+                forms: (0..self.vocab_size() as u32).map(form).collect::<Result<_>>()?,
+                ends: self.0.end_tokens.iter().copied().collect(),
+                encode: Box::new(move |text| shared.encode(text, false).unwrap_or_default()),
+            })
+        })
+    }
+
     pub(super) fn defaults(&self) -> &GenerationDefaults {
         &self.0.defaults
     }
@@ -326,7 +350,8 @@ pub(super) fn plan(
     worker::call(Kind::Anytime, move |_| {
         let headers = snapshot.as_ref().clone().without_data();
         let mut go_on = |_| cancel.check();
-        let mut context = LoadContext { snapshot: &headers, device, progress: &mut go_on, border: &|| Ok(()) };
+        let mut context =
+            LoadContext { snapshot: &headers, device, progress: &mut go_on, border: &|| Ok(()) };
         let model = nn::on(device, || architecture.load(&mut context))?;
         if device == Device::Gpu {
             limits::check_buffers(model.held(), mlx::gpu_fact(c"max_buffer_length"))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::sampling::{GenerationDefaults, Settings};
+use crate::sampling::{GenerationDefaults, Grammar, Settings};
 
 /// A flag that any thread may raise to stop an operation that watches it.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,20 @@ pub struct SessionOptions {
     pub prefill_chunk: Option<usize>,
 }
 
+/// Which tools the model may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// It decides; a call that it begins follows the schemas of the declared tools.
+    #[default]
+    Auto,
+    /// It calls none.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one, once.
+    Named(String),
+}
+
 /// How one answer is generated. A field that is `None` takes the snapshot's `generation_config.json`.
 #[derive(Clone, Debug, Default)]
 pub struct GenerationOptions {
@@ -112,6 +126,10 @@ pub struct GenerationOptions {
     pub exact_history: bool,
     /// Go on past end-of-turn tokens.
     pub ignore_eos: bool,
+    /// What the answer, thoughts apart, is held to.
+    pub constraint: Option<Grammar>,
+    /// Which tools the model may call.
+    pub tool_choice: ToolChoice,
     /// Emit PROGRESS events while the prompt is evaluated.
     pub progress_events: bool,
 }
@@ -128,6 +146,14 @@ impl GenerationOptions {
         if self.max_tokens == Some(0) {
             return Err(Error::invalid_argument("max_tokens is 0, it must be at least 1")
                 .with("option", "max_tokens"));
+        }
+        if self.constraint.is_some()
+            && matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
+        {
+            return Err(Error::invalid_argument(
+                "a constraint and a call that is required: an answer cannot be both; take one of them back",
+            )
+            .with("option", "tool_choice"));
         }
         if self.stop.iter().any(String::is_empty) {
             return Err(Error::invalid_argument("a stop string is empty").with("option", "stop"));

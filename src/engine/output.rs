@@ -20,6 +20,14 @@ pub(crate) struct Piece {
     pub forced: Option<u32>,
 }
 
+/// What a token is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Text,
+    Thought,
+    Call,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     EndToken,
@@ -65,6 +73,20 @@ impl Output {
             ends,
             thought: 0,
         }
+    }
+
+    /// Where the next token stands, as far as one can know.
+    pub fn place(&self) -> Place {
+        match (self.parser.in_call(), self.parser.is_thinking()) {
+            (true, _) => Place::Call,
+            (false, true) => Place::Thought,
+            (false, false) => Place::Text,
+        }
+    }
+
+    /// How many whole calls there were.
+    pub fn calls(&self) -> usize {
+        self.parser.calls()
     }
 
     /// Takes the next token; `last` when no other follows, so that nothing is held back any longer.

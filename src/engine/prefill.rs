@@ -8,7 +8,7 @@ use super::event::Event;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
-use crate::nn::mlx::eval;
+use crate::nn::mlx::{async_eval, eval};
 use crate::nn::state;
 use crate::system::room;
 
@@ -52,7 +52,11 @@ impl SessionState {
         }
         if is_last {
             let logits = self.loaded.model.logits(&hidden, 0..1)?.reshape(&[-1])?;
-            let pending = Pending::sample(&mut run.sampler, logits)?;
+            if run.job.guide.is_some() {
+                // The guide works while MLX computes.
+                async_eval([&logits])?;
+            }
+            let pending = Pending::after(run, self.past.held.len(), logits)?;
             pending.issue()?;
             run.phase = Phase::Decode { pending };
         } else {

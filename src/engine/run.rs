@@ -9,6 +9,7 @@ use mlx_rs::Array;
 
 use super::decode::Pending;
 use super::event::{Event, FinishReason};
+use super::guide::Guide;
 use super::output::Output;
 use super::queue::Queue;
 use super::reuse::Past;
@@ -35,6 +36,7 @@ pub(super) struct Job {
     pub settings: Settings,
     pub vocab_size: usize,
     pub output: Output,
+    pub guide: Option<Guide>,
     pub formatter: Arc<Formatter>,
     pub max_tokens: usize,
     pub context_length: usize,

@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
+use super::guide::Guide;
 use super::model::Model;
-use super::options::{GenerationOptions, SessionOptions};
+use super::options::{GenerationOptions, SessionOptions, ToolChoice};
 use super::output::{Ends, Output};
 use super::queue::{Answered, Deadline, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::waker::{Listed, Waker};
 use super::worker::{self, Kind, Worker};
+use crate::dialect::Mark;
 use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Asked, Part, Placed, Prompt};
+use crate::sampling::Settings;
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -85,7 +88,8 @@ impl Session {
         self.model.memory().check_prompt(placed.ids.len(), self.prefill_chunk, self.stats().cache_bytes)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
-        let job = self.job(placed, prepared, options, submitted);
+        let guide = self.model.guide(prompt, options)?;
+        let job = self.job(placed, prepared, guide, options, submitted);
         let asked =
             options.exact_history.then(|| Asked::new(prompt, self.model.setting(options), &job.prompt));
         let answered = Answered::new(prompt.continue_final_message, asked);
@@ -179,6 +183,7 @@ impl Session {
         &self,
         prompt: Arc<Placed>,
         prepared: Vec<Option<Arc<Prepared>>>,
+        guide: Option<Guide>,
         options: &GenerationOptions,
         submitted: Instant,
     ) -> Job {
@@ -191,9 +196,10 @@ impl Session {
         let formatter = self.model.formatter();
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
-            settings: options.settings(self.model.defaults()),
+            settings: self.settings(options),
             vocab_size: self.model.vocab_size(),
             output,
+            guide,
             formatter: Arc::clone(formatter),
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             context_length: self.context_length,
@@ -206,6 +212,15 @@ impl Session {
             prompt,
             submitted,
         }
+    }
+
+    /// A model that may call nothing cannot open a call.
+    fn settings(&self, options: &GenerationOptions) -> Settings {
+        let mut settings = options.settings(self.model.defaults());
+        if options.tool_choice == ToolChoice::None {
+            settings.suppressed.extend(self.model.marks().id(Mark::CallBegins));
+        }
+        settings
     }
 
     /// Blocks until the next event. After a FINISH there is nothing to step until the next submit. While the library is
@@ -324,7 +339,7 @@ impl Session {
         self.queue.require_sound()?;
         let row = self.queue.last_row().ok_or_else(|| {
             Error::invalid_argument(
-                "no token has been returned since the last submit, so there is no logits row",
+                "there is no logits row: no token has been returned since the last submit, or the constraint forced the last one",
             )
         })?;
         let id = self.id;

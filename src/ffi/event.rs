@@ -96,6 +96,9 @@ pub const RMLX_FINISH_ERROR: rmlx_finish_reason = 6;
 pub const RMLX_FINISH_TOOL_CALLS: rmlx_finish_reason = 7;
 /// A stop token appeared (rmlx_generation_options_add_stop_token).
 pub const RMLX_FINISH_STOP_TOKEN: rmlx_finish_reason = 8;
+/// The most tokens were generated, or the context was full, before the answer was complete by its
+/// constraint or the call that was required: what there is of it is cut, and JSON does not parse.
+pub const RMLX_FINISH_CONSTRAINT_CUT: rmlx_finish_reason = 9;
 
 /// What an event is about.
 ///
@@ -307,6 +310,7 @@ pub extern "C" fn rmlx_event_finish_reason(event: Option<&rmlx_event>) -> rmlx_f
         Some(FinishReason::Error) => RMLX_FINISH_ERROR,
         Some(FinishReason::ToolCalls) => RMLX_FINISH_TOOL_CALLS,
         Some(FinishReason::StopToken) => RMLX_FINISH_STOP_TOKEN,
+        Some(FinishReason::ConstraintCut) => RMLX_FINISH_CONSTRAINT_CUT,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-use super::boundary::{call, required, text, value};
+use super::boundary::{c_text, call, required, text, unknown_value, value};
 use super::status::{rmlx_error, rmlx_status};
-use crate::engine::GenerationOptions;
-use crate::error::Result;
+use crate::engine::{GenerationOptions, Grammar, GrammarKind, ToolChoice};
+use crate::error::{Error, Result};
 
 /// How an answer is generated. What is not set comes from the snapshot's generation_config.json, and
 /// where that is silent too from the default named here. rmlx_session_submit also takes NULL for it.
@@ -378,6 +378,112 @@ pub extern "C" fn rmlx_generation_options_set_progress_events(
 ) -> rmlx_status {
     change(options, error, |o| {
         o.progress_events = progress_events;
+        Ok(())
+    })
+}
+
+/// The language of a constraint: one of RMLX_CONSTRAINT_*.
+pub type rmlx_constraint_kind = i32;
+
+/// A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
+/// formats, $ref inside of the text, anyOf and allOf). The answer is JSON on one line, with ", " and ": ".
+pub const RMLX_CONSTRAINT_JSON_SCHEMA: rmlx_constraint_kind = 1;
+/// A regular expression that the whole answer matches, in the syntax of Rust's regex crate.
+pub const RMLX_CONSTRAINT_REGEX: rmlx_constraint_kind = 2;
+/// A grammar in the variant of Lark that llguidance reads, from its rule `start` on. Control tokens are
+/// written as they are spelled, `<|name|>`, or by their number, `<[107]>`.
+pub const RMLX_CONSTRAINT_LARK: rmlx_constraint_kind = 3;
+/// A JSON array of texts, one of which is the answer.
+pub const RMLX_CONSTRAINT_CHOICE: rmlx_constraint_kind = 4;
+
+/// Holds the answer to a grammar: only tokens that it allows are sampled, the model may end its turn only
+/// where the answer is complete, and where nothing can follow the answer ends with
+/// RMLX_FINISH_END_OF_TURN. What the model thinks before is free. Tokens that have to come are taken
+/// without asking the model; they have no logits row and no log-probability. An answer that a limit cuts
+/// ends with RMLX_FINISH_CONSTRAINT_CUT.
+///
+/// - `kind`: one of RMLX_CONSTRAINT_*
+/// - `utf8`, `len`: the schema, expression, grammar or list, copied, and its bytes; NULL and 0 take the
+///   constraint back
+///
+/// Errors: INVALID_ARGUMENT (an unknown kind, not UTF-8, together with a call that is required). What is
+/// wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong. A tokenizer
+/// that does not say what its tokens write is UNSUPPORTED there.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_generation_options_set_constraint(
+    options: Option<&mut rmlx_generation_options>,
+    kind: rmlx_constraint_kind,
+    utf8: *const c_char,
+    len: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        if utf8.is_null() && len == 0 {
+            o.constraint = None;
+            return Ok(());
+        }
+        let kind = match kind {
+            RMLX_CONSTRAINT_JSON_SCHEMA => GrammarKind::JsonSchema,
+            RMLX_CONSTRAINT_REGEX => GrammarKind::Regex,
+            RMLX_CONSTRAINT_LARK => GrammarKind::Lark,
+            RMLX_CONSTRAINT_CHOICE => GrammarKind::Choice,
+            other => return Err(unknown_value(other, "kind")),
+        };
+        // SAFETY: the caller passes `len` readable bytes.
+        let text = unsafe { text(utf8, len, "utf8") }?.to_owned();
+        o.constraint = Some(Grammar { kind, text });
+        Ok(())
+    })
+}
+
+/// Which tools the model may call: one of RMLX_TOOL_CHOICE_*.
+pub type rmlx_tool_choice = i32;
+
+/// The model decides. Where its family marks calls, a call that it begins follows the schemas of the
+/// prompt's tools; a schema that cannot be followed leaves it free, with a warning in the log.
+pub const RMLX_TOOL_CHOICE_AUTO: rmlx_tool_choice = 0;
+/// No call: the token that opens one is never sampled.
+pub const RMLX_TOOL_CHOICE_NONE: rmlx_tool_choice = 1;
+/// At least one call of any of the prompt's tools, and no text.
+pub const RMLX_TOOL_CHOICE_REQUIRED: rmlx_tool_choice = 2;
+/// One call of the tool that is named, and no text.
+pub const RMLX_TOOL_CHOICE_NAMED: rmlx_tool_choice = 3;
+
+/// Says which tools the model may call. Default: RMLX_TOOL_CHOICE_AUTO.
+///
+/// - `name`: the tool, NUL-terminated; NULL unless the choice is RMLX_TOOL_CHOICE_NAMED
+///
+/// Errors: INVALID_ARGUMENT (an unknown choice, a name that is missing, empty or too much, a call that is
+/// required together with a constraint). At submit, for a call that is required: INVALID_ARGUMENT (the
+/// prompt declares no such tool), UNSUPPORTED (the family marks no calls, or a schema cannot be followed).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_generation_options_set_tool_choice(
+    options: Option<&mut rmlx_generation_options>,
+    choice: rmlx_tool_choice,
+    name: *const c_char,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        let name = match name.is_null() {
+            true => None,
+            // SAFETY: the caller passes a text that ends with a NUL.
+            false => Some(unsafe { c_text(name, "name") }?),
+        };
+        o.tool_choice = match (choice, name) {
+            (RMLX_TOOL_CHOICE_AUTO, None) => ToolChoice::Auto,
+            (RMLX_TOOL_CHOICE_NONE, None) => ToolChoice::None,
+            (RMLX_TOOL_CHOICE_REQUIRED, None) => ToolChoice::Required,
+            (RMLX_TOOL_CHOICE_NAMED, Some(name)) if !name.is_empty() => ToolChoice::Named(name.to_owned()),
+            _ => {
+                return Err(Error::invalid_argument(format!(
+                    "tool choice {choice}: it must be one of RMLX_TOOL_CHOICE_*, with a name for NAMED only"
+                )));
+            }
+        };
         Ok(())
     })
 }

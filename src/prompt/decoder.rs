@@ -74,6 +74,36 @@ impl Decoding {
     }
 }
 
+impl Decoding {
+    /// The bytes that a token writes inside of a text; `None` where only its neighbours tell.
+    pub fn bytes_of(&self, token: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Decoding::ByteLevel => match token.chars().map(byte_of).collect::<Option<Vec<u8>>>() {
+                Some(mapped) => bytes.extend(mapped),
+                None => bytes.extend_from_slice(token.as_bytes()),
+            },
+            Decoding::Pieces { replace, byte_fallback, .. } => {
+                if let (true, Some(byte)) = (*byte_fallback, fallback_byte(token)) {
+                    return Some(vec![byte]);
+                }
+                let mut text = std::borrow::Cow::Borrowed(token);
+                for (from, to) in replace.iter().filter(|(from, _)| !from.is_empty()) {
+                    if text.contains(from.as_str()) {
+                        text = text.replace(from.as_str(), to).into();
+                    }
+                }
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            Decoding::Metaspace { replacement, .. } => {
+                bytes.extend_from_slice(token.replace(*replacement, " ").as_bytes());
+            }
+            Decoding::Other => return None,
+        }
+        Some(bytes)
+    }
+}
+
 /// Streaming decoder: give it ids, get text.
 pub struct TextDecoder {
     tokenizer: Arc<Tokenizer>,
@@ -133,27 +163,10 @@ impl TextDecoder {
 
     fn append_bytes(&self, token: &str, bytes: &mut Vec<u8>) {
         match &*self.decoding {
-            Decoding::ByteLevel => match token.chars().map(byte_of).collect::<Option<Vec<u8>>>() {
-                Some(mapped) => bytes.extend(mapped),
-                None => bytes.extend_from_slice(token.as_bytes()),
-            },
-            Decoding::Pieces { replace, byte_fallback, .. } => {
-                if let (true, Some(byte)) = (*byte_fallback, fallback_byte(token)) {
-                    return bytes.push(byte);
-                }
-                let mut text = std::borrow::Cow::Borrowed(token);
-                for (from, to) in replace.iter().filter(|(from, _)| !from.is_empty()) {
-                    if text.contains(from.as_str()) {
-                        text = text.replace(from.as_str(), to).into();
-                    }
-                }
-                bytes.extend_from_slice(text.as_bytes());
+            Decoding::Metaspace { replacement, prefix: true } if !self.started => {
+                bytes.extend_from_slice(token.replace(*replacement, "").as_bytes());
             }
-            Decoding::Metaspace { replacement, prefix } => {
-                let space = if *prefix && !self.started { "" } else { " " };
-                bytes.extend_from_slice(token.replace(*replacement, space).as_bytes());
-            }
-            Decoding::Other => {}
+            decoding => bytes.extend(decoding.bytes_of(token).unwrap_or_default()),
         }
     }
 

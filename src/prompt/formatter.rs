@@ -112,6 +112,17 @@ impl Formatter {
         self.tokenizer.token_text(id)
     }
 
+    /// The bytes that a token adds to a text; `None` for ids that are none. `UNSUPPORTED` where only a token's
+    /// neighbours tell.
+    pub fn token_bytes(&self, id: u32) -> Result<Option<Vec<u8>>> {
+        self.tokenizer.token_bytes(id)
+    }
+
+    /// Whether a token is structure, and never part of a text.
+    pub fn is_control(&self, id: u32) -> bool {
+        self.tokenizer.is_control(id)
+    }
+
     pub fn is_special(&self, id: u32) -> bool {
         self.tokenizer.is_special(id)
     }

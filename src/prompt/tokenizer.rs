@@ -192,6 +192,16 @@ impl TextTokenizer {
         added.map(|t| t.content.clone()).or_else(|| self.inner.id_to_token(id))
     }
 
+    /// The bytes that a token adds to a text; `None` for ids that are none. `UNSUPPORTED` where only a token's
+    /// neighbours tell.
+    pub fn token_bytes(&self, id: u32) -> Result<Option<Vec<u8>>> {
+        let Some(token) = self.inner.id_to_token(id) else { return Ok(None) };
+        match self.decoding.bytes_of(&token) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(Error::unsupported("this tokenizer's decoder does not say what one token writes")),
+        }
+    }
+
     pub fn is_special(&self, id: u32) -> bool {
         self.special_ids.contains(&id)
     }

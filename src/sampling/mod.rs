@@ -1,9 +1,12 @@
-//! From a row of logits to a token: processors, samplers and stop strings.
+//! From a row of logits to a token: grammars, processors, samplers and stop strings.
 
+mod constraint;
 mod sampler;
 mod settings;
 mod stop;
 
+pub(crate) use constraint::{Compiler, Constraint, TokenForm, Vocabulary};
+pub use constraint::{Grammar, GrammarKind};
 pub(crate) use sampler::Sampler;
 pub(crate) use settings::{GenerationDefaults, Settings};
 pub(crate) use stop::StopMatcher;

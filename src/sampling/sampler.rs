@@ -59,6 +59,11 @@ impl Sampler {
         Ok(token)
     }
 
+    /// Counts a token of the answer that was not drawn.
+    pub fn took(&mut self, id: u32) -> Result<()> {
+        self.remember(&Array::from_slice(&[id], &[]))
+    }
+
     fn process(&self, logits: &Array) -> Result<Array> {
         let s = &self.settings;
         let mut row = logits.clone();

@@ -8,6 +8,7 @@ mod bad_prompts;
 mod bad_snapshots;
 mod batches;
 mod cancelling;
+mod constraints;
 mod conversations;
 // The tests of the models read more of it.
 #[allow(dead_code)]

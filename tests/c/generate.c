@@ -211,6 +211,15 @@ static void options_have_effect(const rmlx_model *model) {
     CHECK_OK(rmlx_generation_options_set_seed(options, 8, &error));
     generate(session, prompt, options, &b);
     CHECK(!same_tokens(&a, &b));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "kind", rmlx_generation_options_set_constraint(options, 9, "a", 1, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "tool choice",
+                rmlx_generation_options_set_tool_choice(options, RMLX_TOOL_CHOICE_NAMED, NULL, &error));
+    CHECK_OK(rmlx_generation_options_set_constraint(options, RMLX_CONSTRAINT_CHOICE, "[\"yes\"]", 7, &error));
+    generate(session, prompt, options, &b);
+    CHECK(b.reason == RMLX_FINISH_END_OF_TURN && b.text_len == 3 && memcmp(b.text, "yes", 3) == 0);
+    CHECK_OK(rmlx_generation_options_set_constraint(options, RMLX_CONSTRAINT_CHOICE, NULL, 0, &error));
+    CHECK_OK(rmlx_generation_options_set_tool_choice(options, RMLX_TOOL_CHOICE_REQUIRED, NULL, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "declares no", rmlx_session_submit(session, prompt, options, &error));
     rmlx_generation_options_release(options);
 
     options = greedy(8);

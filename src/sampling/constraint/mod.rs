@@ -1,0 +1,153 @@
+//! Answers held to a grammar: which tokens may come next, and which must.
+//!
+//! Grammars are compiled for one vocabulary by `llguidance`. All of this is work of the CPU, so it can go on while the
+//! model computes.
+
+mod grammar;
+mod vocabulary;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use llguidance::toktrie::{InferenceCapabilities, SimpleVob};
+use llguidance::{Matcher, ParserFactory};
+
+use crate::error::{Error, Result};
+pub use grammar::{Grammar, GrammarKind};
+pub(crate) use vocabulary::{TokenForm, Vocabulary};
+
+/// Compiled grammars that a model keeps.
+const KEPT: usize = 16;
+
+/// Compiles grammars for one vocabulary.
+pub(crate) struct Compiler {
+    factory: ParserFactory,
+    vocab_size: usize,
+    /// The last used one at the back.
+    kept: Mutex<VecDeque<(Grammar, Matcher)>>,
+}
+
+impl Compiler {
+    pub fn new(vocabulary: Vocabulary) -> Result<Self> {
+        let vocab_size = vocabulary.forms.len();
+        let tokens = vocabulary.environment();
+        // Tokens are only forced where the tokenizer itself would write them so.
+        let caps = InferenceCapabilities { ff_tokens: tokens.tokenize_is_canonical(), ..Default::default() };
+        let slices = llguidance::earley::SlicedBiasComputer::general_slices();
+        let factory = ParserFactory::new(&tokens, caps, &slices);
+        let mut factory =
+            factory.map_err(|e| Error::unsupported(format!("constraints with this tokenizer: {e}")))?;
+        factory.quiet();
+        factory.limits_mut().verbose_errors = false;
+        Ok(Self { factory, vocab_size, kept: Mutex::default() })
+    }
+
+    /// `INVALID_ARGUMENT` that says what is wrong with the grammar, and where.
+    pub fn compile(&self, grammar: &Grammar) -> Result<Constraint> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = match kept.iter().position(|(known, _)| known == grammar).and_then(|at| kept.remove(at)) {
+            Some(known) => known,
+            None => {
+                let parser = self.factory.create_parser(grammar.top_level()?);
+                (grammar.clone(), Matcher::new(Ok(parser.map_err(|e| grammar.wrong(&e.to_string()))?)))
+            }
+        };
+        let constraint = Constraint { matcher: entry.1.deep_clone(), vocab_size: self.vocab_size };
+        kept.push_back(entry);
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+        Ok(constraint)
+    }
+}
+
+/// One text on its way through a grammar.
+pub(crate) struct Constraint {
+    matcher: Matcher,
+    vocab_size: usize,
+}
+
+impl Constraint {
+    /// The tokens that may come next; the model's end tokens exactly where the text may end.
+    pub fn mask(&mut self) -> Result<Mask> {
+        let allowed = self.matcher.compute_mask_or_eos().map_err(stuck)?;
+        Ok(Mask { allowed, vocab_size: self.vocab_size })
+    }
+
+    /// Takes the next tokens of the text.
+    pub fn accept(&mut self, ids: &[u32]) -> Result<()> {
+        self.matcher.consume_tokens(ids).map_err(stuck)
+    }
+
+    /// Takes back the last tokens.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for tokens that are guessed ahead"))]
+    pub fn rollback(&mut self, count: usize) -> Result<()> {
+        self.matcher.rollback(count).map_err(stuck)
+    }
+
+    /// The tokens that have to come next whatever the model says, as the tokenizer writes them.
+    pub fn forced(&mut self) -> Vec<u32> {
+        if self.is_done() { Vec::new() } else { self.matcher.compute_ff_tokens() }
+    }
+
+    /// Whether the text may end here.
+    pub fn may_end(&mut self) -> bool {
+        self.is_done() || self.matcher.is_accepting().unwrap_or(false)
+    }
+
+    /// The text is whole, and nothing may follow.
+    pub fn is_done(&self) -> bool {
+        self.matcher.is_stopped() && !self.matcher.is_error()
+    }
+
+    /// Another text that begins as this one.
+    pub fn fork(&self) -> Constraint {
+        Constraint { matcher: self.matcher.deep_clone(), vocab_size: self.vocab_size }
+    }
+}
+
+fn stuck(error: impl std::fmt::Display) -> Error {
+    let text = error.to_string();
+    let text = text.lines().next().unwrap_or_default();
+    Error::invalid_argument(format!(
+        "the answer cannot go on by its constraint: {text} (does a logit bias forbid every token that may come next?)"
+    ))
+}
+
+/// A set of tokens.
+pub(crate) struct Mask {
+    allowed: SimpleVob,
+    vocab_size: usize,
+}
+
+impl Mask {
+    pub fn allow(&mut self, id: u32) {
+        if (id as usize) < self.vocab_size {
+            self.allowed.allow_token(id);
+        }
+    }
+
+    pub fn forbid(&mut self, id: u32) {
+        if (id as usize) < self.vocab_size {
+            self.allowed.disallow_token(id);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.allowed.is_zero()
+    }
+
+    /// For each token what is added to its logit: nothing, or minus infinity.
+    pub fn row(&self) -> Vec<f32> {
+        let mut row = vec![f32::NEG_INFINITY; self.vocab_size];
+        self.allowed.iter_set_entries(|id| {
+            if let Some(slot) = row.get_mut(id) {
+                *slot = 0.0;
+            }
+        });
+        row
+    }
+}
+
+#[cfg(test)]
+mod tests;
