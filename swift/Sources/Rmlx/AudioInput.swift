@@ -9,12 +9,12 @@ import Foundation
 public struct AudioInput: Hashable, Sendable {
   let source: MediaSource
 
-  /// A sound file in memory: WAV, FLAC, MP3 or Ogg Vorbis.
+  /// A sound file in memory: WAV, FLAC, MP3 or Ogg Vorbis, and on Apple's platforms M4A, CAF or AIFF.
   public init(data: Data) {
     source = MediaSource(.encoded(data, .audio))
   }
 
-  /// A sound file: WAV, FLAC, MP3 or Ogg Vorbis.
+  /// A sound file: WAV, FLAC, MP3 or Ogg Vorbis, and on Apple's platforms M4A, CAF or AIFF.
   public init(url: URL) {
     source = MediaSource(.file(url, .audio))
   }

@@ -31,12 +31,14 @@ public struct PixelFormat: RawRepresentable, Hashable, Sendable {
 public struct ImageInput: Hashable, Sendable {
   let source: MediaSource
 
-  /// An image file in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. Its EXIF orientation is applied.
+  /// An image file in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, and on Apple's platforms
+  /// HEIC or AVIF. Its EXIF orientation is applied.
   public init(data: Data) {
     source = MediaSource(.encoded(data, .image))
   }
 
-  /// An image file: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. Its EXIF orientation is applied.
+  /// An image file: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, and on Apple's platforms
+  /// HEIC or AVIF. Its EXIF orientation is applied.
   public init(url: URL) {
     source = MediaSource(.file(url, .image))
   }

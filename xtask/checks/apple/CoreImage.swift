@@ -4,17 +4,13 @@ import CoreGraphics
 import CoreVideo
 import ImageIO
 
-public final class CIColor {
-  public class var white: CIColor { fatalError() }
-}
-
 public final class CIImage {
   public init(cgImage: CGImage) {}
   public init(cvPixelBuffer: CVPixelBuffer) {}
-  public init(color: CIColor) {}
   public var extent: CGRect { fatalError() }
-  public func composited(over image: CIImage) -> CIImage { fatalError() }
-  public func cropped(to rect: CGRect) -> CIImage { fatalError() }
+  public var colorSpace: CGColorSpace? { fatalError() }
+  public func unpremultiplyingAlpha() -> CIImage { fatalError() }
+  public func settingAlphaOne(in extent: CGRect) -> CIImage { fatalError() }
   public func oriented(_ orientation: CGImagePropertyOrientation) -> CIImage { fatalError() }
 }
 

@@ -40,7 +40,7 @@ const PROGRAMS: [(&str, &str); 2] = [("Ask", "A red circle on a blue background.
 
 /// What the example app's own conversation is, without its views.
 const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
-    Red no failure\ntrue empty";
+    Red no failure\nphoto during an answer\nphoto during a load\nloads\nfailures\nphotos out of order\ntrue empty";
 
 /// What the example app's acceptance checks say of the demo model, and of random weights.
 const ACCEPTANCE: &str = "true []\n\

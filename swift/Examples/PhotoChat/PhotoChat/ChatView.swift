@@ -21,9 +21,7 @@ struct ChatView: View {
       if case .success(let folder) = result { chat.load(folder) }
     }
     .onChange(of: picked) { _, item in
-      Task {
-        if let data = try? await item?.loadTransferable(type: Data.self) { chat.pick(data) }
-      }
+      if let item { chat.pick { try await item.loadTransferable(type: Data.self) } }
     }
     .alert("That did not work", isPresented: hasFailure) {
     } message: {
@@ -34,8 +32,7 @@ struct ChatView: View {
   private var header: some View {
     HStack {
       Button("Model…") { isChoosingModel = true }
-      // Compatible: JPEG in place of HEIC, which the library does not decode.
-      PhotosPicker("Photo…", selection: $picked, matching: .images, preferredItemEncoding: .compatible)
+      PhotosPicker("Photo…", selection: $picked, matching: .images)
       NavigationLink("Accept…", destination: { AcceptanceView() })
       Spacer()
       if case .loading(let fraction) = chat.phase {
@@ -44,7 +41,6 @@ struct ChatView: View {
         Text("\(speed, format: .number.precision(.fractionLength(0))) tokens/s").foregroundStyle(.secondary)
       }
     }
-    .disabled(chat.phase == .answering)
   }
 
   private var conversation: some View {

@@ -6,7 +6,9 @@
   import ImageIO
 
   extension ImageInput {
-    /// A Core Image picture, rendered to sRGB within its extent; its transparent parts are shown on white.
+    /// A Core Image picture, rendered within its extent.
+    ///
+    /// It comes in its own colours of red, green and blue, or else in sRGB. Its transparency is left out, as with a file.
     ///
     /// - Parameters:
     ///   - image: The picture.
@@ -14,33 +16,29 @@
     /// - Throws: ``RmlxError/Code/invalidMedia`` for a picture without an end.
     public init(_ image: CIImage, context: CIContext? = nil) throws(RmlxError) {
       let extent = image.extent.integral
-      guard !extent.isEmpty, !extent.isInfinite, extent.width * extent.height < 268_435_456 else {
+      guard !extent.isEmpty, !extent.isInfinite, extent.width * extent.height <= 134_217_728 else {
         throw RmlxError(.invalidMedia, "an image of the extent \(extent) cannot be rendered")
       }
       let (width, height) = (Int(extent.width), Int(extent.height))
-      let opaque = image.composited(over: CIImage(color: CIColor.white).cropped(to: extent))
+      let opaque = image.unpremultiplyingAlpha().settingAlphaOne(in: extent)
       var pixels = Data(count: 4 * width * height)
       pixels.withUnsafeMutableBytes { pixels in
         guard let start = pixels.baseAddress else { return }
         (context ?? CIContext(options: [.cacheIntermediates: false])).render(
           opaque, toBitmap: start, rowBytes: 4 * width, bounds: extent, format: .RGBA8,
-          colorSpace: CGColorSpace(name: CGColorSpace.sRGB))
+          colorSpace: image.colorSpace?.ofRedGreenBlue ?? CGColorSpace(name: CGColorSpace.sRGB))
       }
       self.init(pixels: pixels, width: width, height: height, format: .rgba8)
     }
 
-    /// A picture that is decoded already, turned the right way up.
+    /// A picture that is decoded already, turned the right way up: the one that its file gives.
     ///
     /// - Parameters:
     ///   - image: The picture as it is stored.
     ///   - orientation: How it is to be turned, as a camera noted it.
     /// - Throws: ``RmlxError/Code/invalidMedia`` for an image that cannot be drawn.
     public init(_ image: CGImage, orientation: CGImagePropertyOrientation) throws(RmlxError) {
-      if orientation == .up {
-        try self.init(image)
-      } else {
-        try self.init(CIImage(cgImage: image).oriented(orientation))
-      }
+      self = try Self.drawn(image, orientation: orientation.rawValue)
     }
 
     /// A frame of a camera or a video, which is copied.

@@ -134,7 +134,8 @@ final class MediaSource: Hashable, Sendable {
   }
 
   private static func decode(_ data: Data, _ kind: Kind) throws(RmlxError) -> Handle {
-    try media { out, error in
+    if let decoded = try systemDecoded(data, kind) { return try decoded.handle() }
+    return try media { out, error in
       data.withUnsafeBytes { bytes in
         // Of no bytes there may be no address, and C wants one.
         let start = bytes.baseAddress ?? UnsafeRawPointer(out)
