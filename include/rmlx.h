@@ -92,10 +92,23 @@
  * Any function may be called from any thread. All the work of models is done by one thread of the library's own, which
  * takes turns among the sessions that have something to do. rmlx_session_step and rmlx_model_load wait for it, so do
  * not call them from a thread that must not wait, such as that of a user interface. A second call on a session while
- * one is running returns BUSY at once; rmlx_session_cancel always works.
+ * one is running returns BUSY at once; rmlx_session_cancel always works. A host that has no thread to spare for each
+ * session waits for all of them in one place: rmlx_waker.
+ *
+ * A signal handler may call rmlx_session_cancel and rmlx_cancel_trigger, and nothing else.
  *
  * Callbacks have user data and a function that destroys it, and never run on the library's own thread of models. They
  * must return normally: no exception, no longjmp.
+ *
+ *
+ * PROCESSES
+ *
+ * exit() and the end of main wait for the unit of work that is running (a token, a piece of a prompt, a medium, a group of
+ * a load's tensors) and for nothing after it: answers and loads are dropped. After 5 seconds they go on regardless.
+ *
+ * A child that fork() makes after the first model was loaded has none of the library's threads: every function that can
+ * fail returns UNSUPPORTED there, release functions only free memory, and its exit waits for nothing. Fork before that, or
+ * start another program. A waker's descriptor in the child is its parent's.
  *
  *
  * VALUES
@@ -155,6 +168,7 @@ uint32_t rmlx_abi_version(void);
  *   (whether a model understands them is the model's matter: see rmlx_model_info_json)
  * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
  * - "metal": this GPU is Apple's, through Metal
+ * - "suspend": rmlx_suspend and rmlx_resume pause all work
  *
  * Returns: false also for NULL and for a name that this version does not know.
  *
@@ -209,7 +223,7 @@ typedef int32_t rmlx_status;
 /** The host cancelled the operation. */
 #define RMLX_ERROR_CANCELLED 7
 
-/** The library is suspended. Kept for a later version. */
+/** The library is suspended (rmlx_suspend), and the call would need work. After rmlx_resume it can be made again. */
 #define RMLX_ERROR_SUSPENDED 8
 
 /** Another operation is running on this session. */
@@ -232,6 +246,9 @@ typedef int32_t rmlx_status;
 
 /** The conversation cannot be rendered: the chat template raised, looped, or has no place for a medium. */
 #define RMLX_ERROR_INVALID_PROMPT 14
+
+/** What a call waited for did not come in the time that it was given. Nothing is lost: it may come later. */
+#define RMLX_ERROR_TIMEOUT 15
 
 /**
  * The name of a status: "RMLX_OK", "RMLX_ERROR_BUSY".
@@ -362,8 +379,8 @@ typedef struct rmlx_cancel rmlx_cancel;
 struct rmlx_cancel *rmlx_cancel_new(void);
 
 /**
- * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon. From any thread, at
- * any time, as often as you like. NULL is fine.
+ * Stops the operations that watch `cancel`: they return RMLX_ERROR_CANCELLED soon, a load before the next group of
+ * tensors. From any thread and from a signal handler, at any time, as often as you like. NULL is fine.
  *
  * Since: 0.1
  */
@@ -527,6 +544,22 @@ rmlx_status rmlx_load_options_set_context_length(struct rmlx_load_options *optio
 rmlx_status rmlx_load_options_set_media_cache(struct rmlx_load_options *options,
                                               uint64_t bytes,
                                               rmlx_error **error);
+
+/**
+ * Takes a chat template in the place of the snapshot's own, or of several of them: conversations with tools and
+ * without go through this one. It is Jinja with what transformers gives to templates.
+ *
+ * - `utf8`, `len`: the template, copied, and its bytes; of no bytes for the snapshot's own, which is the default
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8). A template that is no Jinja fails the load, with INVALID_ARGUMENT, a message
+ * that names this option and the line, and the details "option" and "line".
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_chat_template(struct rmlx_load_options *options,
+                                                const char *utf8,
+                                                size_t len,
+                                                rmlx_error **error);
 
 /* Images, sounds and videos ------------------------------------------------------------------------------ */
 
@@ -817,6 +850,34 @@ uint32_t rmlx_image_height(const struct rmlx_media *image);
  * Since: 0.1
  */
 double rmlx_audio_seconds(const struct rmlx_media *audio);
+
+/* Images and sounds in files ----------------------------------------------------------------------------- */
+
+/**
+ * Decodes an image file. Formats and limits are those of rmlx_image_from_encoded.
+ *
+ * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `out`: gets a reference for you
+ *
+ * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_image_from_encoded);
+ * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_image_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
+
+/**
+ * Decodes a sound file. Formats and limits are those of rmlx_audio_from_encoded.
+ *
+ * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `out`: gets a reference for you
+ *
+ * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
+ * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_audio_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
 
 /* Conversations ------------------------------------------------------------------------------------------ */
 
@@ -1303,6 +1364,24 @@ rmlx_status rmlx_generation_options_set_thinking_budget(struct rmlx_generation_o
                                                         rmlx_error **error);
 
 /**
+ * Keeps answers that rmlx_prompt_add_answer adds as they were generated, token by token, so that nothing
+ * but what is new is evaluated in the next submit. Otherwise the history is what the chat template makes
+ * of it, as in transformers: it may drop thoughts or spell a call anew, and from there on it is evaluated
+ * again. Default: false.
+ *
+ * An answer is kept where both its own submit and the later one say so, with the same model and the same
+ * wish to think, and the conversation up to it says the same as then. Where the template leaves no place
+ * for it, the log says so (RMLX_LOG_INFO), and the template's own is taken.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_exact_history(struct rmlx_generation_options *options,
+                                                      bool exact_history,
+                                                      rmlx_error **error);
+
+/**
  * Goes on after tokens that end the model's turn, for benchmarks. Default: false.
  *
  * Errors: none of its own.
@@ -1377,7 +1456,8 @@ typedef struct rmlx_model rmlx_model;
 
 /**
  * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
- * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory.
+ * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
+ * library is suspended (rmlx_suspend) that does not go on.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `options`: or NULL for the defaults
@@ -1619,10 +1699,10 @@ typedef int32_t rmlx_finish_reason;
 #define RMLX_EVENT_REASONING 2
 
 /**
- * One token of what may be a call of a tool. A call is handed out where it ends, since only then it is
- * known to be one: the event of its last token has the whole call (rmlx_event_tool_call_name), and as
- * its text the call as the model spelled it; the events before have neither. What turns out to be no
- * call comes as TEXT, spelled as it was.
+ * One token of what may be a call of a tool. Only where it ends it is known to be one: the event of its
+ * last token has the whole call (rmlx_event_tool_call_name), and as its text the call as the model
+ * spelled it; the events before have neither, but show the call as it comes
+ * (rmlx_event_tool_call_delta). What turns out to be no call comes as TEXT, spelled as it was.
  */
 #define RMLX_EVENT_TOOL_CALL 3
 
@@ -1717,6 +1797,26 @@ const char *rmlx_event_tool_call_id(const struct rmlx_event *event);
  * Since: 0.1
  */
 const char *rmlx_event_tool_call_arguments(const struct rmlx_event *event);
+
+/**
+ * What a token adds to the arguments of a call that is being made, to be shown as it comes.
+ *
+ * The first event that has it begins the call: the tool's name is known. All of one call together are its
+ * arguments, which come whole with its end (rmlx_event_tool_call_arguments). Until then the call is a
+ * draft, and nothing to act upon: what turns out to be no call is followed by an event of another kind
+ * with its spelling, and then its draft is to be forgotten.
+ *
+ * - `out_id`, `out_name`: get the call's id and name as the whole call will have them, texts that live as
+ *   long as the event; or NULL
+ *
+ * Returns: a piece of JSON, NUL-terminated and often "", that lives as long as the event; NULL for NULL,
+ * and for an event of no call or of one whose name is not known yet.
+ *
+ * Since: 0.1
+ */
+const char *rmlx_event_tool_call_delta(const struct rmlx_event *event,
+                                       const char **out_id,
+                                       const char **out_name);
 
 /**
  * The token of a TEXT, REASONING or TOOL_CALL event.
@@ -1873,8 +1973,8 @@ rmlx_status rmlx_session_reset(struct rmlx_session *session, rmlx_error **error)
  * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
  * refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
  * understand); CONTEXT_FULL; OUT_OF_MEMORY (the system has too little for this prompt); INVALID_ARGUMENT (an
- * option out of range); POISONED. After an error the
- * session is as it was before, and no event follows.
+ * option out of range); SUSPENDED; POISONED. After an error the session is as it was before, and no event
+ * follows.
  *
  * Since: 0.1
  */
@@ -1885,7 +1985,7 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
 
 /**
  * Blocks until the next event of the answer. While you hold it, the next one is already being
- * computed.
+ * computed. While the library is suspended (rmlx_suspend), none is.
  *
  * An answer that ends early, by a cancel or by an error of the model, is no error of this call: its
  * FINISH event says so. Nothing follows the FINISH event: step again only after another submit.
@@ -1900,10 +2000,42 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
 rmlx_status rmlx_session_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
 
 /**
- * Ends the answer in the making, wherever it is: within one token, one piece of the prompt, or one medium.
- * Step on: after at most the event that was ready already comes a FINISH of RMLX_FINISH_CANCELLED. From any
- * thread, at any time, as often as you like; without an answer in the making it does nothing. One that comes
- * while rmlx_session_submit runs ends the answer that it starts. NULL is fine.
+ * Waits for the next event of the answer like rmlx_session_step, but not for longer than it is told.
+ *
+ * - `timeout_ms`: 0 does not wait
+ * - `out_event`: gets the event, for you to release
+ *
+ * Errors: TIMEOUT (no event has come yet: the answer goes on, and nothing is lost); those of rmlx_session_step.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_step_timeout(struct rmlx_session *session,
+                                      uint64_t timeout_ms,
+                                      rmlx_event **out_event,
+                                      rmlx_error **error);
+
+/**
+ * The next event of the answer if it is there already; never waits. rmlx_waker tells when it is worth a try.
+ *
+ * - `out_event`: gets the event, for you to release
+ *
+ * Errors: TIMEOUT (no event is there yet); those of rmlx_session_step.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_try_step(struct rmlx_session *session, rmlx_event **out_event, rmlx_error **error);
+
+/**
+ * Ends the answer in the making, wherever it is. Step on: after at most the event that was ready already comes
+ * a FINISH of RMLX_FINISH_CANCELLED. From any thread, at any time, as often as you like; without an answer in the
+ * making it does nothing. One that comes while rmlx_session_submit runs ends the answer that it starts. NULL is
+ * fine.
+ *
+ * It may be called from a signal handler: it takes no lock and no memory, and leaves errno alone.
+ *
+ * The FINISH comes when the unit of work that is running has ended, whosever it is: a token, a piece of a prompt
+ * (rmlx_session_options_set_prefill_chunk says how long they are), a medium, or a group of a load's tensors (64 MiB, or
+ * one that is larger). On a slow CPU a piece of a prompt of a large model may take seconds.
  *
  * Since: 0.1
  */
@@ -1930,7 +2062,8 @@ rmlx_status rmlx_prompt_add_answer(rmlx_prompt *prompt, struct rmlx_session *ses
  *
  * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
  *
- * Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; POISONED; BACKEND.
+ * Errors: INVALID_ARGUMENT (no token since the last submit; too little room); BUSY; SUSPENDED; POISONED;
+ * BACKEND.
  *
  * Since: 0.1
  */
@@ -1956,6 +2089,120 @@ rmlx_status rmlx_session_prompt_tokens(struct rmlx_session *session,
                                        size_t capacity,
                                        size_t *out_count,
                                        rmlx_error **error);
+
+/* A whole answer in one call ----------------------------------------------------------------------------- */
+
+/**
+ * Answers one text, in a session of its own: the simplest use. It blocks until the answer is whole.
+ *
+ * Only what is said comes back, neither thoughts nor tool calls. For an answer as it is made, media, a longer
+ * conversation, or to stop: rmlx_session_submit.
+ *
+ * - `utf8`, `len`: what the user says, and its bytes
+ * - `options`: or NULL for what the snapshot's generation_config.json says
+ * - `out_utf8`: gets the answer, NUL-terminated, for you to release with rmlx_string_release
+ * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
+ *
+ * Errors: INVALID_ARGUMENT (not UTF-8, or an option out of range); INVALID_PROMPT; CONTEXT_FULL;
+ * OUT_OF_MEMORY; BACKEND.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_respond_text(const rmlx_model *model,
+                              const char *utf8,
+                              size_t len,
+                              const rmlx_generation_options *options,
+                              char **out_utf8,
+                              size_t *out_len,
+                              rmlx_error **error);
+
+/* Waiting for many sessions in one place ----------------------------------------------------------------- */
+
+/**
+ * A file descriptor that is readable while sessions have something to step, for an event loop: poll, epoll, kqueue,
+ * libuv, or a DispatchSource in Swift. One thread can so go through any number of answers:
+ *
+ *     poll until rmlx_waker_fd is readable
+ *     rmlx_waker_take: the tags of the sessions that have something
+ *     rmlx_session_try_step on each of them, once
+ *
+ * examples/c/event_loop.c is such a program.
+ *
+ * Thread-safe.
+ *
+ * Lifetime: reference-counted. rmlx_waker_new gives you one reference; a session that uses it has its own.
+ */
+typedef struct rmlx_waker rmlx_waker;
+
+/**
+ * Makes a waker.
+ *
+ * - `out`: gets a reference for you
+ *
+ * Errors: OUT_OF_MEMORY (the process has no file descriptor left; it takes two).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_waker_new(struct rmlx_waker **out, rmlx_error **error);
+
+/**
+ * The file descriptor, which is readable exactly while rmlx_waker_take has tags to give. Wait for it as you like, but do
+ * not read from it, write to it or close it.
+ *
+ * Returns: a descriptor that lives as long as the waker; -1 for NULL.
+ *
+ * Since: 0.1
+ */
+int32_t rmlx_waker_fd(const struct rmlx_waker *waker);
+
+/**
+ * Takes the tags of sessions that have something to step. Each of them is given once; one that still has an event after
+ * you have stepped one is given again. Never waits.
+ *
+ * - `out_tags`, `capacity`: room for the tags
+ * - `out_count`: gets how many were written. Those that there was no room for come with the next call
+ *
+ * Errors: INVALID_ARGUMENT (`capacity` is 0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_waker_take(const struct rmlx_waker *waker,
+                            uint64_t *out_tags,
+                            size_t capacity,
+                            size_t *out_count,
+                            rmlx_error **error);
+
+/**
+ * Lets a waker tell when a session has something to step, at once if it has. It holds from one answer to the next, until
+ * another call of this or the session's release; after that the tag is not given any more.
+ *
+ * - `waker`: or NULL, to be told by none
+ * - `tag`: what rmlx_waker_take gives for this session: a number or a pointer of yours
+ *
+ * Errors: BUSY; POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_set_waker(rmlx_session *session,
+                                   const struct rmlx_waker *waker,
+                                   uint64_t tag,
+                                   rmlx_error **error);
+
+/**
+ * Adds a reference.
+ *
+ * Returns: `waker`; NULL for NULL.
+ *
+ * Since: 0.1
+ */
+struct rmlx_waker *rmlx_waker_retain(const struct rmlx_waker *waker);
+
+/**
+ * Gives a reference back. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_waker_release(struct rmlx_waker *waker);
 
 /* Numbers of a session ----------------------------------------------------------------------------------- */
 
@@ -2037,7 +2284,7 @@ typedef struct rmlx_memory_usage {
  *
  * - `inout_usage`: its struct_size set; the other fields are written
  *
- * Errors: INVALID_ARGUMENT (wrong struct_size); BACKEND.
+ * Errors: INVALID_ARGUMENT (wrong struct_size); SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2053,7 +2300,7 @@ rmlx_status rmlx_memory_stats(struct rmlx_memory_usage *inout_usage, rmlx_error 
  *   on iOS, where an app is ended that takes too much; on macOS an eighth of what the GPU should use at
  *   most; elsewhere MLX's own
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
@@ -2066,7 +2313,7 @@ rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, 
  * - `bytes`: UINT64_MAX for the default, which on macOS is the weights of all models and an eighth more,
  *   as far as the GPU should use, and on iOS nothing
  *
- * Errors: BACKEND (more than the GPU should use).
+ * Errors: SUSPENDED (before the first model only); BACKEND (more than the GPU should use).
  *
  * Since: 0.1
  */
@@ -2076,11 +2323,54 @@ rmlx_status rmlx_memory_set_wired_limit(uint64_t bytes, rmlx_error **error);
  * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
  * sounds that models keep, for example when the system warns that memory is short.
  *
- * Errors: BACKEND.
+ * Errors: SUSPENDED (before the first model only); BACKEND.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_memory_trim(rmlx_error **error);
+
+/* Pausing all work of the process ------------------------------------------------------------------------ */
+
+/**
+ * Pauses all work of models, for systems that end a program which works where it may not: iOS does so with an app that
+ * uses the GPU in the background. Returns when no work is in flight (on a GPU, its last command has finished) and none
+ * will begin before rmlx_resume.
+ *
+ * Meanwhile
+ *  - answers in the making stay as they are, between two tokens, two pieces of a prompt, or two media. rmlx_session_step
+ *    gives the events that are there already and then waits for rmlx_resume; rmlx_session_step_timeout and
+ *    rmlx_session_try_step answer TIMEOUT;
+ *  - rmlx_session_submit, rmlx_session_logits and rmlx_probe answer SUSPENDED and change nothing;
+ *  - rmlx_model_load waits, between two groups of tensors if it has begun;
+ *  - everything else works as ever: it needs no work. Sessions can be made, reset and released, answers be cancelled (their
+ *    FINISH comes) and memory be given back, except that a host which has loaded no model yet gets SUSPENDED from the
+ *    functions for memory.
+ *
+ * It is not counted: calls of it are alike to one, and one rmlx_resume ends them all. From any thread, at any time, before
+ * the first model is loaded too; not from a signal handler.
+ *
+ * - `deadline_ms`: how long to wait for the work that runs: a token, a piece of a prompt, a medium, or a group of tensors
+ *   (64 MiB, or one that is larger); 0 does not wait
+ * - `out_running`: or NULL; gets the number of units of work that still run: 0, and with TIMEOUT 1
+ *
+ * Errors: TIMEOUT (the work did not end in time; the pause holds nevertheless, from when it has ended, and the call can be
+ * made again to wait for that); CANCELLED (rmlx_resume was called meanwhile).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_suspend(uint64_t deadline_ms,
+                         uint32_t *out_running,
+                         rmlx_error **error);
+
+/**
+ * Ends what rmlx_suspend began: answers and loads go on, with the tokens that would have come without the pause. Where
+ * nothing is suspended it does nothing.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_resume(rmlx_error **error);
 
 /* The smoke probe ---------------------------------------------------------------------------------------- */
 

@@ -177,6 +177,7 @@ fn name(reason: FinishReason) -> &'static str {
         FinishReason::ToolCalls => "tool_calls",
         FinishReason::Cancelled => "cancelled",
         FinishReason::ContextFull => "context_full",
+        FinishReason::ConstraintCut => "constraint_cut",
         FinishReason::Error => "error",
     }
 }
