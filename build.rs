@@ -23,6 +23,8 @@ fn linux() {
     };
     cdylib("-soname,librmlx.so");
     cdylib("-rpath,$ORIGIN");
+    // Dependencies declare C functions of their own; only the header's leave the library.
+    cdylib("--exclude-libs,ALL");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{libraries}");
 }
 

@@ -17,15 +17,15 @@ pub fn command(arguments: &[String]) -> Result<()> {
     check_linked_by_rustc(&cargo::build(Profile::Release)?.join(library::file_name("rmlx")))
 }
 
-/// What rustc exports beside the header's functions on a Mac: mlx-rs declares it `#[no_mangle]`. On Linux `error.cpp` hides it;
-/// on a Mac only the libraries that are shipped are without it, which xtask links.
-const OF_MLX_RS: &str = "default_mlx_error_handler";
+/// Beginnings of what rustc exports beside the header's functions on a Mac, as mlx-rs and llguidance declare it `#[no_mangle]`.
+/// On Linux the build script hides it; on a Mac only the libraries that are shipped are without it, which xtask links.
+const OF_DEPENDENCIES: [&str; 2] = ["default_mlx_error_handler", "llg_"];
 
 /// The check of what a plain `cargo build` makes.
 pub fn check_linked_by_rustc(shared_library: &Path) -> Result<()> {
     let mut exported = exported(shared_library)?;
     if cfg!(target_vendor = "apple") {
-        exported.remove(OF_MLX_RS);
+        exported.retain(|name| !OF_DEPENDENCIES.iter().any(|beginning| name.starts_with(beginning)));
     }
     compare(shared_library, &exported)
 }
