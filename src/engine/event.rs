@@ -36,6 +36,8 @@ pub enum FinishReason {
     Cancelled,
     /// No position is left.
     ContextFull,
+    /// It went round in a circle: see [`GenerationOptions::loop_detection`](super::GenerationOptions::loop_detection).
+    Loop,
     /// See [`Event::error`].
     Error,
 }

@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod encoded;
 mod event;
+mod host_row;
 mod limits;
 mod logprobs;
 mod metallib;
@@ -20,9 +21,13 @@ mod stats;
 pub(crate) mod worker;
 
 pub use crate::dialect::Call;
+pub use crate::sampling::LoopDetection;
 pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
-pub use options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions};
+pub use options::{
+    CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
+    SessionOptions,
+};
 pub use session::Session;
 pub use stats::Stats;
 

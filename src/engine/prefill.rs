@@ -7,6 +7,7 @@ use mlx_rs::transforms::eval;
 
 use super::decode::Pending;
 use super::event::Event;
+use super::host_row;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
@@ -49,9 +50,14 @@ impl SessionState {
         }
         if is_last {
             let logits = self.loaded.model.logits(&hidden, 0..1)?.reshape(&[-1])?;
-            let pending = Pending::sample(&mut run.sampler, logits)?;
-            pending.issue()?;
-            run.phase = Phase::Decode { pending };
+            run.phase = if run.job.host_processes {
+                Phase::AtHost { logits }
+            } else {
+                let edits = run.job.repeats.edits(&run.ids);
+                let pending = Pending::sample(&mut run.sampler, logits, &edits)?;
+                pending.issue()?;
+                Phase::Decode { pending }
+            };
         } else {
             eval(self.past.state.arrays())?;
         }
@@ -62,6 +68,6 @@ impl SessionState {
         if run.job.progress_events {
             self.queue.push(Event::progress(chunk.end, run.job.prompt.ids.len()));
         }
-        Ok(())
+        host_row::show(run, &self.queue)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::event::{Event, EventKind};
+use super::host_row::HostRow;
 use super::stats::Stats;
 use crate::error::{Code, Error, Result};
 use crate::prompt::{Message, Part, ToolCall};
@@ -41,6 +42,8 @@ impl Phase {
 struct Inner {
     phase: Phase,
     events: VecDeque<Event>,
+    /// What the host has to do before the next event can come.
+    host_row: Option<HostRow>,
     /// The logits row of the last token handed out.
     row: Option<u64>,
     stats: Stats,
@@ -81,6 +84,12 @@ impl Answered {
     }
 }
 
+/// What the host is to see to.
+pub(super) enum Next {
+    Event(Event),
+    Row(HostRow),
+}
+
 /// Shared by a session handle and the MLX thread.
 pub(super) struct Queue {
     inner: Mutex<Inner>,
@@ -104,6 +113,7 @@ impl Queue {
             inner: Mutex::new(Inner {
                 phase: Phase::Idle,
                 events: VecDeque::new(),
+                host_row: None,
                 row: None,
                 stats: Stats::default(),
                 prompt: Vec::new(),
@@ -147,6 +157,7 @@ impl Queue {
         inner.phase.require_idle()?;
         inner.phase = Phase::Running { doomed: false };
         inner.events.clear();
+        inner.host_row = None;
         inner.row = None;
         inner.prompt = prompt;
         inner.answer = Some(Answered::new(continues));
@@ -157,8 +168,8 @@ impl Queue {
         self.lock().phase.require_idle()
     }
 
-    /// Blocks until an event is there.
-    pub fn pop(&self) -> Result<Event> {
+    /// Blocks until there is something to see to.
+    pub fn pop(&self) -> Result<Next> {
         let mut inner = self.lock();
         loop {
             if let Some(event) = inner.events.pop_front() {
@@ -172,7 +183,10 @@ impl Queue {
                     let doomed = inner.phase == Phase::Running { doomed: true };
                     inner.phase = if doomed { Phase::Poisoned } else { Phase::Idle };
                 }
-                return Ok(event);
+                return Ok(Next::Event(event));
+            }
+            if let Some(row) = inner.host_row.take() {
+                return Ok(Next::Row(row));
             }
             match inner.phase {
                 Phase::Running { .. } => {
@@ -199,6 +213,12 @@ impl Queue {
         self.ready.notify_all();
     }
 
+    /// Called on the MLX thread.
+    pub fn show(&self, row: HostRow) {
+        self.lock().host_row = Some(row);
+        self.ready.notify_all();
+    }
+
     /// Called on the MLX thread: whether it may compute one more event.
     pub fn has_room(&self) -> bool {
         self.is_cancelled() || self.lock().events.len() < RUN_AHEAD
@@ -214,6 +234,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.phase = Phase::Poisoned;
         inner.events.clear();
+        inner.host_row = None;
         drop(inner);
         self.ready.notify_all();
     }
@@ -228,6 +249,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.phase = Phase::Idle;
         inner.events.clear();
+        inner.host_row = None;
         inner.row = None;
         inner.prompt.clear();
         inner.answer = None;

@@ -20,7 +20,7 @@ use crate::models::{Prepared, SoftTokens};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{Formatter, Placed};
-use crate::sampling::{Sampler, Settings};
+use crate::sampling::{Repeats, Sampler, Settings};
 
 /// Logits rows kept for the host: the token it holds, the one waiting for it, and the one being computed.
 const ROWS: usize = 3;
@@ -40,6 +40,9 @@ pub(super) struct Job {
     pub context_length: usize,
     pub prefill_chunk: usize,
     pub top_logprobs: usize,
+    /// The host's own processor sees each row before a token is drawn from it.
+    pub host_processes: bool,
+    pub repeats: Repeats,
     pub progress_events: bool,
     /// Where the model's turn begins: the next turn's prompt is sure to share everything before it.
     pub turn_start: Option<usize>,
@@ -57,6 +60,16 @@ pub(super) enum Phase {
     Decode {
         pending: Pending,
     },
+    /// The host has a row, `[V]`, that the next token will be drawn from.
+    AtHost {
+        logits: Array,
+    },
+    /// The row is back from the host.
+    Processed {
+        /// `[V]`: as the model gave it.
+        logits: Array,
+        processed: Vec<f32>,
+    },
 }
 
 /// One submit in work.
@@ -69,6 +82,8 @@ pub(super) struct Run {
     /// Rows that were held already.
     pub reused: usize,
     pub generated: usize,
+    /// Of the prompt and of what was generated and read; gone with a row that the host has.
+    pub ids: Vec<u32>,
     pub first_token: Option<Instant>,
     pub encoded_ms: f64,
     /// Media that went through an encoder.
@@ -108,6 +123,7 @@ impl SessionState {
             sampler: self
                 .loaded
                 .on_its_device(|| Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids)),
+            ids: job.prompt.ids.clone(),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -132,7 +148,8 @@ impl SessionState {
             None => Stage::Idle,
             Some(Phase::Encode { .. }) => Stage::Encode,
             Some(Phase::Prefill { .. }) => Stage::Prefill,
-            Some(Phase::Decode { .. }) => Stage::Decode,
+            Some(Phase::Decode { .. } | Phase::Processed { .. }) => Stage::Decode,
+            Some(Phase::AtHost { .. }) => Stage::AtHost,
         };
         Standing {
             stage,

@@ -1,16 +1,17 @@
 //! A conversation with a model: submit a prompt, step the answer out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::event::Event;
+use super::event::{Event, EventKind};
+use super::host_row::HostRow;
 use super::limits;
 use super::model::Model;
-use super::options::{GenerationOptions, SessionOptions};
+use super::options::{GenerationOptions, LogitsProcessor, SessionOptions};
 use super::output::{Ends, Output};
-use super::queue::{Answered, Queue};
+use super::queue::{Answered, Next, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::worker;
@@ -18,6 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Part, Placed, Prompt};
+use crate::sampling::Settings;
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -31,6 +33,9 @@ pub struct Session {
     prefill_chunk: usize,
     /// Something was submitted since the session was made or reset.
     holds: AtomicBool,
+    /// The host's own, of the answer in the making. It stays here, for its end may run code of the host, which must not
+    /// happen on the MLX thread.
+    processor: Mutex<Option<LogitsProcessor>>,
 }
 
 impl Session {
@@ -55,6 +60,7 @@ impl Session {
             context_length: options.context_length.map_or(most, |n| n.min(most)),
             prefill_chunk: options.prefill_chunk.unwrap_or_else(limits::prefill_chunk),
             holds: AtomicBool::new(false),
+            processor: Mutex::new(None),
         })
     }
 
@@ -73,12 +79,14 @@ impl Session {
         self.queue.require_usable()?;
         self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
+        let settings = self.settings(options)?;
         let placed = self.model.place(prompt, options)?;
         self.check_length(&placed)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
-        let job = self.job(placed, prepared, options, submitted);
+        let job = self.job(placed, prepared, options, settings, submitted);
         self.queue.start(job.prompt.ids.clone(), prompt.continue_final_message)?;
+        self.set_processor(options.logits_processor.clone());
         self.holds.store(true, Ordering::Release);
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         self.queue.update_stats(|s| {
@@ -159,11 +167,24 @@ impl Session {
         Ok(())
     }
 
+    fn settings(&self, options: &GenerationOptions) -> Result<Settings> {
+        let mut settings = options.settings(self.model.defaults());
+        settings.require_choice(self.model.vocab_size())?;
+        if let Some(dry) = &mut settings.repeats.dry {
+            for breaker in options.breakers() {
+                // Behind a letter, as in the middle of a text.
+                dry.breakers.extend(self.model.tokenize(&format!("a{breaker}"), false)?.last());
+            }
+        }
+        Ok(settings)
+    }
+
     fn job(
         &self,
         prompt: Arc<Placed>,
         prepared: Vec<Option<Arc<Prepared>>>,
         options: &GenerationOptions,
+        settings: Settings,
         submitted: Instant,
     ) -> Job {
         let ends = Ends {
@@ -171,11 +192,14 @@ impl Session {
             stop_tokens: options.stop_tokens.iter().copied().collect(),
             stop: options.stop.clone(),
             thinking_budget: options.thinking_budget,
+            loops: options.loop_detection,
         };
         let formatter = self.model.formatter();
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
-            settings: options.settings(self.model.defaults()),
+            host_processes: options.logits_processor.is_some(),
+            repeats: settings.repeats.clone(),
+            settings,
             vocab_size: self.model.vocab_size(),
             output,
             formatter: Arc::clone(formatter),
@@ -193,12 +217,43 @@ impl Session {
     }
 
     /// Blocks until the next event. After a FINISH there is nothing to step until the next submit.
+    ///
+    /// The host's own logits processor runs in here, so an answer with one goes on only while somebody steps it.
     pub fn step(&self) -> Result<Event> {
         let _operation = self.queue.begin()?;
-        let event = self.queue.pop()?;
-        // The MLX thread may be waiting for room.
-        worker::tell(|_| ());
-        Ok(event)
+        loop {
+            match self.queue.pop()? {
+                Next::Row(row) => self.process(row),
+                Next::Event(event) => {
+                    // The MLX thread may be waiting for room.
+                    worker::tell(|_| ());
+                    if event.kind == EventKind::Finish {
+                        self.set_processor(None);
+                    }
+                    return Ok(event);
+                }
+            }
+        }
+    }
+
+    /// Lets the host's processor have a row, and gives it back to the MLX thread.
+    fn process(&self, mut row: HostRow) {
+        let processor = self.processor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outcome = processor.map_or(Ok(()), |processor| row.process(&processor));
+        let id = self.id;
+        worker::tell(move |worker| {
+            if let Ok(session) = worker.session(id) {
+                session.take_back(row, outcome);
+            }
+        });
+    }
+
+    fn set_processor(&self, processor: Option<LogitsProcessor>) {
+        let mut held = self.processor.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *held, processor);
+        drop(held);
+        // The host's code may run here, so nothing is locked.
+        drop(before);
     }
 
     /// Adds the answer of the last submit to the conversation that it answers: as the assistant's message, with its
@@ -256,6 +311,7 @@ impl Session {
             Ok(())
         })?;
         self.queue.reset();
+        self.set_processor(None);
         self.holds.store(false, Ordering::Release);
         Ok(())
     }

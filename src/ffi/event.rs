@@ -89,6 +89,8 @@ pub const RMLX_FINISH_ERROR: rmlx_finish_reason = 6;
 pub const RMLX_FINISH_TOOL_CALLS: rmlx_finish_reason = 7;
 /// A stop token appeared (rmlx_generation_options_add_stop_token).
 pub const RMLX_FINISH_STOP_TOKEN: rmlx_finish_reason = 8;
+/// It went round in a circle (rmlx_generation_options_set_loop_detection).
+pub const RMLX_FINISH_LOOP: rmlx_finish_reason = 10;
 
 /// What an event is about.
 ///
@@ -273,6 +275,7 @@ pub extern "C" fn rmlx_event_finish_reason(event: Option<&rmlx_event>) -> rmlx_f
         Some(FinishReason::Error) => RMLX_FINISH_ERROR,
         Some(FinishReason::ToolCalls) => RMLX_FINISH_TOOL_CALLS,
         Some(FinishReason::StopToken) => RMLX_FINISH_STOP_TOKEN,
+        Some(FinishReason::Loop) => RMLX_FINISH_LOOP,
     }
 }
 

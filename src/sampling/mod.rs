@@ -1,9 +1,14 @@
-//! From a row of logits to a token: processors, samplers and stop strings.
+//! From a row of logits to a token: processors, samplers and stop strings; and what keeps answers from repeating.
 
+mod loops;
+mod repeats;
 mod sampler;
 mod settings;
 mod stop;
 
-pub(crate) use sampler::Sampler;
+pub use loops::LoopDetection;
+pub(crate) use loops::LoopDetector;
+pub(crate) use repeats::{Dry, Repeats};
+pub(crate) use sampler::{Choice, Drawn, Sampler};
 pub(crate) use settings::{GenerationDefaults, Settings};
 pub(crate) use stop::StopMatcher;
