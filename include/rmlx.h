@@ -1141,7 +1141,7 @@ typedef int32_t rmlx_tool_choice;
  */
 #define RMLX_CONSTRAINT_JSON_SCHEMA 1
 
-/** A regular expression that the whole answer matches, in the syntax of Rust's regex crate. */
+/** A regular expression that the whole answer matches: Rust's syntax, without look-around and back-references. */
 #define RMLX_CONSTRAINT_REGEX 2
 
 /**
@@ -2120,13 +2120,9 @@ rmlx_status rmlx_respond_text(const rmlx_model *model,
 
 /**
  * A file descriptor that is readable while sessions have something to step, for an event loop: poll, epoll, kqueue,
- * libuv, or a DispatchSource in Swift. One thread can so go through any number of answers:
- *
- *     poll until rmlx_waker_fd is readable
- *     rmlx_waker_take: the tags of the sessions that have something
- *     rmlx_session_try_step on each of them, once
- *
- * examples/c/event_loop.c is such a program.
+ * libuv, or a DispatchSource in Swift. One thread can so go through any number of answers: it polls until
+ * rmlx_waker_fd is readable, takes the tags of the sessions that have something (rmlx_waker_take), and calls
+ * rmlx_session_try_step on each of them, once. examples/c/event_loop.c is such a program.
  *
  * Thread-safe.
  *

@@ -388,7 +388,7 @@ pub type rmlx_constraint_kind = i32;
 /// A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
 /// formats, $ref inside of the text, anyOf and allOf). The answer is JSON on one line, with ", " and ": ".
 pub const RMLX_CONSTRAINT_JSON_SCHEMA: rmlx_constraint_kind = 1;
-/// A regular expression that the whole answer matches, in the syntax of Rust's regex crate.
+/// A regular expression that the whole answer matches: Rust's syntax, without look-around and back-references.
 pub const RMLX_CONSTRAINT_REGEX: rmlx_constraint_kind = 2;
 /// A grammar in the variant of Lark that llguidance reads, from its rule `start` on. Control tokens are
 /// written as they are spelled, `<|name|>`, or by their number, `<[107]>`.

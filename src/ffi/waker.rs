@@ -11,13 +11,9 @@ use crate::engine::Waker;
 use crate::error::Error;
 
 /// A file descriptor that is readable while sessions have something to step, for an event loop: poll, epoll, kqueue,
-/// libuv, or a DispatchSource in Swift. One thread can so go through any number of answers:
-///
-///     poll until rmlx_waker_fd is readable
-///     rmlx_waker_take: the tags of the sessions that have something
-///     rmlx_session_try_step on each of them, once
-///
-/// examples/c/event_loop.c is such a program.
+/// libuv, or a DispatchSource in Swift. One thread can so go through any number of answers: it polls until
+/// rmlx_waker_fd is readable, takes the tags of the sessions that have something (rmlx_waker_take), and calls
+/// rmlx_session_try_step on each of them, once. examples/c/event_loop.c is such a program.
 ///
 /// Thread-safe.
 ///
