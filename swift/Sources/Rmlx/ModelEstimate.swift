@@ -36,7 +36,7 @@ extension Model {
     at folder: URL, options: LoadOptions = LoadOptions(), contextTokens: Int? = nil
   ) async throws(RmlxError) -> MemoryEstimate {
     guard folder.isFileURL, (contextTokens ?? 0) >= 0 else {
-      throw RmlxError(.invalidArgument, "an estimate needs the URL of a folder and a number of tokens that is not negative")
+      throw RmlxError(.invalidArgument, "an estimate needs a folder's URL and a number of tokens from 0 on")
     }
     let path = folder.path
     return try await offPool(sharedQueue) { () throws(RmlxError) in
