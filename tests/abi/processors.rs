@@ -145,13 +145,14 @@ unsafe extern "C" fn only_400(i: *const u32, c: usize, r: *mut f32, l: usize, d:
 }
 
 unsafe extern "C" fn nothing_left(i: *const u32, c: usize, r: *mut f32, l: usize, d: *mut c_void) -> i32 {
-    unsafe { seen(i, c, r, l, d) }.fill(f32::NEG_INFINITY);
+    let row = unsafe { seen(i, c, r, l, d) };
+    row.fill(f32::NEG_INFINITY);
     0
 }
 
 unsafe extern "C" fn no_number(i: *const u32, c: usize, r: *mut f32, l: usize, d: *mut c_void) -> i32 {
-    unsafe { seen(i, c, r, l, d) }
-    [5] = f32::NAN;
+    let row = unsafe { seen(i, c, r, l, d) };
+    row[5] = f32::NAN;
     0
 }
 
