@@ -347,7 +347,7 @@ pub(super) fn plan(
     cancel: &CancelToken,
 ) -> Result<Budget> {
     let (snapshot, architecture, cancel) = (Arc::clone(snapshot), Arc::clone(architecture), cancel.clone());
-    worker::call(Kind::Anytime, move |_| {
+    worker::call(Kind::Load, move |_| {
         let headers = snapshot.as_ref().clone().without_data();
         let mut go_on = |_| cancel.check();
         let mut context =
