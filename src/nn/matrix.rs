@@ -308,6 +308,8 @@ mod tests {
         for columns in [512, 256, 128] {
             for quantization in all() {
                 let matrix = packed(256, columns, quantization, Device::Gpu);
+                let fp4 = matches!(quantization.mode, Mode::Mxfp4 | Mode::Nvfp4);
+                assert_eq!(matrix.on_cuda == Some(OnCuda::Fp4Rows), fp4);
                 let dense = values(&matrix);
                 for rows in [1, 2, 7, 8, 32, 33, 100, 192, 193, 1000] {
                     let x = random(&[rows, columns], 9).as_dtype(Dtype::Bfloat16).unwrap();
