@@ -135,7 +135,10 @@ fn issue(parts: &mut [Part]) -> Result<()> {
         };
         part.passed = true;
         match part.run.job.guide {
-            None => part.next = Some(Pending::after(&mut part.run, 0, row)?),
+            None => {
+                let held = part.session.past.held.len();
+                part.next = Some(Pending::after(&mut part.run, held, row)?);
+            }
             Some(_) => waiting.push((i, row)),
         }
     }
@@ -169,8 +172,11 @@ impl<'a> Part<'a> {
 
     /// Whether the answer is known to be whole: all of a guide's forced tokens have been taken by it.
     fn is_whole(&self) -> bool {
-        let guide = self.run.job.guide.as_ref();
-        matches!(self.pending, Pending::Forced(_)) && guide.is_some_and(|guide| guide.is_done())
+        matches!(self.pending, Pending::Forced(_)) && self.guide_is_done()
+    }
+
+    fn guide_is_done(&self) -> bool {
+        self.run.job.guide.as_ref().is_some_and(|guide| guide.is_done())
     }
 
     fn goes_on(&self) -> bool {
@@ -192,7 +198,7 @@ impl<'a> Part<'a> {
     fn follow_guide(&mut self, row: Array) {
         let read = self.read();
         if let Ok(Said { stopped: None, forced, .. }) = &read {
-            let done = self.run.job.guide.as_ref().is_some_and(|guide| guide.is_done());
+            let done = self.guide_is_done();
             let next = match forced {
                 _ if done => Ok(None),
                 Some(id) => {
@@ -285,8 +291,7 @@ impl<'a> Part<'a> {
             }
             self.run.generated += 1;
             self.note_token();
-            let whole = self.run.job.guide.as_ref().is_some_and(|guide| guide.is_done());
-            let last = index + 1 == ids.len() && (!self.passed || whole);
+            let last = index + 1 == ids.len() && (!self.passed || self.guide_is_done());
             let piece = self.run.job.output.push(*id, last)?;
             (said.stopped, said.forced) = (piece.stopped, piece.forced);
             said.events.push(self.event(*id, piece, logits.clone())?);

@@ -7,13 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::budget::Budget;
 use super::limits;
-use super::model::{Model, choose, plan, require_platform};
+use super::model::{Model, Planned, require_platform};
 use super::options::{CancelToken, LoadOptions};
 use crate::error::Result;
 use crate::media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, go_on};
-use crate::models::{Architecture, architecture};
+use crate::models::Architecture;
 use crate::nn::held::Part;
-use crate::snapshot::Snapshot;
 use crate::system::room;
 
 /// The picture that is counted: so many pixels wide and high.
@@ -28,10 +27,8 @@ impl Model {
     /// for the fields. What a load refuses of the files is refused here in the same words.
     pub fn estimate(dir: &Path, options: &LoadOptions, context: usize) -> Result<Value> {
         require_platform()?;
-        let snapshot = Arc::new(Snapshot::open(dir)?);
-        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
-        let device = choose(options.device)?;
-        let budget = plan(&snapshot, &architecture, device, &CancelToken::default())?;
+        let Planned { architecture, device, budget, .. } =
+            Planned::open(dir, options.device, &CancelToken::default())?;
         let most = architecture.facts().context_length;
         let most = options.context_length.map_or(most, |n| n.clamp(1, most));
         let context = if context == 0 { most } else { context.min(most) };

@@ -76,12 +76,9 @@ impl Model {
         if checks {
             room::require(START + text_bytes(dir), "the library and the tokenizer")?;
         }
-        let snapshot = Arc::new(Snapshot::open(dir)?);
-        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
-        let device = choose(options.device)?;
-        let budget = Arc::new(plan(&snapshot, &architecture, device, &cancel)?);
-        let most = architecture.facts().context_length;
-        let memory = Memory::fit(Arc::clone(&budget), most, &options)?;
+        let planned = Planned::open(dir, options.device, &cancel)?;
+        let most = planned.architecture.facts().context_length;
+        let memory = Memory::fit(Arc::clone(&planned.budget), most, &options)?;
         let formatter = {
             let (dir, given) = (dir.to_owned(), options.chat_template.clone());
             let load = move || Formatter::load(&dir, given.as_deref());
@@ -94,8 +91,8 @@ impl Model {
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let (progress, encoded) = (options.progress.as_deref(), Known::default());
         let kept = (limit, encoded.clone());
-        let loading = Loading { snapshot: &snapshot, architecture: &architecture, device, budget: &budget };
-        let loaded = loading.start(&cancel, progress, kept);
+        let loaded = planned.start(&cancel, progress, kept);
+        let Planned { snapshot, architecture, device, .. } = planned;
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -281,7 +278,7 @@ pub(super) fn require_platform() -> Result<()> {
     Ok(())
 }
 
-pub(super) fn choose(choice: DeviceChoice) -> Result<Device> {
+fn choose(choice: DeviceChoice) -> Result<Device> {
     match (choice, default_device()) {
         (DeviceChoice::Auto, device) => Ok(device),
         (DeviceChoice::Cpu, _) => Ok(Device::Cpu),
@@ -292,15 +289,24 @@ pub(super) fn choose(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
-/// What is loaded, and where to.
-struct Loading<'a> {
-    snapshot: &'a Arc<Snapshot>,
-    architecture: &'a Arc<dyn Architecture>,
-    device: Device,
-    budget: &'a Arc<Budget>,
+/// A snapshot that can be loaded, where to, and what it takes there.
+pub(super) struct Planned {
+    pub snapshot: Arc<Snapshot>,
+    pub architecture: Arc<dyn Architecture>,
+    pub device: Device,
+    pub budget: Arc<Budget>,
 }
 
-impl Loading<'_> {
+impl Planned {
+    /// From the configuration and the headers of the weight files.
+    pub fn open(dir: &Path, device: DeviceChoice, cancel: &CancelToken) -> Result<Planned> {
+        let snapshot = Arc::new(Snapshot::open(dir)?);
+        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
+        let device = choose(device)?;
+        let budget = Arc::new(plan(&snapshot, &architecture, device, cancel)?);
+        Ok(Planned { snapshot, architecture, device, budget })
+    }
+
     /// Loads on the MLX thread and relays progress to the calling one; the model's id and its weights' bytes.
     fn start(
         &self,
@@ -311,8 +317,8 @@ impl Loading<'_> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (shares, received) = mpsc::channel();
-        let (snapshot, architecture) = (Arc::clone(self.snapshot), Arc::clone(self.architecture));
-        let (device, budget, cancel) = (self.device, Arc::clone(self.budget), cancel.clone());
+        let (snapshot, architecture) = (Arc::clone(&self.snapshot), Arc::clone(&self.architecture));
+        let (device, budget, cancel) = (self.device, Arc::clone(&self.budget), cancel.clone());
         let outcome = worker::start(Kind::Load, move |worker| {
             let mut report = |share: f32| {
                 let _ = shares.send(share);
@@ -340,7 +346,7 @@ impl Loading<'_> {
 
 /// What a load would hold, from headers alone: the load itself, with nothing read. What it refuses is refused here, in the
 /// same words.
-pub(super) fn plan(
+fn plan(
     snapshot: &Arc<Snapshot>,
     architecture: &Arc<dyn Architecture>,
     device: Device,

@@ -2,10 +2,12 @@
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
+use std::path::Path;
 
 use super::boundary::{call, path, required};
 use super::media::{reference, rmlx_media};
 use super::status::{rmlx_error, rmlx_status};
+use crate::error::Result;
 use crate::media::{Audio, Image, Media};
 
 /// Decodes an image file. Formats and limits are those of rmlx_image_from_encoded.
@@ -23,13 +25,8 @@ pub unsafe extern "C" fn rmlx_image_from_file(
     out: Option<&mut MaybeUninit<*mut rmlx_media>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
-    call(error, || {
-        // SAFETY: the caller passes NULL or a NUL-terminated text.
-        let path = unsafe { path(path_utf8, "path_utf8") }?;
-        let out = required(out, "out")?;
-        out.write(reference(Media::Image(Image::open(path)?)));
-        Ok(())
-    })
+    // SAFETY: by this function's contract.
+    call(error, || unsafe { open(path_utf8, out, |path| Ok(Media::Image(Image::open(path)?))) })
 }
 
 /// Decodes a sound file. Formats and limits are those of rmlx_audio_from_encoded.
@@ -47,11 +44,20 @@ pub unsafe extern "C" fn rmlx_audio_from_file(
     out: Option<&mut MaybeUninit<*mut rmlx_media>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
-    call(error, || {
-        // SAFETY: the caller passes NULL or a NUL-terminated text.
-        let path = unsafe { path(path_utf8, "path_utf8") }?;
-        let out = required(out, "out")?;
-        out.write(reference(Media::Audio(Audio::open(path)?)));
-        Ok(())
-    })
+    // SAFETY: by this function's contract.
+    call(error, || unsafe { open(path_utf8, out, |path| Ok(Media::Audio(Audio::open(path)?))) })
+}
+
+/// # Safety
+/// `path_utf8` is NULL or a NUL-terminated text.
+unsafe fn open(
+    path_utf8: *const c_char,
+    out: Option<&mut MaybeUninit<*mut rmlx_media>>,
+    decode: impl FnOnce(&Path) -> Result<Media>,
+) -> Result<()> {
+    // SAFETY: by this function's contract.
+    let path = unsafe { path(path_utf8, "path_utf8") }?;
+    let out = required(out, "out")?;
+    out.write(reference(decode(path)?));
+    Ok(())
 }

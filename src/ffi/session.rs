@@ -11,7 +11,7 @@ use super::model::rmlx_model;
 use super::prompt::rmlx_prompt;
 use super::session_options::rmlx_session_options;
 use super::status::{rmlx_error, rmlx_status};
-use crate::engine::{GenerationOptions, Session, SessionOptions};
+use crate::engine::{Event, GenerationOptions, Session, SessionOptions};
 use crate::error::{Code, Result};
 use crate::panics;
 
@@ -147,14 +147,8 @@ pub unsafe extern "C" fn rmlx_session_step(
     out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
-    call(error, || {
-        // SAFETY: the caller passes NULL or a session that it has not released.
-        let session = unsafe { shared(session, "session") }?;
-        let out = required(out_event, "out_event")?;
-        let event = session.guard(Session::step)?;
-        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
-        Ok(())
-    })
+    // SAFETY: by this function's contract.
+    call(error, || unsafe { next_event(session, out_event, Session::step) })
 }
 
 /// Waits for the next event of the answer like rmlx_session_step, but not for longer than it is told.
@@ -172,13 +166,9 @@ pub unsafe extern "C" fn rmlx_session_step_timeout(
     out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
-    call(error, || {
-        // SAFETY: the caller passes NULL or a session that it has not released.
-        let session = unsafe { shared(session, "session") }?;
-        let out = required(out_event, "out_event")?;
-        let event = session.guard(|session| session.step_timeout(Duration::from_millis(timeout_ms)))?;
-        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
-        Ok(())
+    // SAFETY: by this function's contract.
+    call(error, || unsafe {
+        next_event(session, out_event, |session| session.step_timeout(Duration::from_millis(timeout_ms)))
     })
 }
 
@@ -195,14 +185,25 @@ pub unsafe extern "C" fn rmlx_session_try_step(
     out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
-    call(error, || {
-        // SAFETY: the caller passes NULL or a session that it has not released.
-        let session = unsafe { shared(session, "session") }?;
-        let out = required(out_event, "out_event")?;
-        let event = session.guard(Session::try_step)?;
-        out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
-        Ok(())
-    })
+    // SAFETY: by this function's contract.
+    call(error, || unsafe { next_event(session, out_event, Session::try_step) })
+}
+
+/// Hands out the event that `step` gives.
+///
+/// # Safety
+/// `session` is NULL or has not been released.
+unsafe fn next_event(
+    session: Option<NonNull<rmlx_session>>,
+    out_event: Option<&mut MaybeUninit<*mut rmlx_event>>,
+    step: impl FnOnce(&Session) -> Result<Event>,
+) -> Result<()> {
+    // SAFETY: by this function's contract.
+    let session = unsafe { shared(session, "session") }?;
+    let out = required(out_event, "out_event")?;
+    let event = session.guard(step)?;
+    out.write(Box::into_raw(Box::new(rmlx_event::new(event))));
+    Ok(())
 }
 
 /// Ends the answer in the making, wherever it is. Step on: after at most the event that was ready already comes
