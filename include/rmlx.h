@@ -107,7 +107,8 @@
  * a load's tensors) and for nothing after it: answers and loads are dropped. After 5 seconds they go on regardless.
  *
  * A child that fork() makes after the first model was loaded has none of the library's threads: every function that can
- * fail returns UNSUPPORTED there, release functions only free memory, and its exit waits for nothing. Fork before that, or
+ * fail returns UNSUPPORTED there, release functions only free memory, and its exit waits for nothing. fork() itself waits
+ * for the unit of work that is running, for a second at most, as the child's exit ends its copy of MLX. Fork before that, or
  * start another program. A waker's descriptor in the child is its parent's.
  *
  *

@@ -48,6 +48,10 @@ struct State<W> {
     busy: bool,
     stopping: bool,
     stopped: bool,
+    /// Threads that are forking the process.
+    forking: u32,
+    /// The MLX thread waits for them, and MLX does nothing.
+    still: bool,
     /// Threads that wait for `changed`.
     waiting: u32,
 }
@@ -92,6 +96,8 @@ impl<W> Inbox<W> {
                 busy: false,
                 stopping: false,
                 stopped: false,
+                forking: 0,
+                still: false,
                 waiting: 0,
             }),
             changed: Condvar::new(),
@@ -221,6 +227,29 @@ impl<W> Inbox<W> {
         true
     }
 
+    /// Before a fork: returns when MLX stands still, so that the child's copy of it is whole, or when patience ends.
+    pub fn before_fork(&self, patience: Duration) {
+        self.lock().forking += 1;
+        self.nudge();
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        while state.ready && !state.stopped && !state.still {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait_changed(state, Some(left));
+        }
+    }
+
+    /// After it, in the parent.
+    pub fn after_fork(&self) {
+        let mut state = self.lock();
+        state.forking = state.forking.saturating_sub(1);
+        drop(state);
+        self.nudge();
+    }
+
     fn wait_changed<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<W>>,
@@ -291,6 +320,21 @@ impl<W> Inbox<W> {
             self.changed.notify_all();
         }
         true
+    }
+
+    /// Between commands and units of work: waits while the process is being forked. `settle` waits for what MLX still does.
+    pub fn stand_still(&self, settle: impl Fn()) {
+        if self.lock().forking == 0 {
+            return;
+        }
+        settle();
+        let mut state = self.lock();
+        state.still = true;
+        self.changed.notify_all();
+        while state.forking > 0 {
+            state = self.wait_changed(state, None);
+        }
+        state.still = false;
     }
 
     /// Waits until something has happened since the last call of this or of [`doze`](Self::doze).
@@ -435,6 +479,37 @@ mod tests {
         }
         inbox.resume();
         assert_eq!(waits.join().unwrap(), Suspended::Resumed);
+    }
+
+    #[test]
+    fn a_fork_waits_until_mlx_stands_still_and_that_lasts_until_it_is_over() {
+        let inbox = Arc::new(ready());
+        let began = Instant::now();
+        inbox.before_fork(Duration::from_millis(20));
+        assert!(began.elapsed() >= Duration::from_millis(20), "work goes on, and patience ended");
+        let shared = Arc::clone(&inbox);
+        let (settled, settles) = channel();
+        let thread = thread::spawn(move || {
+            shared.stand_still(|| settled.send(()).unwrap());
+            shared.stand_still(|| panic!("nobody forks"));
+        });
+        inbox.before_fork(Duration::from_secs(60));
+        assert!(settles.try_recv().is_ok() && inbox.lock().still);
+        inbox.after_fork();
+        assert!(inbox.lock().still, "another thread is forking still");
+        inbox.after_fork();
+        thread.join().unwrap();
+        assert!(!inbox.lock().still);
+    }
+
+    #[test]
+    fn a_fork_does_not_wait_where_there_is_no_thread() {
+        let inbox: Inbox<u32> = Inbox::new();
+        inbox.before_fork(Duration::from_secs(60));
+        inbox.after_fork();
+        let inbox = ready();
+        inbox.close();
+        inbox.before_fork(Duration::from_secs(60));
     }
 
     #[test]

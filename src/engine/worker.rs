@@ -85,6 +85,9 @@ static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 /// How long the process's end waits for a unit of work that is running; past this it ends regardless.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
+/// How long a fork waits for it.
+const WORK_BEFORE_FORK: Duration = Duration::from_secs(1);
+
 /// Starts the thread with the first call that can start it.
 fn open() -> Result<()> {
     if INBOX.is_forked() {
@@ -207,6 +210,19 @@ extern "C" fn stop_at_exit() {
     }
 }
 
+/// A child that is forked ends MLX's statics when it exits: it must not have a copy of them in the middle of a change.
+extern "C" fn before_fork() {
+    if !INBOX.is_forked() {
+        INBOX.before_fork(WORK_BEFORE_FORK);
+    }
+}
+
+extern "C" fn after_fork() {
+    if !INBOX.is_forked() {
+        INBOX.after_fork();
+    }
+}
+
 impl Worker {
     fn run(mut self) {
         system::hurry(Urgency::Interactive);
@@ -215,6 +231,7 @@ impl Worker {
             // Exit handlers run last-in first-out: ours must come after everything of MLX's that ends then.
             mlx::set_up();
             mlx::at_exit(stop_at_exit);
+            mlx::at_fork(before_fork, after_fork);
             system::with_pool(set_cache_limit);
             INBOX.begun();
             while !INBOX.is_stopping() {
@@ -229,6 +246,7 @@ impl Worker {
 
     /// A command or a unit of work, or a wait for one of them. Commands come first.
     fn turn(&mut self) {
+        INBOX.stand_still(mlx::synchronize);
         if let Some(command) = INBOX.take(Taking::All) {
             return system::with_pool(|| self.obey(command));
         }
@@ -251,6 +269,7 @@ impl Worker {
     /// are obeyed, until work may go on. An error ends the load.
     pub(super) fn border(&mut self, check: impl Fn() -> Result<()>) -> Result<()> {
         loop {
+            INBOX.stand_still(mlx::synchronize);
             if INBOX.is_stopping() {
                 return Err(inbox::stopped());
             }

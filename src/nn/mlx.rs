@@ -29,6 +29,12 @@ pub fn at_exit(handler: extern "C" fn()) {
     unsafe { libc::atexit(handler) };
 }
 
+/// Lets `before` run before the process is forked, and `after` afterwards in the parent.
+pub fn at_fork(before: extern "C" fn(), after: extern "C" fn()) {
+    // SAFETY: plain functions that live as long as the library's image.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), None) };
+}
+
 /// Waits for the work of the calling thread's streams.
 pub fn synchronize() {
     keep_errors();
