@@ -62,7 +62,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
 /// Builds the release libraries without this machine's folders in them, and returns the folder that they are in.
 pub fn build_to_ship() -> Result<PathBuf> {
     let mut build = command();
-    build.args(["build", "--package", "rmlx", "--lib", "--release"]).args(traces::cargo_arguments()?);
+    build.args(["build", "--workspace", "--lib", "--release"]).args(traces::cargo_arguments()?);
     process::run(build.env(traces::SHIPPED, "1"))?;
     output_folder(Profile::Release)
 }
@@ -76,7 +76,7 @@ pub fn build_examples(profile: Profile, names: &[&str]) -> Result<PathBuf> {
 
 fn build_parts(profile: Profile, parts: &[&str]) -> Result<()> {
     let mut build = command();
-    build.args(["build", "--package", "rmlx"]).args(parts);
+    build.args(["build", "--workspace"]).args(parts);
     if profile == Profile::Release {
         build.arg("--release");
     }

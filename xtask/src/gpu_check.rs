@@ -30,7 +30,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     let examples = cargo::build_examples(Profile::Release, &["bench", "devices"])?;
     if cfg!(target_os = "linux") {
         let mut kernels = cargo::command();
-        kernels.args(["test", "--release", "--package", "rmlx", "--lib", "on_cuda", "--", "--ignored"]);
+        kernels.args(["test", "--release", "--workspace", "--lib", "on_cuda", "--", "--ignored"]);
         process::run(&mut kernels)?;
     }
     compare(&examples.join("devices"))?;
