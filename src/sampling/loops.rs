@@ -44,7 +44,7 @@ impl LoopDetector {
         // The first of the runs has nothing before it that it would equal.
         (1..)
             .zip(&self.equal)
-            .any(|(period, equal)| equal + period >= (repeats * period).max(least) && *equal > 0)
+            .any(|(period, equal)| equal + period >= repeats.saturating_mul(period).max(least) && *equal > 0)
     }
 }
 
@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(ends_at(3, 8, 0, &[9, 1, 2, 1, 2, 1, 2, 1]), Some(6));
         assert_eq!(ends_at(4, 8, 0, &[7, 7, 7, 7, 7]), Some(3));
         assert_eq!(ends_at(3, 8, 0, &[1, 2, 1, 2, 3, 1, 2, 1, 2]), None);
+        assert_eq!(ends_at(usize::MAX, 8, 0, &[7; 40]), None);
     }
 
     #[test]
