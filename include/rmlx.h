@@ -1130,6 +1130,28 @@ rmlx_status rmlx_prompt_set_tokens(struct rmlx_prompt *prompt,
  */
 typedef struct rmlx_generation_options rmlx_generation_options;
 
+/**
+ * A host's own processor of logits: changes the row that the next token is drawn from.
+ *
+ * - `ids`, `id_count`: the tokens of the prompt and of the answer so far; those of media stand in their places
+ * - `logits`, `logit_count`: the row of the next token as the model gave it, a number for each id of the vocabulary, to
+ *   be changed in place. -INFINITY forbids a token; NaN and INFINITY, and nothing left to choose, end the answer with
+ *   INVALID_ARGUMENT. Both arrays are the callback's until it returns.
+ *
+ * Returns: 0; any other number ends the answer with RMLX_FINISH_ERROR and an error of the code CANCELLED that names the
+ * number.
+ *
+ * It runs inside of rmlx_session_step and its likes, on the thread that called, once for each token that is drawn: other
+ * sessions go on meanwhile. It may call rmlx, also for other sessions; on its own session only rmlx_session_cancel and
+ * rmlx_session_stats, the others answer BUSY. Sessions of different threads that were submitted with the same options
+ * may be in it at the same time. It must return: no exception or longjmp may leave it.
+ */
+typedef int32_t (*rmlx_logits_callback)(const uint32_t *ids,
+                                        size_t id_count,
+                                        float *logits,
+                                        size_t logit_count,
+                                        void *user_data);
+
 /** The language of a constraint: one of RMLX_CONSTRAINT_*. */
 typedef int32_t rmlx_constraint_kind;
 
@@ -1198,7 +1220,7 @@ rmlx_status rmlx_generation_options_set_max_tokens(struct rmlx_generation_option
 
 /**
  * Sets the sampler's temperature: 0 always takes the likeliest token (greedy), 1 samples by the
- * model's own probabilities.
+ * model's own probabilities. Anything below 0.0001 is greedy too.
  *
  * Errors: INVALID_ARGUMENT (not between 0 and 100).
  *
@@ -1278,6 +1300,95 @@ rmlx_status rmlx_generation_options_set_frequency_penalty(struct rmlx_generation
                                                           rmlx_error **error);
 
 /**
+ * Penalizes tokens that would lengthen a repeated run of tokens (DRY, "don't repeat yourself"). Where the last n tokens
+ * stand in the prompt or the answer before, n at least `allowed_length`, the token that followed there loses
+ * `multiplier * base ^ (n - allowed_length)` of its logit; n counts up to 50, and the longest run counts. A multiplier
+ * of 0 is off, which is the default; 0.8, 1.75, 2 and 0 are common.
+ *
+ * - `last_n`: how many of the last tokens are looked at; 0 for all
+ *
+ * Runs do not reach over breakers (rmlx_generation_options_add_dry_breaker).
+ *
+ * Errors: INVALID_ARGUMENT (`multiplier` not between 0 and 100, `base` not between 1 and 100, `allowed_length` 0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_dry(struct rmlx_generation_options *options,
+                                            float multiplier,
+                                            float base,
+                                            size_t allowed_length,
+                                            size_t last_n,
+                                            rmlx_error **error);
+
+/**
+ * Adds a text that the repeated runs of rmlx_generation_options_set_dry do not reach over: the token that it ends with
+ * behind a letter. Default: a line feed, a colon, a double quote and an asterisk; the first text that is added takes
+ * their place.
+ *
+ * - `utf8`, `len`: the text, copied, and its bytes
+ *
+ * Errors: INVALID_ARGUMENT (empty, or not UTF-8).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_add_dry_breaker(struct rmlx_generation_options *options,
+                                                    const char *utf8,
+                                                    size_t len,
+                                                    rmlx_error **error);
+
+/**
+ * Forbids every token that would make a run of `n` tokens come twice, in prompt and answer together. 0 is off, which is
+ * the default. Where no token is left, also by a constraint, the answer ends with INVALID_ARGUMENT.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_no_repeat_ngram(struct rmlx_generation_options *options,
+                                                        size_t n,
+                                                        rmlx_error **error);
+
+/**
+ * Ends an answer that goes round in a circle, with RMLX_FINISH_LOOP: its last tokens are one run of at most
+ * `longest_run` tokens, `repeats` times in a row, and are at least `least_tokens` tokens. Their texts have been handed
+ * out by then. `repeats` 0 is off, which is the default, and the other two do not matter then.
+ *
+ * Errors: INVALID_ARGUMENT (`repeats` 1, `longest_run` not between 1 and 4096).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_loop_detection(struct rmlx_generation_options *options,
+                                                       size_t repeats,
+                                                       size_t longest_run,
+                                                       size_t least_tokens,
+                                                       rmlx_error **error);
+
+/**
+ * Sets a processor of the host's own, which sees each row of logits before all other processors; NULL for none, which
+ * is the default. After it come, in this order: the penalties for repetition, presence and frequency, DRY, repeated
+ * n-grams, the logit bias and the tokens that the snapshot suppresses, temperature, top-k, top-p, min-p. What a
+ * constraint does not allow it cannot allow, and tokens that a constraint or the thinking budget forces come without it.
+ *
+ * The next token is computed only after the processor has seen the row, so an answer with a processor is slower, and
+ * goes on only while its session is stepped. rmlx_session_step_timeout and rmlx_session_try_step run it too, and do not
+ * cut it short: they give TIMEOUT where its row was all that there was to do. A waker also tells of such rows.
+ * rmlx_session_logits gives the row as the model gave it.
+ *
+ * `destroy` (or NULL) is called once with `user_data` when the callback has been replaced or the options have been
+ * released, and no answer uses it; not on a thread of rmlx. If the call fails, `destroy` is not called: `user_data` is
+ * still yours.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_logits_processor(struct rmlx_generation_options *options,
+                                                         rmlx_logits_callback callback,
+                                                         void *user_data,
+                                                         rmlx_destroy_callback destroy,
+                                                         rmlx_error **error);
+
+/**
  * Seeds the sampler: the same seed, prompt and options give the same answer on the same machine.
  * Default: a new seed each time.
  *
@@ -1320,7 +1431,8 @@ rmlx_status rmlx_generation_options_add_stop_token(struct rmlx_generation_option
  * Adds `bias` to the logit of a token at every step; -INFINITY forbids the token. Biases of the same
  * token add up.
  *
- * Errors: INVALID_ARGUMENT (NaN). That the token is outside of the vocabulary shows at submit.
+ * Errors: INVALID_ARGUMENT (NaN or INFINITY). That the token is outside of the vocabulary, and that all
+ * tokens are forbidden, shows at submit.
  *
  * Since: 0.1
  */
@@ -1745,6 +1857,9 @@ typedef int32_t rmlx_finish_reason;
  * constraint or the call that was required: what there is of it is cut, and JSON does not parse.
  */
 #define RMLX_FINISH_CONSTRAINT_CUT 9
+
+/** It went round in a circle (rmlx_generation_options_set_loop_detection). */
+#define RMLX_FINISH_LOOP 10
 
 /**
  * What an event is about.

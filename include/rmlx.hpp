@@ -223,6 +223,23 @@ struct SessionOptions {
     std::optional<std::size_t> prefill_chunk;
 };
 
+/// How repeated runs of tokens are penalized; rmlx_generation_options_set_dry.
+struct Dry {
+    float multiplier = 0.8f;
+    float base = 1.75f;
+    std::size_t allowed_length = 2;
+    std::size_t last_n = 0;
+    /// Texts in the place of the breakers by default; rmlx_generation_options_add_dry_breaker.
+    std::vector<std::string> breakers;
+};
+
+/// When an answer goes round in a circle; rmlx_generation_options_set_loop_detection.
+struct LoopDetection {
+    std::size_t repeats = 4;
+    std::size_t longest_run = 256;
+    std::size_t least_tokens = 32;
+};
+
 /// How an answer is generated; rmlx_generation_options_set_*. What is not set comes from the snapshot.
 struct GenerationOptions {
     std::optional<std::size_t> max_tokens;
@@ -233,6 +250,12 @@ struct GenerationOptions {
     std::optional<float> repetition_penalty;
     std::optional<float> presence_penalty;
     std::optional<float> frequency_penalty;
+    std::optional<Dry> dry;
+    std::optional<std::size_t> no_repeat_ngram;
+    std::optional<LoopDetection> loop_detection;
+    /// Gets ids and their count, and the row of logits to change and its length, as a rmlx_logits_callback. What it
+    /// throws ends the answer with an error of the code CANCELLED.
+    std::function<void(const std::uint32_t *, std::size_t, float *, std::size_t)> logits_processor;
     std::optional<std::uint64_t> seed;
     std::optional<std::size_t> top_logprobs;
     std::optional<bool> thinking;
@@ -253,6 +276,58 @@ struct GenerationOptions {
 
 namespace detail {
 
+/// What the callback of a logits processor works with: a copy of the function.
+struct Processor {
+    decltype(GenerationOptions::logits_processor) process;
+
+    static std::int32_t run(const std::uint32_t *ids, std::size_t id_count, float *logits, std::size_t logit_count,
+                            void *user_data) {
+        auto &processor = *static_cast<Processor *>(user_data);
+#ifdef __cpp_exceptions
+        // No exception may go through C.
+        try {
+            processor.process(ids, id_count, logits, logit_count);
+        } catch (...) {
+            return 1;
+        }
+#else
+        processor.process(ids, id_count, logits, logit_count);
+#endif
+        return 0;
+    }
+
+    static void destroy(void *user_data) { delete static_cast<Processor *>(user_data); }
+};
+
+/// Those of the options that keep an answer from repeating, and the logits processor.
+inline Result<void> set_processors(rmlx_generation_options *to, const GenerationOptions &options) {
+    RMLX_TRY(set(to, rmlx_generation_options_set_no_repeat_ngram, options.no_repeat_ngram));
+    Call call;
+    if (options.dry) {
+        const Dry &dry = *options.dry;
+        if (call.failed(rmlx_generation_options_set_dry(to, dry.multiplier, dry.base, dry.allowed_length, dry.last_n,
+                                                        call.error())))
+            RMLX_FAIL(call.take());
+        for (const std::string &text : dry.breakers)
+            if (call.failed(rmlx_generation_options_add_dry_breaker(to, text.data(), text.size(), call.error())))
+                RMLX_FAIL(call.take());
+    }
+    if (options.loop_detection) {
+        const LoopDetection &loops = *options.loop_detection;
+        if (call.failed(rmlx_generation_options_set_loop_detection(to, loops.repeats, loops.longest_run,
+                                                                   loops.least_tokens, call.error())))
+            RMLX_FAIL(call.take());
+    }
+    if (options.logits_processor) {
+        auto processor = std::make_unique<Processor>(Processor{options.logits_processor});
+        if (call.failed(rmlx_generation_options_set_logits_processor(to, Processor::run, processor.get(),
+                                                                     Processor::destroy, call.error())))
+            RMLX_FAIL(call.take());
+        processor.release();
+    }
+    RMLX_SUCCEED();
+}
+
 inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions &options) {
     RMLX_TRY(set(to, rmlx_generation_options_set_max_tokens, options.max_tokens));
     RMLX_TRY(set(to, rmlx_generation_options_set_temperature, options.temperature));
@@ -262,6 +337,7 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
     RMLX_TRY(set(to, rmlx_generation_options_set_repetition_penalty, options.repetition_penalty));
     RMLX_TRY(set(to, rmlx_generation_options_set_presence_penalty, options.presence_penalty));
     RMLX_TRY(set(to, rmlx_generation_options_set_frequency_penalty, options.frequency_penalty));
+    RMLX_TRY(set_processors(to, options));
     RMLX_TRY(set(to, rmlx_generation_options_set_seed, options.seed));
     RMLX_TRY(set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
     RMLX_TRY(set(to, rmlx_generation_options_set_thinking, options.thinking));

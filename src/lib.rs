@@ -56,8 +56,8 @@ mod system;
 pub mod vision;
 
 pub use engine::{
-    CancelToken, DeviceChoice, Event, EventKind, FinishReason, GenerationOptions, LoadOptions, Model,
-    Session, SessionOptions, Stats, TokenLogprob,
+    CancelToken, DeviceChoice, DryOptions, Event, EventKind, FinishReason, GenerationOptions, LoadOptions,
+    LogitsProcessor, LoopDetection, Model, Session, SessionOptions, Stats, TokenLogprob,
 };
 pub use error::{Code, Error, Result};
 pub use media::{Audio, Image, ImageWishes, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};

@@ -118,7 +118,9 @@ fn ask(session: &Session, prompt: &Prompt) -> Result<Answer> {
             answer.text += &event.text;
         }
         if event.kind == EventKind::Finish {
-            return event.error.map_or(Ok(answer), Err);
+            let not_finite = event.error.as_ref().is_some_and(|e| e.details().contains_key("not_finite"));
+            answer.finite &= !not_finite;
+            return event.error.filter(|_| !not_finite).map_or(Ok(answer), Err);
         }
     }
 }
@@ -165,7 +167,11 @@ fn image_change(session: &Session) -> Result<f64> {
             Part::Media(Arc::new(Media::Image(half_picture(flip)?))),
             Part::Text("What is this?".into()),
         ]);
-        ask(session, &prompt).map(|answer| answer.first_row)
+        let answer = ask(session, &prompt)?;
+        match answer.finite {
+            true => Ok(answer.first_row),
+            false => Err(Error::new(crate::Code::Backend, "the logits are not finite")),
+        }
     };
     let (a, b) = (row(false)?, row(true)?);
     let mean = a.iter().map(|&l| f64::from(l)).sum::<f64>() / a.len().max(1) as f64;

@@ -166,6 +166,10 @@ impl Marks {
         self.marks.iter().find(|(known, _, _)| *known == id).map(|(_, mark, _)| *mark)
     }
 
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.marks.iter().map(|(id, _, _)| *id)
+    }
+
     /// The token of a mark.
     pub fn id(&self, mark: Mark) -> Option<u32> {
         self.marks.iter().find(|(_, known, _)| *known == mark).map(|(id, _, _)| *id)

@@ -1,83 +1,25 @@
 //! The unit that answers are made of: one step of one or several sessions of a model, in one pass.
 //!
 //! A step issues the tokens after those that are pending, and only then reads the pending ones and hands them out, so
-//! that MLX computes while the host looks at an event. A session with a guide needs its pending token for what may come
-//! next: it is read once the pass is issued, and the guide works while MLX computes.
+//! that MLX computes while the host looks at an event. A session with a guide, or with a processor that looks at tokens, needs
+//! its pending token for what comes next: it is read once the pass is issued, and the guide works while MLX computes.
 
 use std::time::Instant;
 
 use mlx_rs::Array;
 
 use super::event::{Event, FinishReason};
-use super::guide::Next;
-use super::logprobs;
 use super::output::{Piece, Stopped};
+use super::pending::{Next, Pending};
 use super::run::{Phase, Run, SessionState};
+use super::{host_row, logprobs};
 use crate::error::Result;
 use crate::models::{Batch, Run as Rows};
 use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
+use crate::sampling::Drawn;
 use crate::system::room;
-
-/// What comes next of an answer, and has not been handed out.
-pub(super) enum Pending {
-    /// A token that has been sampled and not been read.
-    Sampled {
-        /// `u32 []`
-        token: Array,
-        /// `f32 [V]`: the row that it was sampled from.
-        logits: Array,
-    },
-    /// Tokens that had to come, without rows of logits.
-    Forced(Vec<u32>),
-}
-
-impl Pending {
-    /// What follows `held` positions, whose last has `logits` `[V]`: by the guide, where there is one. Nothing is
-    /// evaluated.
-    pub fn after(run: &mut Run, held: usize, logits: Array) -> Result<Pending> {
-        let room = run.job.max_tokens.saturating_sub(run.generated);
-        let room = room.min(run.job.context_length.saturating_sub(held));
-        let next = match &mut run.job.guide {
-            Some(guide) => guide.next(run.job.output.place(), room)?,
-            None => Next::Free,
-        };
-        let token = match next {
-            Next::Free => run.sampler.sample(&logits)?,
-            Next::Masked(mask) => {
-                let count = mask.len() as i32;
-                run.sampler.sample(&logits.add(Array::from_slice(&mask, &[count]))?)?
-            }
-            Next::Forced(ids) => {
-                ids.iter().try_for_each(|id| run.sampler.took(*id))?;
-                return Ok(Pending::Forced(ids));
-            }
-            Next::Done => return Ok(Pending::Forced(Vec::new())),
-        };
-        Ok(Pending::Sampled { token, logits })
-    }
-
-    /// What MLX has to compute for it.
-    fn arrays(&self) -> Vec<&Array> {
-        match self {
-            Pending::Sampled { token, logits } => vec![token, logits],
-            Pending::Forced(_) => Vec::new(),
-        }
-    }
-
-    /// Sets MLX to work on it.
-    pub fn issue(&self) -> Result<()> {
-        async_eval(self.arrays())
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            Pending::Sampled { .. } => 1,
-            Pending::Forced(ids) => ids.len(),
-        }
-    }
-}
 
 /// One session's part in a step.
 struct Part<'a> {
@@ -87,7 +29,7 @@ struct Part<'a> {
     /// The pending tokens are rows of this step's pass.
     passed: bool,
     /// What comes after them, unless they are the last.
-    next: Option<Pending>,
+    next: Option<Next>,
     /// What the pending tokens say, once they are read.
     read: Option<Result<Said>>,
 }
@@ -105,7 +47,11 @@ pub(super) fn step<'a>(sessions: impl IntoIterator<Item = &'a mut SessionState>)
     let mut parts: Vec<Part> = sessions.into_iter().filter_map(Part::of).collect();
     let Some(loaded) = parts.first().map(|part| part.session.loaded.clone()) else { return };
     loaded.on_its_device(|| match issue(&mut parts) {
-        Ok(()) => parts.into_iter().for_each(Part::hand_out),
+        Ok(()) => {
+            // Rows have to be waited for, so all tokens go out before.
+            let at_host: Vec<_> = parts.into_iter().filter_map(Part::hand_out).collect();
+            at_host.into_iter().for_each(|session| session.work(|s, run| host_row::show(run, &s.queue)));
+        }
         // Which rows the states have taken in is unknown, of all of them.
         Err(error) => parts.into_iter().for_each(|part| part.session.fail(error.clone())),
     });
@@ -134,36 +80,50 @@ fn issue(parts: &mut [Part]) -> Result<()> {
             _ => mlx::slice(&logits, &[i as i32, 0], &[i as i32 + 1, vocab])?.reshape(&[-1])?,
         };
         part.passed = true;
-        match part.run.job.guide {
-            None => {
+        match part.run.job.needs_tokens() {
+            false => {
                 let held = part.session.past.held.len();
-                part.next = Some(Pending::after(&mut part.run, held, row)?);
+                part.next = Some(Next::after(&mut part.run, held, row)?);
             }
-            Some(_) => waiting.push((i, row)),
+            true => waiting.push((i, row)),
         }
     }
-    let issued = going.iter().filter_map(|part| part.next.as_ref()).flat_map(Pending::arrays);
+    let issued = going.iter().filter_map(|part| part.next.as_ref()).flat_map(Next::arrays);
     async_eval(issued.chain(waiting.iter().map(|(_, row)| row)))?;
     for (i, row) in waiting {
-        going[i].follow_guide(row);
+        going[i].follow(row);
     }
-    let issued = going.iter().filter(|part| part.run.job.guide.is_some());
-    async_eval(issued.filter_map(|part| part.next.as_ref()).flat_map(Pending::arrays))
+    let issued = going.iter().filter(|part| part.run.job.needs_tokens());
+    async_eval(issued.filter_map(|part| part.next.as_ref()).flat_map(Next::arrays))
 }
 
 impl<'a> Part<'a> {
     /// Takes the run out of a session; `None` where it is not decoding.
     fn of(session: &'a mut SessionState) -> Option<Part<'a>> {
         let mut run = session.run.take()?;
-        match std::mem::replace(&mut run.phase, Phase::Encode { next: 0 }) {
-            Phase::Decode { pending } => {
-                Some(Part { session, run, pending, passed: false, next: None, read: None })
+        let pending = match std::mem::replace(&mut run.phase, Phase::Encode { next: 0 }) {
+            Phase::Decode { pending } => pending,
+            Phase::Processed { row, processed: Ok(processed) } => {
+                let loaded = session.loaded.clone();
+                match loaded.on_its_device(|| row.draw(&mut run, Some(&processed))) {
+                    Ok(pending) => pending,
+                    Err(error) => {
+                        session.fail(error);
+                        return None;
+                    }
+                }
+            }
+            // What has been evaluated is as sound as before.
+            Phase::Processed { processed: Err(error), .. } => {
+                session.finish(Event::failed(error));
+                return None;
             }
             phase => {
                 session.run = Some(Run { phase, ..run });
-                None
+                return None;
             }
-        }
+        };
+        Some(Part { session, run, pending, passed: false, next: None, read: None })
     }
 
     fn is_full(&self) -> bool {
@@ -187,28 +147,21 @@ impl<'a> Part<'a> {
     /// The pending tokens as the next rows.
     fn rows(&self) -> Result<Rows> {
         let start = self.session.past.state.position();
-        let ids = match &self.pending {
-            Pending::Sampled { token, .. } => token.reshape(&[1])?,
-            Pending::Forced(ids) => Array::from_slice(ids, &[ids.len() as i32]),
-        };
-        Ok(Rows::text(ids, Positions::Consecutive { start, count: self.pending.count() }))
+        Ok(Rows::text(self.pending.ids()?, Positions::Consecutive { start, count: self.pending.count() }))
     }
 
-    /// Reads the pending tokens, and samples from the row after them what the guide allows.
-    fn follow_guide(&mut self, row: Array) {
+    /// Reads the pending tokens, and samples from the row after them what those allow.
+    fn follow(&mut self, row: Array) {
         let read = self.read();
         if let Ok(Said { stopped: None, forced, .. }) = &read {
             let done = self.guide_is_done();
             let next = match forced {
                 _ if done => Ok(None),
-                Some(id) => {
-                    let token = Array::from_slice(&[*id], &[]);
-                    self.run.sampler.took(*id).map(|()| Some(Pending::Sampled { token, logits: row }))
-                }
-                None => Pending::after(&mut self.run, self.session.past.held.len(), row).map(Some),
+                Some(id) => self.run.sampler.took(*id).and_then(|()| Next::given(*id, row)).map(Some),
+                None => Next::after(&mut self.run, self.session.past.held.len(), row).map(Some),
             };
             match next {
-                Ok(next) => self.next = next.filter(|next| next.count() > 0),
+                Ok(next) => self.next = next.filter(|next| !next.is_empty()),
                 Err(error) => {
                     self.read = Some(Err(error));
                     return;
@@ -218,18 +171,22 @@ impl<'a> Part<'a> {
         self.read = Some(read);
     }
 
-    /// Hands out the pending tokens, and puts the run back or ends it.
-    fn hand_out(mut self) {
+    /// Hands out the pending tokens, and puts the run back or ends it. Gives the session whose host is to have a row.
+    fn hand_out(mut self) -> Option<&'a mut SessionState> {
         let read = match self.read.take() {
             Some(read) => read,
-            None => self.read().map(|said| self.force(said)),
+            None => self.read().and_then(|said| self.force(said)),
         };
         match read {
             Ok(Said { events, stopped, .. }) => {
                 events.into_iter().for_each(|event| self.session.queue.push(event));
                 match (stopped, self.next.take()) {
-                    (None, Some(pending)) => {
+                    (None, Some(Next::Pending(pending))) => {
                         self.session.run = Some(Run { phase: Phase::Decode { pending }, ..self.run });
+                    }
+                    (None, Some(Next::Row(row))) => {
+                        self.session.run = Some(Run { phase: Phase::AtHost { row }, ..self.run });
+                        return Some(self.session);
                     }
                     (stopped, _) => {
                         let reason = self.reason(stopped);
@@ -239,14 +196,17 @@ impl<'a> Part<'a> {
             }
             Err(error) => self.session.fail(error),
         }
+        None
     }
 
     /// Puts the token that has to come next in the place of the one that was drawn and is no row yet.
-    fn force(&mut self, said: Said) -> Said {
-        if let (Some(forced), Some(Pending::Sampled { token, .. })) = (said.forced, &mut self.next) {
-            *token = Array::from_slice(&[forced], &[]);
+    fn force(&mut self, said: Said) -> Result<Said> {
+        if let (Some(forced), Some(Next::Pending(Pending::Sampled { drawn, .. }))) =
+            (said.forced, &mut self.next)
+        {
+            *drawn = Drawn::given(forced)?;
         }
-        said
+        Ok(said)
     }
 
     /// Why an answer ends of which nothing is left.
@@ -256,6 +216,7 @@ impl<'a> Part<'a> {
             Some(Stopped::ToolCalls) => FinishReason::ToolCalls,
             Some(Stopped::StopToken) => FinishReason::StopToken,
             Some(Stopped::StopString) => FinishReason::StopString,
+            Some(Stopped::Loop) => FinishReason::Loop,
             None => {
                 let (guide, passed) = (self.run.job.guide.as_mut(), self.passed);
                 let (whole, cut) =
@@ -274,13 +235,12 @@ impl<'a> Part<'a> {
 
     /// Reads the pending tokens.
     fn read(&mut self) -> Result<Said> {
-        let (ids, logits) = match &self.pending {
-            Pending::Forced(ids) => (ids.clone(), None),
-            Pending::Sampled { token, logits } => {
-                let id = mlx::number(token).map_err(|e| e.context("the sampled token"))?;
-                (vec![id], Some(logits.clone()))
-            }
+        let ids = self.pending.read(self.run.generated)?;
+        let logits = match &self.pending {
+            Pending::Forced(_) => None,
+            Pending::Sampled { logits, .. } => Some(logits.clone()),
         };
+        self.run.ids.extend(&ids);
         if self.passed {
             ids.iter().for_each(|id| self.session.past.held.push(*id));
         }

@@ -38,6 +38,8 @@ pub enum FinishReason {
     ContextFull,
     /// A limit came before the answer was whole by its constraint.
     ConstraintCut,
+    /// It went round in a circle: see [`GenerationOptions::loop_detection`](super::GenerationOptions::loop_detection).
+    Loop,
     /// See [`Event::error`].
     Error,
 }

@@ -7,6 +7,7 @@ mod encoded;
 mod estimate;
 mod event;
 mod guide;
+mod host_row;
 mod inbox;
 mod limits;
 mod logprobs;
@@ -15,6 +16,7 @@ mod metallib;
 mod model;
 mod options;
 mod output;
+mod pending;
 mod prefill;
 mod queue;
 mod reuse;
@@ -27,11 +29,12 @@ mod waker;
 pub(crate) mod worker;
 
 pub use crate::dialect::{Call, Draft};
-pub use crate::sampling::{Grammar, GrammarKind};
+pub use crate::sampling::{Grammar, GrammarKind, LoopDetection};
 pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
 pub use options::{
-    CancelToken, DeviceChoice, GenerationOptions, LoadOptions, ProgressFn, SessionOptions, ToolChoice,
+    CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
+    SessionOptions, ToolChoice,
 };
 pub use session::Session;
 pub use stats::Stats;

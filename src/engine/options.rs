@@ -1,10 +1,11 @@
 //! What a host can choose: at load, for a session, and for one generation.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::sampling::{GenerationDefaults, Grammar, Settings};
+use crate::sampling::{Dry, GenerationDefaults, Grammar, LoopDetection, Repeats, Settings};
 
 /// A flag that any thread may raise to stop an operation that watches it.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,49 @@ pub enum ToolChoice {
     Named(String),
 }
 
+/// A host's own processor of logits.
+///
+/// It gets the ids of prompt and answer and the row of the next token, `f32 [vocabulary]`, to change; minus infinity
+/// forbids a token. An error ends the answer with it. It runs inside [`Session::step`](super::Session::step), on the
+/// thread that steps, before all other processors.
+#[derive(Clone)]
+pub struct LogitsProcessor(Arc<ProcessRow>);
+
+type ProcessRow = dyn Fn(&[u32], &mut [f32]) -> Result<()> + Send + Sync;
+
+impl LogitsProcessor {
+    pub fn new(process: impl Fn(&[u32], &mut [f32]) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(process))
+    }
+
+    pub(super) fn process(&self, ids: &[u32], row: &mut [f32]) -> Result<()> {
+        self.0(ids, row)
+    }
+}
+
+impl fmt::Debug for LogitsProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogitsProcessor")
+    }
+}
+
+/// How DRY penalizes tokens that would lengthen a run of tokens which stands in prompt or answer already.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DryOptions {
+    /// A token that would lengthen a run of `allowed_length` tokens loses this.
+    pub multiplier: f32,
+    /// With each more token of the run, so many times as much.
+    pub base: f32,
+    pub allowed_length: usize,
+    /// How many of the last tokens are looked at; 0 for all.
+    pub last_n: usize,
+}
+
+impl DryOptions {
+    /// What runs do not reach over where [`GenerationOptions::dry_breakers`] is empty.
+    pub const BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
+}
+
 /// How one answer is generated. A field that is `None` takes the snapshot's `generation_config.json`.
 #[derive(Clone, Debug, Default)]
 pub struct GenerationOptions {
@@ -107,6 +151,15 @@ pub struct GenerationOptions {
     pub presence_penalty: Option<f32>,
     /// Subtracted per occurrence from the logit of each token already in the answer; 0 is off.
     pub frequency_penalty: Option<f32>,
+    pub dry: Option<DryOptions>,
+    /// Texts that runs of DRY do not reach over, each by the token that it ends with behind a letter;
+    /// [`DryOptions::BREAKERS`] if there is none.
+    pub dry_breakers: Vec<String>,
+    /// No run of so many tokens comes twice, in prompt and answer together; 0 is off.
+    pub no_repeat_ngram: usize,
+    /// Ends the answer with [`FinishReason::Loop`](super::FinishReason::Loop) once it goes round in a circle.
+    pub loop_detection: Option<LoopDetection>,
+    pub logits_processor: Option<LogitsProcessor>,
     /// Seeds the sampler: same seed, prompt and options give the same answer. Random otherwise.
     pub seed: Option<u64>,
     /// The answer ends before the first of these; none of them is ever handed out.
@@ -164,6 +217,7 @@ impl GenerationOptions {
             )
             .with("option", "thinking_budget"));
         }
+        self.validate_repeats()?;
         if let Some(token) = self.stop_tokens.iter().find(|token| **token as usize >= vocab_size) {
             let text = format!("stop token {token}: it must be below {vocab_size}");
             return Err(Error::invalid_argument(text).with("token", *token));
@@ -175,19 +229,42 @@ impl GenerationOptions {
             )));
         }
         for &(token, bias) in &self.logit_bias {
-            if token as usize >= vocab_size || bias.is_nan() {
+            if token as usize >= vocab_size || bias.is_nan() || bias == f32::INFINITY {
                 return Err(Error::invalid_argument(format!(
-                    "logit bias {bias} for token {token}: the token must be below {vocab_size} and the bias a number"
+                    "logit bias {bias} for token {token}: the token must be below {vocab_size} and the bias a number or \
+                     minus infinity"
                 ))
                 .with("token", token));
             }
         }
         Ok(())
     }
+
+    fn validate_repeats(&self) -> Result<()> {
+        range("dry.multiplier", self.dry.map(|dry| dry.multiplier), 0.0, 100.0)?;
+        range("dry.base", self.dry.map(|dry| dry.base), 1.0, 100.0)?;
+        if self.dry.is_some_and(|dry| dry.allowed_length == 0) {
+            return Err(Error::invalid_argument("dry.allowed_length is 0, it must be at least 1")
+                .with("option", "dry.allowed_length"));
+        }
+        if self.dry_breakers.iter().any(String::is_empty) {
+            return Err(Error::invalid_argument("a breaker of DRY is empty").with("option", "dry_breakers"));
+        }
+        let Some(LoopDetection { repeats, longest, least: _ }) = self.loop_detection else { return Ok(()) };
+        if repeats < 2 || !(1..=LoopDetection::LONGEST).contains(&longest) {
+            return Err(Error::invalid_argument(format!(
+                "loop detection of {repeats} repeats of runs up to {longest} tokens: it must be at least 2 repeats, and \
+                 runs of 1 to {} tokens",
+                LoopDetection::LONGEST
+            ))
+            .with("option", "loop_detection"));
+        }
+        Ok(())
+    }
 }
 
 impl GenerationOptions {
-    /// The options over the snapshot's defaults.
+    /// The options over the snapshot's defaults; the breakers of DRY are texts, so they are not among them.
     pub(super) fn settings(&self, defaults: &GenerationDefaults) -> Settings {
         // A caller who names any sampling option wants sampling, whatever the snapshot says of do_sample.
         let asks = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
@@ -205,6 +282,23 @@ impl GenerationOptions {
             seed: self.seed.unwrap_or_else(random_seed),
             logit_bias: self.logit_bias.clone(),
             suppressed: defaults.suppressed.clone(),
+            repeats: Repeats {
+                dry: self.dry.filter(|dry| dry.multiplier > 0.0).map(|dry| Dry {
+                    multiplier: dry.multiplier,
+                    base: dry.base,
+                    allowed_length: dry.allowed_length,
+                    last_n: dry.last_n,
+                    breakers: Default::default(),
+                }),
+                ngram: self.no_repeat_ngram,
+            },
+        }
+    }
+
+    pub(super) fn breakers(&self) -> Vec<&str> {
+        match self.dry_breakers.is_empty() {
+            true => DryOptions::BREAKERS.to_vec(),
+            false => self.dry_breakers.iter().map(String::as_str).collect(),
         }
     }
 }

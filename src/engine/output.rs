@@ -1,12 +1,12 @@
 //! From generated token ids to text events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
 use crate::dialect::{Kind, Mark, Marks, Parser, Segment, Told};
 use crate::error::Result;
 use crate::prompt::{Formatter, TextDecoder};
-use crate::sampling::StopMatcher;
+use crate::sampling::{LoopDetection, LoopDetector, StopMatcher};
 
 /// What one token adds to the answer.
 pub(crate) struct Piece {
@@ -35,6 +35,7 @@ pub(crate) enum Stopped {
     ToolCalls,
     StopToken,
     StopString,
+    Loop,
 }
 
 /// What ends an answer.
@@ -46,6 +47,7 @@ pub(crate) struct Ends {
     pub stop: Vec<String>,
     /// Tokens of thinking after which the thought is ended.
     pub thinking_budget: Option<usize>,
+    pub loops: Option<LoopDetection>,
 }
 
 /// The state of one answer's text.
@@ -58,18 +60,24 @@ pub(crate) struct Output {
     ends: Ends,
     /// Special tokens whose spelling is a stop string.
     spelled_stops: BTreeSet<u32>,
+    /// Tokens that are not part of the text, and a part of some stop string as they are spelled.
+    spellings: BTreeMap<u32, String>,
+    loops: Option<LoopDetector>,
     thought: usize,
 }
 
 impl Output {
     pub fn new(formatter: &Formatter, marks: Marks, mut ends: Ends, prompt: &[u32]) -> Self {
-        let special = |stop: &String| formatter.token_id(stop).filter(|id| formatter.is_special(*id));
+        let spellings = spellings(formatter, &marks, &ends);
+        let whole = spellings.iter().filter(|(_, spelling)| ends.stop.contains(spelling));
         Self {
             decoder: formatter.text_decoder(),
             spelled: formatter.text_decoder_with_special(),
             parser: Parser::new(marks, prompt),
-            spelled_stops: ends.stop.iter().filter_map(special).collect(),
+            spelled_stops: whole.map(|(id, _)| *id).collect(),
             stops: StopMatcher::new(std::mem::take(&mut ends.stop)),
+            loops: ends.loops.map(LoopDetector::new),
+            spellings,
             ends,
             thought: 0,
         }
@@ -91,6 +99,15 @@ impl Output {
 
     /// Takes the next token; `last` when no other follows, so that nothing is held back any longer.
     pub fn push(&mut self, id: u32, last: bool) -> Result<Piece> {
+        let loops = self.loops.as_mut().is_some_and(|loops| loops.push(id));
+        let mut piece = self.take(id, last || loops)?;
+        if loops {
+            piece.stopped = piece.stopped.or(Some(Stopped::Loop));
+        }
+        Ok(piece)
+    }
+
+    fn take(&mut self, id: u32, last: bool) -> Result<Piece> {
         let stopped = match id {
             _ if self.ends.stop_tokens.contains(&id) => Some(Stopped::StopToken),
             _ if self.spelled_stops.contains(&id) => Some(Stopped::StopString),
@@ -98,19 +115,20 @@ impl Output {
             _ => None,
         };
         if stopped.is_some() {
-            return Ok(self.end(stopped));
+            return Ok(self.end(stopped, Some(id)));
         }
         let mut piece = match self.parser.mark_of(id) {
-            Some(mark) => self.mark(mark),
+            Some(mark) => self.mark(mark, id),
             None => {
                 let decoder = if self.parser.in_call() { &mut self.spelled } else { &mut self.decoder };
                 let text = decoder.push(id)?;
                 let segment = self.parser.text(text);
-                self.said(segment)
+                let piece = self.said(segment);
+                self.spelled_after(piece, Some(id))
             }
         };
         if last && piece.stopped.is_none() {
-            let rest = self.end(None);
+            let rest = self.end(None, None);
             piece = joined(piece, rest);
         } else if self.parser.is_thinking() {
             self.thought += 1;
@@ -123,7 +141,7 @@ impl Output {
 
     /// A half-finished character before a mark will not be completed after it, and neither will a stop string where
     /// what follows is no text.
-    fn mark(&mut self, mark: Mark) -> Piece {
+    fn mark(&mut self, mark: Mark, id: u32) -> Piece {
         let rest = self.rest();
         let before = self.parser.text(rest);
         let segment = self.parser.mark(mark);
@@ -135,7 +153,20 @@ impl Output {
         let was_text = segment.kind == Kind::Text;
         let mut piece = self.said(segment);
         if was_text && piece.stopped.is_none() && !self.parser.in_text() {
+            piece = self.spelled_after(piece, Some(id));
             piece.text += &self.stops.finish();
+        }
+        piece
+    }
+
+    /// A token that is not part of the text may end a stop string as it is spelled, or be a part of one.
+    fn spelled_after(&mut self, mut piece: Piece, id: Option<u32>) -> Piece {
+        let spelling = id.and_then(|id| self.spellings.get(&id));
+        if let Some(spelling) = spelling.filter(|_| piece.kind == EventKind::Text && piece.stopped.is_none())
+        {
+            let checked = self.stops.push_hidden(spelling);
+            piece.text += &checked.text;
+            piece.stopped = checked.stopped.then_some(Stopped::StopString);
         }
         piece
     }
@@ -155,8 +186,8 @@ impl Output {
         Piece { kind, text, call, stopped, forced: None }
     }
 
-    /// What is held back, once nothing more comes.
-    fn end(&mut self, stopped: Option<Stopped>) -> Piece {
+    /// What is held back, once nothing more comes after the token `id`.
+    fn end(&mut self, stopped: Option<Stopped>, id: Option<u32>) -> Piece {
         let rest = self.rest();
         let segment = self.parser.text(rest);
         let segment = match (segment.kind, self.parser.finish()) {
@@ -165,7 +196,8 @@ impl Output {
             }
             (kind, rest) => rest.unwrap_or(Segment { kind, text: segment.text }),
         };
-        let mut piece = self.said(segment);
+        let piece = self.said(segment);
+        let mut piece = self.spelled_after(piece, id);
         if piece.kind == EventKind::Text && piece.stopped.is_none() {
             piece.text += &self.stops.finish();
         }
@@ -190,6 +222,19 @@ impl Output {
     fn rest(&mut self) -> String {
         if self.parser.in_call() { self.spelled.finish() } else { self.decoder.finish() }
     }
+}
+
+/// Tokens that are not part of an answer's text, and are spelled as a part of a stop string.
+fn spellings(formatter: &Formatter, marks: &Marks, ends: &Ends) -> BTreeMap<u32, String> {
+    let stops = &ends.stop;
+    if stops.is_empty() {
+        return BTreeMap::new();
+    }
+    let silent = formatter.special_ids().chain(marks.ids()).chain(ends.tokens.iter().copied());
+    silent
+        .filter_map(|id| Some((id, formatter.token_text(id)?)))
+        .filter(|(_, spelling)| !spelling.is_empty() && stops.iter().any(|stop| stop.contains(spelling)))
+        .collect()
 }
 
 /// The piece of a token and what was held back after it.

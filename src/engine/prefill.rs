@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::decode::Pending;
 use super::event::Event;
+use super::host_row;
+use super::pending::Next;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
@@ -52,13 +53,17 @@ impl SessionState {
         }
         if is_last {
             let logits = self.loaded.model.logits(&hidden, 0..1)?.reshape(&[-1])?;
-            if run.job.guide.is_some() {
+            if run.job.needs_tokens() {
                 // The guide works while MLX computes.
                 async_eval([&logits])?;
             }
-            let pending = Pending::after(run, self.past.held.len(), logits)?;
-            pending.issue()?;
-            run.phase = Phase::Decode { pending };
+            run.phase = match Next::after(run, self.past.held.len(), logits)? {
+                Next::Pending(pending) => {
+                    pending.issue()?;
+                    Phase::Decode { pending }
+                }
+                Next::Row(row) => Phase::AtHost { row },
+            };
         } else {
             eval(self.past.state.arrays())?;
         }
@@ -69,6 +74,6 @@ impl SessionState {
         if run.job.progress_events {
             self.queue.push(Event::progress(chunk.end, run.job.prompt.ids.len()));
         }
-        Ok(())
+        host_row::show(run, &self.queue)
     }
 }

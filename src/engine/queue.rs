@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind, FinishReason};
+use super::host_row::HostRow;
 use super::stats::Stats;
 use super::waker::Listed;
 use crate::error::{Code, Error, Result};
@@ -43,6 +44,8 @@ impl Phase {
 struct Inner {
     phase: Phase,
     events: VecDeque<Event>,
+    /// What the host has to see before the next event can come.
+    host_row: Option<HostRow>,
     /// The logits row of the last token handed out.
     row: Option<u64>,
     stats: Stats,
@@ -66,10 +69,15 @@ impl Inner {
             let doomed = self.phase == Phase::Running { doomed: true };
             self.phase = if doomed { Phase::Poisoned } else { Phase::Idle };
         }
-        if !self.events.is_empty() {
+        if self.has_something() {
             self.tell_waker();
         }
         Some(event)
+    }
+
+    /// Whether a host that steps finds something to see to.
+    fn has_something(&self) -> bool {
+        !self.events.is_empty() || self.host_row.is_some()
     }
 
     fn tell_waker(&self) {
@@ -142,6 +150,15 @@ impl Answered {
     }
 }
 
+/// What the host is to see to.
+// One at a time, taken apart at once.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Next {
+    Event(Event),
+    /// Before another event can come, the host's processor has to see this.
+    Row(HostRow),
+}
+
 /// Shared by a session handle and the MLX thread.
 pub(super) struct Queue {
     inner: Mutex<Inner>,
@@ -165,6 +182,7 @@ impl Queue {
             inner: Mutex::new(Inner {
                 phase: Phase::Idle,
                 events: VecDeque::new(),
+                host_row: None,
                 row: None,
                 stats: Stats::default(),
                 prompt: Vec::new(),
@@ -209,6 +227,7 @@ impl Queue {
         inner.phase.require_idle()?;
         inner.phase = Phase::Running { doomed: false };
         inner.events.clear();
+        inner.host_row = None;
         inner.row = None;
         inner.prompt = prompt;
         inner.answer = Some(answer);
@@ -219,12 +238,15 @@ impl Queue {
         self.lock().phase.require_idle()
     }
 
-    /// Blocks until an event is there, or until the deadline: `TIMEOUT`.
-    pub fn pop(&self, deadline: Deadline) -> Result<Event> {
+    /// Blocks until there is something to see to, or until the deadline: `TIMEOUT`.
+    pub fn pop(&self, deadline: Deadline) -> Result<Next> {
         let mut inner = self.lock();
         loop {
             if let Some(event) = inner.take() {
-                return Ok(event);
+                return Ok(Next::Event(event));
+            }
+            if let Some(row) = inner.host_row.take() {
+                return Ok(Next::Row(row));
             }
             match inner.phase {
                 Phase::Running { .. } => inner = self.wait(inner, deadline)?,
@@ -256,7 +278,24 @@ impl Queue {
         if inner.phase == Phase::Poisoned {
             return;
         }
+        if event.kind == EventKind::Finish {
+            // Nothing will be drawn from it.
+            inner.host_row = None;
+        }
         inner.events.push_back(event);
+        inner.tell_waker();
+        drop(inner);
+        self.ready.notify_all();
+    }
+
+    /// Called on the MLX thread.
+    pub fn show(&self, row: HostRow) {
+        let mut inner = self.lock();
+        // Nobody gives it back to an answer that has ended.
+        if !matches!(inner.phase, Phase::Running { .. }) {
+            return;
+        }
+        inner.host_row = Some(row);
         inner.tell_waker();
         drop(inner);
         self.ready.notify_all();
@@ -266,7 +305,7 @@ impl Queue {
     pub fn set_waker(&self, listed: Option<Listed>) {
         let mut inner = self.lock();
         inner.waker = listed;
-        if !inner.events.is_empty() || inner.phase == Phase::Poisoned {
+        if inner.has_something() || inner.phase == Phase::Poisoned {
             inner.tell_waker();
         }
     }
@@ -286,6 +325,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.phase = Phase::Poisoned;
         inner.events.clear();
+        inner.host_row = None;
         inner.tell_waker();
         drop(inner);
         self.ready.notify_all();
@@ -301,6 +341,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.phase = Phase::Idle;
         inner.events.clear();
+        inner.host_row = None;
         inner.row = None;
         inner.prompt.clear();
         inner.answer = None;
@@ -339,6 +380,9 @@ fn poisoned() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::waker::Waker;
     use super::*;
 
     #[test]
@@ -361,16 +405,68 @@ mod tests {
     fn a_wait_ends_with_an_event_or_at_its_deadline_and_loses_nothing() {
         let queue = Queue::new();
         let soon = || Deadline::within(Duration::from_millis(5));
-        assert_eq!(queue.pop(soon()).unwrap_err().code(), Code::InvalidArgument, "nothing was submitted");
+        assert_eq!(queue.pop(soon()).err().unwrap().code(), Code::InvalidArgument, "nothing was submitted");
         queue.start(vec![1], Answered::new(false, None)).unwrap();
         for deadline in [soon(), Deadline::within(Duration::ZERO)] {
-            assert_eq!(queue.pop(deadline).unwrap_err().code(), Code::Timeout);
+            assert_eq!(queue.pop(deadline).err().unwrap().code(), Code::Timeout);
         }
         queue.push(Event::progress(1, 2));
-        assert_eq!(queue.pop(Deadline::within(Duration::ZERO)).unwrap().progress, Some((1, 2)));
+        assert_eq!(progress(queue.pop(Deadline::within(Duration::ZERO))), Some((1, 2)));
         std::thread::scope(|scope| {
             scope.spawn(|| queue.push(Event::progress(2, 2)));
-            assert_eq!(queue.pop(Deadline::within(Duration::MAX)).unwrap().progress, Some((2, 2)));
+            assert_eq!(progress(queue.pop(Deadline::within(Duration::MAX))), Some((2, 2)));
         });
+    }
+
+    fn progress(next: Result<Next>) -> Option<(usize, usize)> {
+        match next.unwrap() {
+            Next::Event(event) => event.progress,
+            Next::Row(_) => None,
+        }
+    }
+
+    fn is_row(next: &Result<Next>) -> bool {
+        matches!(next, Ok(Next::Row(_)))
+    }
+
+    fn row() -> HostRow {
+        HostRow { ids: vec![1], logits: vec![0.0] }
+    }
+
+    #[test]
+    fn a_row_for_the_host_comes_after_the_events_before_it_and_goes_with_the_end() {
+        let now = || Deadline::within(Duration::ZERO);
+        let queue = Queue::new();
+        queue.show(row());
+        assert_eq!(queue.pop(now()).err().unwrap().code(), Code::InvalidArgument, "nothing was submitted");
+        queue.start(vec![1], Answered::new(false, None)).unwrap();
+        queue.push(Event::progress(1, 1));
+        queue.show(row());
+        assert_eq!(progress(queue.pop(now())), Some((1, 1)));
+        assert!(is_row(&queue.pop(now())));
+        assert_eq!(queue.pop(now()).err().unwrap().code(), Code::Timeout, "once");
+        queue.show(row());
+        queue.push(Event::finish(FinishReason::Cancelled));
+        assert!(matches!(queue.pop(now()), Ok(Next::Event(_))));
+        assert_eq!(queue.pop(now()).err().unwrap().code(), Code::InvalidArgument, "it has ended");
+    }
+
+    #[test]
+    fn a_waker_tells_of_rows_for_the_host_as_of_events() {
+        let waker = Arc::new(Waker::new().unwrap());
+        let queue = Queue::new();
+        queue.set_waker(Some(Listed::new(&waker, 7)));
+        queue.start(vec![1], Answered::new(false, None)).unwrap();
+        queue.push(Event::progress(1, 1));
+        queue.show(row());
+        assert_eq!(waker.take(9), [7]);
+        assert!(matches!(queue.pop(Deadline::Never), Ok(Next::Event(_))));
+        assert_eq!(waker.take(9), [7], "the row is left");
+        assert!(is_row(&queue.pop(Deadline::Never)));
+        assert!(waker.take(9).is_empty());
+        queue.show(row());
+        assert_eq!(waker.take(9), [7]);
+        queue.set_waker(Some(Listed::new(&waker, 8)));
+        assert_eq!(waker.take(9), [8], "a row that was there before the waker");
     }
 }

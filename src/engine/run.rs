@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use mlx_rs::Array;
 
-use super::decode::Pending;
 use super::event::{Event, FinishReason};
 use super::guide::Guide;
 use super::output::Output;
+use super::pending::{Pending, Row};
 use super::queue::Queue;
 use super::reuse::Past;
 use super::scheduler::{Stage, Standing};
@@ -21,7 +21,7 @@ use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{Formatter, Placed};
-use crate::sampling::{Sampler, Settings};
+use crate::sampling::{Repeats, Sampler, Settings};
 
 /// Logits rows kept for the host: the token it holds, the one waiting for it, and the one being computed.
 const ROWS: usize = 3;
@@ -42,10 +42,20 @@ pub(super) struct Job {
     pub context_length: usize,
     pub prefill_chunk: usize,
     pub top_logprobs: usize,
+    /// The host's own processor sees each row before a token is drawn from it.
+    pub host_processes: bool,
+    pub repeats: Repeats,
     pub progress_events: bool,
     /// Where the model's turn begins: the next turn's prompt is sure to share everything before it.
     pub turn_start: Option<usize>,
     pub submitted: Instant,
+}
+
+impl Job {
+    /// Whether what comes next depends on the tokens so far otherwise than through the model and the sampler.
+    pub fn needs_tokens(&self) -> bool {
+        self.guide.is_some() || self.host_processes || !self.repeats.is_off()
+    }
 }
 
 pub(super) enum Phase {
@@ -59,6 +69,15 @@ pub(super) enum Phase {
     Decode {
         pending: Pending,
     },
+    /// The host has a copy of the row that the next token will be drawn from.
+    AtHost {
+        row: Row,
+    },
+    /// The copy is back, as the host's processor left it: `f32 [V]`, or why the answer ends.
+    Processed {
+        row: Row,
+        processed: Result<Vec<f32>>,
+    },
 }
 
 /// One submit in work.
@@ -71,6 +90,8 @@ pub(super) struct Run {
     /// Rows that were held already.
     pub reused: usize,
     pub generated: usize,
+    /// Of the prompt and of what was generated and read; gone with a row that the host has.
+    pub ids: Vec<u32>,
     pub first_token: Option<Instant>,
     pub encoded_ms: f64,
     /// Media that went through an encoder.
@@ -110,6 +131,7 @@ impl SessionState {
             sampler: self
                 .loaded
                 .on_its_device(|| Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids)),
+            ids: job.prompt.ids.clone(),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -134,7 +156,8 @@ impl SessionState {
             None => Stage::Idle,
             Some(Phase::Encode { .. }) => Stage::Encode,
             Some(Phase::Prefill { .. }) => Stage::Prefill,
-            Some(Phase::Decode { .. }) => Stage::Decode,
+            Some(Phase::Decode { .. } | Phase::Processed { .. }) => Stage::Decode,
+            Some(Phase::AtHost { .. }) => Stage::AtHost,
         };
         Standing {
             stage,

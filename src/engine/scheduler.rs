@@ -13,6 +13,8 @@ pub(super) enum Stage {
     Prefill,
     /// A token is to be read, and mostly the next one to be issued.
     Decode,
+    /// The host has something to do first.
+    AtHost,
 }
 
 /// How a session stands.
@@ -163,6 +165,17 @@ mod tests {
         assert_eq!(house.next(Prompt), Some(Unit::Decode(vec![2])));
         house.scheduler.remove(2);
         assert_eq!(house.next(Prompt), None);
+    }
+
+    #[test]
+    fn a_session_that_waits_for_its_host_keeps_nobody_else_waiting_and_can_be_cancelled() {
+        let mut house = House::of(&[Stage::AtHost, Stage::Decode]);
+        assert_eq!(house.next(Patient), Some(Unit::Decode(vec![2])));
+        house.change(1, |s| s.cancelled = true);
+        assert_eq!(house.next(Patient), Some(Unit::Cancel(1)));
+        house.change(1, |s| s.cancelled = false);
+        house.scheduler.remove(2);
+        assert_eq!(house.next(Patient), None);
     }
 
     #[test]

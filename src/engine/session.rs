@@ -1,16 +1,17 @@
 //! A conversation with a model: submit a prompt, step the answer out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
 use super::guide::Guide;
+use super::host_row::HostRow;
 use super::model::Model;
-use super::options::{GenerationOptions, SessionOptions, ToolChoice};
+use super::options::{GenerationOptions, LogitsProcessor, SessionOptions, ToolChoice};
 use super::output::{Ends, Output};
-use super::queue::{Answered, Deadline, Queue};
+use super::queue::{Answered, Deadline, Next, Queue};
 use super::run::{Job, SessionState};
 use super::stats::Stats;
 use super::waker::{Listed, Waker};
@@ -34,6 +35,9 @@ pub struct Session {
     prefill_chunk: usize,
     /// Something was submitted since the session was made or reset.
     holds: AtomicBool,
+    /// The host's own, of the answer in the making. It stays here, for its end may run code of the host, which must not
+    /// happen on the MLX thread.
+    processor: Mutex<Option<LogitsProcessor>>,
 }
 
 impl Session {
@@ -64,6 +68,7 @@ impl Session {
             context_length,
             prefill_chunk,
             holds: AtomicBool::new(false),
+            processor: Mutex::new(None),
         })
     }
 
@@ -83,13 +88,14 @@ impl Session {
         worker::require_running()?;
         self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
+        let settings = self.settings(options)?;
         let placed = self.model.place(prompt, options)?;
         self.check_length(&placed)?;
         self.model.memory().check_prompt(placed.ids.len(), self.prefill_chunk, self.stats().cache_bytes)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
         let guide = self.model.guide(prompt, options)?;
-        let job = self.job(placed, prepared, guide, options, submitted);
+        let job = self.job(placed, prepared, guide, settings, options, submitted);
         let asked =
             options.exact_history.then(|| Asked::new(prompt, self.model.setting(options), &job.prompt));
         let answered = Answered::new(prompt.continue_final_message, asked);
@@ -107,11 +113,16 @@ impl Session {
             Ok(())
         };
         let (id, queue) = (self.id, Arc::clone(&self.queue));
-        worker::send(Kind::Start, begin, move |worker| {
+        self.set_processor(options.logits_processor.clone());
+        let sent = worker::send(Kind::Start, begin, move |worker| {
             if let Err(error) = worker.start(id, job) {
                 queue.push(Event::failed(error));
             }
-        })?;
+        });
+        if sent.is_err() {
+            self.set_processor(None);
+        }
+        sent?;
         self.holds.store(true, Ordering::Release);
         Ok(())
     }
@@ -179,11 +190,28 @@ impl Session {
         Ok(())
     }
 
+    fn settings(&self, options: &GenerationOptions) -> Result<Settings> {
+        let mut settings = options.settings(self.model.defaults());
+        if options.tool_choice == ToolChoice::None {
+            // A model that may call nothing cannot open a call.
+            settings.suppressed.extend(self.model.marks().id(Mark::CallBegins));
+        }
+        settings.require_choice(self.model.vocab_size())?;
+        if let Some(dry) = &mut settings.repeats.dry {
+            for breaker in options.breakers() {
+                // Behind a letter, as in the middle of a text.
+                dry.breakers.extend(self.model.tokenize(&format!("a{breaker}"), false)?.last());
+            }
+        }
+        Ok(settings)
+    }
+
     fn job(
         &self,
         prompt: Arc<Placed>,
         prepared: Vec<Option<Arc<Prepared>>>,
         guide: Option<Guide>,
+        settings: Settings,
         options: &GenerationOptions,
         submitted: Instant,
     ) -> Job {
@@ -192,11 +220,14 @@ impl Session {
             stop_tokens: options.stop_tokens.iter().copied().collect(),
             stop: options.stop.clone(),
             thinking_budget: options.thinking_budget,
+            loops: options.loop_detection,
         };
         let formatter = self.model.formatter();
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
-            settings: self.settings(options),
+            host_processes: options.logits_processor.is_some(),
+            repeats: settings.repeats.clone(),
+            settings,
             vocab_size: self.model.vocab_size(),
             output,
             guide,
@@ -214,17 +245,11 @@ impl Session {
         }
     }
 
-    /// A model that may call nothing cannot open a call.
-    fn settings(&self, options: &GenerationOptions) -> Settings {
-        let mut settings = options.settings(self.model.defaults());
-        if options.tool_choice == ToolChoice::None {
-            settings.suppressed.extend(self.model.marks().id(Mark::CallBegins));
-        }
-        settings
-    }
-
     /// Blocks until the next event. After a FINISH there is nothing to step until the next submit. While the library is
     /// suspended, no event is made.
+    ///
+    /// The host's own logits processor runs in here, so an answer with one goes on only while somebody steps it; this
+    /// also of the calls that do not wait, whose deadline does not stop it.
     pub fn step(&self) -> Result<Event> {
         self.step_until(Deadline::Never)
     }
@@ -241,10 +266,39 @@ impl Session {
 
     fn step_until(&self, deadline: Deadline) -> Result<Event> {
         let _operation = self.queue.begin()?;
-        let event = self.queue.pop(deadline)?;
-        // The MLX thread may be waiting for room.
-        worker::nudge();
-        Ok(event)
+        loop {
+            match self.queue.pop(deadline)? {
+                Next::Row(row) => self.process(row),
+                Next::Event(event) => {
+                    // The MLX thread may be waiting for room.
+                    worker::nudge();
+                    if event.kind == EventKind::Finish {
+                        self.set_processor(None);
+                    }
+                    return Ok(event);
+                }
+            }
+        }
+    }
+
+    /// Lets the host's processor have a row, and gives it back to the MLX thread.
+    fn process(&self, mut row: HostRow) {
+        let processor = self.processor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outcome = processor.map_or(Ok(()), |processor| row.process(&processor));
+        let id = self.id;
+        worker::tell(move |worker| {
+            if let Ok(session) = worker.session(id) {
+                session.take_back(row, outcome);
+            }
+        });
+    }
+
+    fn set_processor(&self, processor: Option<LogitsProcessor>) {
+        let mut held = self.processor.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *held, processor);
+        drop(held);
+        // The host's code may run here, so nothing is locked.
+        drop(before);
     }
 
     /// Submits, waits for the whole answer, and returns what is said in it. A failure of the model is an error.
@@ -329,6 +383,7 @@ impl Session {
             Ok(())
         })?;
         self.queue.reset();
+        self.set_processor(None);
         self.holds.store(false, Ordering::Release);
         Ok(())
     }

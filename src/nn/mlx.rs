@@ -82,10 +82,11 @@ pub fn async_eval<'a>(arrays: impl IntoIterator<Item = &'a Array>) -> Result<()>
     Ok(mlx_rs::transforms::async_eval(arrays)?)
 }
 
-/// The number that an array holds, once it is computed.
-pub fn number(array: &Array) -> Result<u32> {
+/// The words that an array of `u32` holds, once they are computed.
+pub fn words(array: &Array) -> Result<Vec<u32>> {
     EVALUATIONS.fetch_add(1, Ordering::SeqCst);
-    array.try_item_cast::<u32>().map_err(|e| Error::new(Code::Backend, e.to_string()))
+    let words = array.try_as_slice::<u32>().map(<[u32]>::to_vec);
+    words.map_err(|e| Error::new(Code::Backend, e.to_string()))
 }
 
 /// The numbers that an array holds, once they are computed.

@@ -123,8 +123,9 @@ impl Formatter {
         self.tokenizer.is_control(id)
     }
 
-    pub fn is_special(&self, id: u32) -> bool {
-        self.tokenizer.is_special(id)
+    /// The tokens that a decoder leaves out.
+    pub fn special_ids(&self) -> impl Iterator<Item = u32> {
+        self.tokenizer.special_ids()
     }
 
     pub fn vocab_size(&self) -> usize {

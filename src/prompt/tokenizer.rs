@@ -206,6 +206,10 @@ impl TextTokenizer {
         self.special_ids.contains(&id)
     }
 
+    pub fn special_ids(&self) -> impl Iterator<Item = u32> {
+        self.special_ids.iter().copied()
+    }
+
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }

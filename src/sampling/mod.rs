@@ -1,12 +1,17 @@
-//! From a row of logits to a token: grammars, processors, samplers and stop strings.
+//! From a row of logits to a token: grammars, processors, samplers and stop strings; and what keeps answers from repeating.
 
 mod constraint;
+mod loops;
+mod repeats;
 mod sampler;
 mod settings;
 mod stop;
 
 pub(crate) use constraint::{Compiler, Constraint, TokenForm, Vocabulary};
 pub use constraint::{Grammar, GrammarKind};
-pub(crate) use sampler::Sampler;
+pub use loops::LoopDetection;
+pub(crate) use loops::LoopDetector;
+pub(crate) use repeats::{Dry, Repeats};
+pub(crate) use sampler::{Choice, Drawn, Sampler};
 pub(crate) use settings::{GenerationDefaults, Settings};
 pub(crate) use stop::StopMatcher;

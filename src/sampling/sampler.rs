@@ -1,16 +1,92 @@
 //! Logits processors and the sampler, as MLX operations: the chosen token stays on the device, so that the
 //! next step can be issued before anybody reads it.
 //!
-//! Order, as in transformers: repetition penalty, presence and frequency penalties, bias and suppression,
-//! temperature, top-k, top-p, min-p.
+//! Order, as in transformers: repetition penalty, presence and frequency penalties, DRY and repeated n-grams, bias and
+//! suppression, temperature, top-k, top-p, min-p.
+//!
+//! Whether there was anything sound to choose from comes with the token, in the same small array, so that asking costs no
+//! wait of its own.
 
 use mlx_rs::Array;
 use mlx_rs::ops::indexing::{TryIndexOp, argmax, take_along_axis};
-use mlx_rs::ops::{arange, argpartition_axis, argsort_axis, select, softmax_axis};
+use mlx_rs::ops::{arange, argpartition_axis, argsort_axis, concatenate, select, softmax_axis};
 use mlx_rs::random;
 
 use super::Settings;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+
+/// Below it a temperature leaves nothing but the likeliest token, and dividing by it what no number can hold.
+const COLDEST: f32 = 1e-4;
+/// Larger biases say no more, and together with a logit and a temperature they stay numbers.
+const MOST_BIAS: f32 = 1e30;
+
+/// A token on the device.
+pub(crate) struct Drawn {
+    /// `u32 []`
+    token: Array,
+    /// `u32 [2]`: the token, and the bits of its logit in the row that it was drawn from; plus infinity if any logit there
+    /// is not a number or infinitely large.
+    report: Array,
+}
+
+/// What a [`Drawn`] comes to, once it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Token(u32),
+    /// Some logit was NaN or plus infinity.
+    NotFinite,
+    /// All logits were minus infinity.
+    Nothing,
+}
+
+impl Drawn {
+    /// A token that was drawn from `row`, `f32 [V]`.
+    fn from_row(token: Array, row: &Array) -> Result<Self> {
+        // Comparing tells NaN from numbers on every backend; what a maximum makes of it differs.
+        let infinity = Array::from_f32(f32::INFINITY);
+        let sound = row.lt(&infinity)?.all(false)?;
+        Self::new(token.clone(), &select(sound, row.take(&token)?, &infinity)?)
+    }
+
+    fn new(token: Array, logit: &Array) -> Result<Self> {
+        let report = concatenate(&[token.reshape(&[1])?, logit.view::<u32>()?.reshape(&[1])?], 0)?;
+        Ok(Self { token, report })
+    }
+
+    /// A token that was not drawn from any logits.
+    pub fn given(token: u32) -> Result<Self> {
+        Self::new(Array::from_slice(&[token], &[]), &Array::from_f32(0.0))
+    }
+
+    /// `u32 []`
+    pub fn token(&self) -> &Array {
+        &self.token
+    }
+
+    /// `u32 [2]`: what [`Choice::of`] takes.
+    pub fn report(&self) -> &Array {
+        &self.report
+    }
+
+    #[cfg(test)]
+    fn read(&self) -> Result<Choice> {
+        Choice::of(self.report.try_as_slice::<u32>().unwrap())
+    }
+}
+
+impl Choice {
+    /// What a computed [`Drawn::report`] says.
+    pub fn of(report: &[u32]) -> Result<Self> {
+        let [token, logit] = *report else {
+            return Err(Error::new(Code::Backend, "the sampled token is no token"));
+        };
+        Ok(match f32::from_bits(logit) {
+            f32::NEG_INFINITY => Choice::Nothing,
+            logit if logit.is_finite() => Choice::Token(token),
+            _ => Choice::NotFinite,
+        })
+    }
+}
 
 /// Draws the tokens of one answer.
 pub(crate) struct Sampler {
@@ -46,17 +122,16 @@ impl Sampler {
         Self { settings, vocab, step: 0, bias, seen, counts }
     }
 
-    /// The next token, `u32 []`, drawn from `logits`, `f32 [V]`. Nothing is evaluated.
-    pub fn sample(&mut self, logits: &Array) -> Result<Array> {
-        let processed = self.process(logits)?;
-        let token = if self.settings.temperature == 0.0 {
-            argmax(&processed, false)?
-        } else {
-            self.draw(&processed)?
+    /// The next token, drawn from `logits`, `f32 [V]`, less what `edits` says of single tokens. Nothing is evaluated.
+    pub fn sample(&mut self, logits: &Array, edits: &[(u32, f32)]) -> Result<Drawn> {
+        let row = self.process(logits, edits)?;
+        let token = match self.settings.temperature {
+            t if t < COLDEST => argmax(&row, false)?,
+            t => self.draw(&row.subtract(row.max(false)?)?.multiply(Array::from_f32(1.0 / t))?)?,
         };
         self.step += 1;
         self.remember(&token)?;
-        Ok(token)
+        Drawn::from_row(token, &row)
     }
 
     /// Counts a token of the answer that was not drawn.
@@ -64,7 +139,7 @@ impl Sampler {
         self.remember(&Array::from_slice(&[id], &[]))
     }
 
-    fn process(&self, logits: &Array) -> Result<Array> {
+    fn process(&self, logits: &Array, edits: &[(u32, f32)]) -> Result<Array> {
         let s = &self.settings;
         let mut row = logits.clone();
         if let Some(seen) = &self.seen {
@@ -79,20 +154,33 @@ impl Sampler {
                 .subtract(counts.multiply(Array::from_f32(s.frequency_penalty))?)?
                 .subtract(present.multiply(Array::from_f32(s.presence_penalty))?)?;
         }
+        if !edits.is_empty() {
+            row = row.subtract(self.edits_row(edits))?;
+        }
         if let Some(bias) = &self.bias {
             row = row.add(bias)?;
         }
         Ok(row)
     }
 
+    fn edits_row(&self, edits: &[(u32, f32)]) -> Array {
+        let mut row = vec![0.0; self.vocab as usize];
+        for &(id, less) in edits {
+            if let Some(slot) = row.get_mut(id as usize) {
+                *slot += less;
+            }
+        }
+        Array::from_slice(&row, &[self.vocab])
+    }
+
+    /// `row` has 0 as its largest logit, and the temperature in it.
     fn draw(&self, row: &Array) -> Result<Array> {
         let s = &self.settings;
-        let row = row.multiply(Array::from_f32(1.0 / s.temperature))?;
         let key = random::key(mix(s.seed, self.step))?;
         let k = s.top_k as i32;
         let some = k > 0 && k < self.vocab;
         if !some && s.top_p >= 1.0 {
-            return Ok(random::categorical(keep_min_p(&row, s.min_p)?, None, None, &key)?);
+            return Ok(random::categorical(keep_min_p(row, s.min_p)?, None, None, &key)?);
         }
         let descending = row.negative()?;
         let tokens = if some {
@@ -100,7 +188,7 @@ impl Sampler {
         } else {
             argsort_axis(&descending, 0)?
         };
-        let mut kept = take_along_axis(&row, &tokens, 0)?;
+        let mut kept = take_along_axis(row, &tokens, 0)?;
         let mut tokens = tokens;
         if s.top_p < 1.0 {
             if some {
@@ -133,7 +221,8 @@ fn bias_row(settings: &Settings, vocab_size: usize) -> Vec<f32> {
     let mut row = vec![0.0; vocab_size];
     for &(id, bias) in &settings.logit_bias {
         if let Some(slot) = row.get_mut(id as usize) {
-            *slot += bias;
+            let forbidden = bias == f32::NEG_INFINITY || *slot == f32::NEG_INFINITY;
+            *slot = if forbidden { f32::NEG_INFINITY } else { (*slot + bias).clamp(-MOST_BIAS, MOST_BIAS) };
         }
     }
     for &id in &settings.suppressed {
@@ -151,12 +240,12 @@ fn keep_top_p(sorted: &Array, p: f32) -> Result<Array> {
     Ok(select(keep, sorted, Array::from_f32(f32::NEG_INFINITY))?)
 }
 
+/// `row` has 0 as its largest logit.
 fn keep_min_p(row: &Array, p: f32) -> Result<Array> {
     if p <= 0.0 {
         return Ok(row.clone());
     }
-    let least = row.max(false)?.add(Array::from_f32(p.ln()))?;
-    Ok(select(row.ge(&least)?, row, Array::from_f32(f32::NEG_INFINITY))?)
+    Ok(select(row.ge(Array::from_f32(p.ln()))?, row, Array::from_f32(f32::NEG_INFINITY))?)
 }
 
 /// A well-mixed key per step (splitmix64), so that a step's draw depends on nothing but seed and step.
@@ -170,6 +259,7 @@ fn mix(seed: u64, step: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampling::repeats::{Dry, Repeats};
     use std::collections::BTreeSet;
 
     const ROW: [f32; 6] = [1.0, 4.0, 3.0, -2.0, 3.5, 0.0];
@@ -186,17 +276,149 @@ mod tests {
             seed: 7,
             logit_bias: vec![],
             suppressed: vec![],
+            repeats: Repeats::default(),
         }
     }
 
     fn draws(settings: Settings, prompt: &[u32], n: usize) -> Vec<u32> {
         let row = Array::from_slice(&ROW, &[6]);
         let mut sampler = Sampler::new(settings, 6, prompt);
-        (0..n).map(|_| sampler.sample(&row).unwrap().try_item_cast::<u32>().unwrap()).collect()
+        let mut draw = || match sampler.sample(&row, &[]).unwrap().read().unwrap() {
+            Choice::Token(token) => token,
+            choice => panic!("{choice:?}"),
+        };
+        (0..n).map(|_| draw()).collect()
+    }
+
+    fn choice(settings: Settings, row: &[f32], edits: &[(u32, f32)]) -> Choice {
+        let mut sampler = Sampler::new(settings, row.len(), &[1, 2]);
+        let row = Array::from_slice(row, &[row.len() as i32]);
+        sampler.sample(&row, edits).unwrap().read().unwrap()
+    }
+
+    /// Every way to a token.
+    fn samplers() -> Vec<(&'static str, Settings)> {
+        let greedy = Settings { temperature: 0.0, ..neutral() };
+        vec![
+            ("greedy", greedy.clone()),
+            ("plain", neutral()),
+            ("top-k", Settings { top_k: 3, ..neutral() }),
+            ("top-p", Settings { top_p: 0.9, ..neutral() }),
+            ("top-k and top-p", Settings { top_k: 3, top_p: 0.9, ..neutral() }),
+            ("min-p", Settings { min_p: 0.1, ..neutral() }),
+            ("cold", Settings { temperature: 2e-4, ..neutral() }),
+            ("bias", Settings { logit_bias: vec![(0, 5.0), (3, f32::NEG_INFINITY)], ..greedy.clone() }),
+            ("repetition", Settings { repetition_penalty: 1.5, ..greedy.clone() }),
+            ("presence", Settings { presence_penalty: 0.5, ..greedy.clone() }),
+            ("frequency", Settings { frequency_penalty: 0.5, ..greedy }),
+        ]
     }
 
     fn drawn(settings: Settings) -> BTreeSet<u32> {
         draws(settings, &[], 400).into_iter().collect()
+    }
+
+    #[test]
+    fn a_row_with_one_logit_that_is_no_number_gives_no_token_whatever_the_sampler() {
+        for (name, settings) in samplers() {
+            for (at, broken) in (0..6).flat_map(|at| [(at, f32::NAN), (at, f32::INFINITY)]) {
+                let mut row = ROW;
+                row[at] = broken;
+                assert_eq!(
+                    choice(settings.clone(), &row, &[]),
+                    Choice::NotFinite,
+                    "{name}: {broken} at {at}"
+                );
+                assert_eq!(choice(settings.clone(), &row, &[(at as u32, f32::INFINITY)]), Choice::NotFinite);
+            }
+            assert_eq!(choice(settings.clone(), &[f32::NAN; 6], &[]), Choice::NotFinite, "{name}");
+        }
+    }
+
+    #[test]
+    fn minus_infinity_is_a_logit_unless_there_is_no_other() {
+        let out = f32::NEG_INFINITY;
+        for (name, settings) in samplers() {
+            for left in [0, 2, 5] {
+                let mut row = [out; 6];
+                row[left] = 1.0;
+                assert_eq!(choice(settings.clone(), &row, &[]), Choice::Token(left as u32), "{name}");
+                assert_eq!(
+                    choice(settings.clone(), &row, &[(left as u32, f32::INFINITY)]),
+                    Choice::Nothing,
+                    "{name}"
+                );
+            }
+            assert_eq!(choice(settings.clone(), &[out; 6], &[]), Choice::Nothing, "{name}");
+            let all = Settings { suppressed: (0..6).collect(), ..settings };
+            assert_eq!(choice(all, &ROW, &[]), Choice::Nothing, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_lowest_temperatures_are_greedy_and_large_logits_stay_numbers() {
+        for temperature in [f32::MIN_POSITIVE, 1e-20, 9.9e-5, 1e-4] {
+            let cold = Settings { temperature, top_p: 0.9, ..neutral() };
+            assert_eq!(choice(cold.clone(), &ROW, &[]), Choice::Token(1), "{temperature}");
+            let large = Settings { logit_bias: vec![(3, f32::MAX), (3, f32::MAX)], ..cold };
+            assert_eq!(choice(large, &ROW, &[]), Choice::Token(3), "{temperature}");
+        }
+        let vast = [1e37, 3e38, -3e38, 0.0, -1e38, 1.0];
+        for (name, settings) in samplers() {
+            assert_eq!(choice(settings, &vast, &[]), Choice::Token(1), "{name}");
+        }
+    }
+
+    #[test]
+    fn edits_are_subtracted_where_they_say() {
+        let greedy = Settings { temperature: 0.0, ..neutral() };
+        assert_eq!(choice(greedy.clone(), &ROW, &[(1, 0.4)]), Choice::Token(1));
+        assert_eq!(choice(greedy.clone(), &ROW, &[(1, 0.6)]), Choice::Token(4));
+        assert_eq!(choice(greedy, &ROW, &[(1, f32::INFINITY), (4, 1.0), (900, 1.0)]), Choice::Token(2));
+    }
+
+    /// The vectors come from transformers' processors and a plain numpy reading of DRY (`tools/sampling_vectors.py`).
+    #[test]
+    fn processed_rows_are_those_of_the_references() {
+        let cases: Vec<serde_json::Value> = serde_json::from_str(include_str!("testdata/rows.json")).unwrap();
+        assert!(cases.len() >= 20);
+        for case in cases {
+            let ids = |key: &str| -> Vec<u32> { serde_json::from_value(case[key].clone()).unwrap() };
+            let number = |key: &str| case[key].as_f64().unwrap() as f32;
+            let logits: Vec<f32> = serde_json::from_value(case["logits"].clone()).unwrap();
+            let repeats = Repeats {
+                dry: Dry::from_json(&case["dry"]),
+                ngram: case["no_repeat_ngram"].as_u64().unwrap() as usize,
+            };
+            let settings = Settings {
+                repetition_penalty: number("repetition_penalty"),
+                presence_penalty: number("presence_penalty"),
+                frequency_penalty: number("frequency_penalty"),
+                logit_bias: serde_json::from_value(case["logit_bias"].clone()).unwrap(),
+                repeats: repeats.clone(),
+                ..neutral()
+            };
+            let mut sampler = Sampler::new(settings, logits.len(), &ids("prompt"));
+            for token in ids("answer") {
+                sampler.remember(&Array::from_slice(&[token], &[])).unwrap();
+            }
+            let edits = repeats.edits(&[ids("prompt"), ids("answer")].concat());
+            let row = Array::from_slice(&logits, &[logits.len() as i32]);
+            let found = sampler.process(&row, &edits).unwrap().to_vec_cast::<f32>().unwrap();
+            let expected: Vec<Option<f32>> = serde_json::from_value(case["processed"].clone()).unwrap();
+            for (found, expected) in found.iter().zip(expected) {
+                let expected = expected.unwrap_or(f32::NEG_INFINITY);
+                assert!(
+                    *found == expected || (found - expected).abs() < 1e-4,
+                    "{found}, not {expected}: {case}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_given_token_is_read_as_it_was_given() {
+        assert_eq!(Drawn::given(7).unwrap().read().unwrap(), Choice::Token(7));
     }
 
     #[test]

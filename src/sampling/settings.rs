@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::repeats::Repeats;
+use crate::error::{Error, Result};
+
 /// The sampling defaults, end tokens and suppressed tokens of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GenerationDefaults {
@@ -71,6 +74,23 @@ pub(crate) struct Settings {
     pub seed: u64,
     pub logit_bias: Vec<(u32, f32)>,
     pub suppressed: Vec<u32>,
+    pub repeats: Repeats,
+}
+
+impl Settings {
+    /// `INVALID_ARGUMENT` where bias and suppression leave no token to choose.
+    pub fn require_choice(&self, vocab_size: usize) -> Result<()> {
+        let biased = self.logit_bias.iter().filter(|(_, bias)| *bias == f32::NEG_INFINITY).map(|(id, _)| *id);
+        let out: BTreeSet<u32> = biased.chain(self.suppressed.iter().copied()).collect();
+        match out.iter().filter(|&&id| (id as usize) < vocab_size).count() {
+            n if n < vocab_size => Ok(()),
+            n => {
+                let message =
+                    format!("logit_bias forbids all tokens ({n}, with those that the snapshot suppresses)");
+                Err(Error::invalid_argument(message).with("option", "logit_bias"))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

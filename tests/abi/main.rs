@@ -34,6 +34,7 @@ mod lost_messages;
 mod memory;
 mod mistakes;
 mod prefixes;
+mod processors;
 mod sampling;
 mod scratch;
 mod sound;

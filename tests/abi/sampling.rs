@@ -207,3 +207,65 @@ fn too_little_room_says_how_much_it_takes() {
         make(0, |out, error| unsafe { rmlx_session_logits(session.raw(), ptr::null_mut(), 0, out, error) });
     assert_eq!(count, Ok(VOCABULARY as usize));
 }
+
+#[test]
+fn the_lowest_temperatures_are_greedy() {
+    let greedy = ask("text", &Options::endless(12)).tokens();
+    for temperature in [f32::MIN_POSITIVE, 1e-30, 9e-5] {
+        let options = sampled(3).set(|o, e| rmlx_generation_options_set_temperature(o, temperature, e));
+        assert_eq!(ask("text", &options).tokens()[..12], greedy, "{temperature}");
+    }
+}
+
+#[test]
+fn no_run_of_n_tokens_comes_twice_where_that_is_asked_for() {
+    let session = Session::new(fixtures::model());
+    let options =
+        plain(Options::endless(60)).set(|o, e| rmlx_generation_options_set_no_repeat_ngram(o, 2, e));
+    let answer = session.answer(&Case::load("text").prompt(), &options).tokens();
+    let ids = [session.prompt_tokens().expect("ids"), answer.clone()].concat();
+    assert_eq!(answer.len(), 60);
+    for end in ids.len() - 60..ids.len() {
+        let run = &ids[end - 1..=end];
+        assert!(!ids[..end].windows(2).any(|earlier| earlier == run), "{run:?} comes twice");
+    }
+}
+
+/// An answer that would say one token for ever.
+fn stuck(max: usize) -> Options {
+    Options::endless(max).bias(400, 50.0)
+}
+
+#[test]
+fn dry_leaves_a_run_that_goes_on_and_on_unless_it_is_broken() {
+    let dry = |options: Options| options.set(|o, e| rmlx_generation_options_set_dry(o, 5.0, 1.75, 2, 0, e));
+    let tokens = ask("text", &dry(stuck(30))).tokens();
+    assert!(
+        tokens.windows(2).any(|two| two == [400, 400]) && tokens.iter().any(|id| *id != 400),
+        "{tokens:?}"
+    );
+    let spelled = fixtures::model().detokenize(&[400], false).expect("text");
+    let ends_with = fixtures::model().tokenize(&format!("a{spelled}"), false).expect("ids");
+    assert_eq!(ends_with.last(), Some(&400), "the fixture's token is one behind a letter");
+    let (utf8, len) = (spelled.as_ptr().cast(), spelled.len());
+    // SAFETY: the text is as long as its length says.
+    let broken =
+        dry(stuck(30)).set(|o, e| unsafe { rmlx_generation_options_add_dry_breaker(o, utf8, len, e) });
+    assert_eq!(ask("text", &broken).tokens(), [400; 30]);
+}
+
+#[test]
+fn an_answer_that_goes_round_ends_where_that_is_asked_for() {
+    let loops = |repeats, least| {
+        stuck(30).set(|o, e| rmlx_generation_options_set_loop_detection(o, repeats, 8, least, e))
+    };
+    for (options, tokens, finish) in [
+        (loops(4, 0), 4, RMLX_FINISH_LOOP),
+        (loops(4, 10), 10, RMLX_FINISH_LOOP),
+        (loops(0, 0), 30, RMLX_FINISH_MAX_TOKENS),
+    ] {
+        let answer = ask("text", &options);
+        assert_eq!((answer.tokens().len(), answer.finish()), (tokens, finish));
+        assert_eq!(Ok(answer.text()), fixtures::model().detokenize(&answer.tokens(), true));
+    }
+}

@@ -1,6 +1,7 @@
 //! Stop strings end an answer and no part of them is handed out.
 
 use rmlx::ffi::event::*;
+use rmlx::ffi::generation_options::rmlx_generation_options_set_ignore_eos;
 
 use crate::answers::{Answer, Options, Session};
 use crate::fixtures;
@@ -76,4 +77,22 @@ fn the_end_of_a_turn_releases_what_was_held_back() {
     let rest = session.rest();
     let all: String = [event.text, rest.text()].concat();
     assert!(text.starts_with(&all) && !all.is_empty(), "{all:?} of {text:?}");
+}
+
+/// An answer of nothing but ends of turns, spelled `<turn|>`, which end it or not.
+fn turn_ends_after(stop: &str, ends: bool) -> Answer {
+    let options = Options::endless(TOKENS).stop(stop).bias(16, 1000.0);
+    ask(&options.set(|o, e| rmlx_generation_options_set_ignore_eos(o, !ends, e)))
+}
+
+#[test]
+fn a_stop_string_may_be_spelled_with_special_tokens() {
+    for ends in [true, false] {
+        let answer = turn_ends_after("<turn|>", ends);
+        assert_eq!((answer.finish(), answer.tokens()), (RMLX_FINISH_STOP_STRING, vec![16]));
+    }
+    let answer = turn_ends_after("<turn|><turn|><turn|>", false);
+    assert_eq!((answer.finish(), answer.tokens()), (RMLX_FINISH_STOP_STRING, vec![16; 3]));
+    assert_eq!(turn_ends_after("<turn|>x", true).finish(), RMLX_FINISH_END_OF_TURN);
+    assert_eq!(turn_ends_after("n|>", true).finish(), RMLX_FINISH_END_OF_TURN, "not by a part of a spelling");
 }

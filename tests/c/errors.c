@@ -118,6 +118,19 @@ static void options_are_checked(void) {
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "stop", rmlx_generation_options_add_stop(o, "", 0, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_generation_options_add_stop(o, "\xFF", 1, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "bias", rmlx_generation_options_add_logit_bias(o, 1, NAN, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "bias", rmlx_generation_options_add_logit_bias(o, 1, INFINITY, &error));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "dry.multiplier",
+                    rmlx_generation_options_set_dry(o, bad[i], 1.75f, 2, 0, &error));
+        CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "dry.base", rmlx_generation_options_set_dry(o, 1, bad[i], 2, 0, &error));
+    }
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "dry.allowed_length",
+                rmlx_generation_options_set_dry(o, 1, 1.75f, 0, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "empty", rmlx_generation_options_add_dry_breaker(o, "", 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_generation_options_add_dry_breaker(o, "\xFF", 1, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 1, 8, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 2, 0, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 2, 4097, 0, &error));
     /* What was refused left no trace: everything in range still is. */
     CHECK_OK(rmlx_generation_options_set_temperature(o, 0.7f, &error));
     CHECK_OK(rmlx_generation_options_set_top_k(o, 40, &error));
@@ -126,6 +139,12 @@ static void options_are_checked(void) {
     CHECK_OK(rmlx_generation_options_set_repetition_penalty(o, 1.1f, &error));
     CHECK_OK(rmlx_generation_options_set_presence_penalty(o, -0.5f, &error));
     CHECK_OK(rmlx_generation_options_set_frequency_penalty(o, 0.5f, &error));
+    CHECK_OK(rmlx_generation_options_set_dry(o, 0.8f, 1.75f, 2, 0, &error));
+    CHECK_OK(rmlx_generation_options_set_dry(o, 0, 1, 1, SIZE_MAX, &error));
+    CHECK_OK(rmlx_generation_options_add_dry_breaker(o, "\n", 1, &error));
+    CHECK_OK(rmlx_generation_options_set_no_repeat_ngram(o, SIZE_MAX, &error));
+    CHECK_OK(rmlx_generation_options_set_loop_detection(o, SIZE_MAX, 4096, SIZE_MAX, &error));
+    CHECK_OK(rmlx_generation_options_set_loop_detection(o, 0, 0, 0, &error));
     CHECK_OK(rmlx_generation_options_set_seed(o, UINT64_MAX, &error));
     CHECK_OK(rmlx_generation_options_add_stop(o, "stop", 4, &error));
     CHECK_OK(rmlx_generation_options_add_logit_bias(o, 1, -INFINITY, &error));

@@ -67,6 +67,11 @@ static void options(void) {
     REFUSED("options", rmlx_generation_options_set_repetition_penalty(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_presence_penalty(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_frequency_penalty(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_dry(NULL, 1, 1, 1, 1, &error));
+    REFUSED("options", rmlx_generation_options_add_dry_breaker(NULL, "a", 1, &error));
+    REFUSED("options", rmlx_generation_options_set_no_repeat_ngram(NULL, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_loop_detection(NULL, 2, 1, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_logits_processor(NULL, NULL, NULL, NULL, &error));
     REFUSED("options", rmlx_generation_options_set_seed(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_add_stop(NULL, "a", 1, &error));
     REFUSED("options", rmlx_generation_options_add_stop_token(NULL, 1, &error));
@@ -79,6 +84,8 @@ static void options(void) {
     REFUSED("options", rmlx_generation_options_set_progress_events(NULL, true, &error));
     rmlx_generation_options *o = rmlx_generation_options_new();
     REFUSED("utf8", rmlx_generation_options_add_stop(o, NULL, 1, &error));
+    REFUSED("utf8", rmlx_generation_options_add_dry_breaker(o, NULL, 1, &error));
+    CHECK_OK(rmlx_generation_options_set_logits_processor(o, NULL, NULL, NULL, &error));
     rmlx_generation_options_release(o);
     rmlx_load_options *l = rmlx_load_options_new();
     CHECK_OK(rmlx_load_options_set_progress(l, NULL, NULL, NULL, &error));

@@ -3,8 +3,10 @@
 
 #include "check.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <thread>
 #include <type_traits>
@@ -246,6 +248,39 @@ void another_thread_cancels(const Model &model) {
     CHECK(reason == RMLX_FINISH_CANCELLED);
 }
 
+void logits_can_be_changed_and_repetition_bounded(const Model &model) {
+    Session session = Session::create(model);
+    rmlx::GenerationOptions options = greedy(9);
+    options.ignore_eos = true;
+    std::size_t calls = 0;
+    options.logits_processor = [&](const std::uint32_t *ids, std::size_t count, float *logits, std::size_t size) {
+        CHECK(calls == 0 || ids[count - 1] == 40);
+        std::fill(logits, logits + size, -INFINITY);
+        logits[40] = 1.0f;
+        ++calls;
+    };
+    options.loop_detection = rmlx::LoopDetection{3, 8, 0};
+    rmlx_finish_reason reason = RMLX_FINISH_NONE;
+    for (const Event &event : session.generate(question("Hello"), options))
+        reason = event.finish_reason();
+    CHECK(reason == RMLX_FINISH_LOOP && calls == 3);
+    options.logits_processor = [](const std::uint32_t *, std::size_t, float *, std::size_t) {
+        throw std::runtime_error("no");
+    };
+    CHECK(thrown([&] { session.respond(question("Hello"), options); }) == RMLX_ERROR_CANCELLED);
+    options.logits_processor = nullptr;
+    options.no_repeat_ngram = 1;
+    options.dry = rmlx::Dry{0.8f, 1.75f, 2, 64, {"\n"}};
+    std::vector<std::uint32_t> tokens;
+    for (const Event &event : session.generate(question("Hello"), options))
+        if (auto token = event.token())
+            tokens.push_back(*token);
+    std::sort(tokens.begin(), tokens.end());
+    CHECK(tokens.size() == 9 && std::adjacent_find(tokens.begin(), tokens.end()) == tokens.end());
+    options.dry->breakers.push_back("");
+    CHECK(thrown([&] { session.respond(question("Hello"), options); }) == RMLX_ERROR_INVALID_ARGUMENT);
+}
+
 void failures_are_thrown(const Model &model) {
     CHECK(thrown([] { static_cast<void>(Model::load("there is no such folder")); }) == RMLX_ERROR_NOT_FOUND);
     CHECK(thrown([] { static_cast<void>(Media::image("no picture")); }) == RMLX_ERROR_INVALID_MEDIA);
@@ -339,6 +374,7 @@ int main() {
         a_loop_may_be_left(model);
         an_answer_is_stepped_without_waiting(model);
         another_thread_cancels(model);
+        logits_can_be_changed_and_repetition_bounded(model);
         failures_are_thrown(model);
         CHECK(rmlx::memory_usage().active > 1000000);
     }
