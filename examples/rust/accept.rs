@@ -178,6 +178,7 @@ fn name(reason: FinishReason) -> &'static str {
         FinishReason::Cancelled => "cancelled",
         FinishReason::ContextFull => "context_full",
         FinishReason::ConstraintCut => "constraint_cut",
+        FinishReason::Prefilled => "prefilled",
         FinishReason::Error => "error",
     }
 }

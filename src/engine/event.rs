@@ -38,6 +38,8 @@ pub enum FinishReason {
     ContextFull,
     /// A limit came before the answer was whole by its constraint.
     ConstraintCut,
+    /// The prompt has been evaluated, and no answer was asked for.
+    Prefilled,
     /// See [`Event::error`].
     Error,
 }

@@ -99,6 +99,8 @@ pub const RMLX_FINISH_STOP_TOKEN: rmlx_finish_reason = 8;
 /// The most tokens were generated, or the context was full, before the answer was complete by its
 /// constraint or the call that was required: what there is of it is cut, and JSON does not parse.
 pub const RMLX_FINISH_CONSTRAINT_CUT: rmlx_finish_reason = 9;
+/// The prompt has been evaluated, and no answer was asked for (rmlx_session_prefill).
+pub const RMLX_FINISH_PREFILLED: rmlx_finish_reason = 11;
 
 /// What an event is about.
 ///
@@ -311,6 +313,7 @@ pub extern "C" fn rmlx_event_finish_reason(event: Option<&rmlx_event>) -> rmlx_f
         Some(FinishReason::ToolCalls) => RMLX_FINISH_TOOL_CALLS,
         Some(FinishReason::StopToken) => RMLX_FINISH_STOP_TOKEN,
         Some(FinishReason::ConstraintCut) => RMLX_FINISH_CONSTRAINT_CUT,
+        Some(FinishReason::Prefilled) => RMLX_FINISH_PREFILLED,
     }
 }
 
