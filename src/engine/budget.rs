@@ -97,7 +97,8 @@ impl Budget {
         let Some(window) = self.shapes.iter().filter_map(|(shape, _)| shape.window).min() else { return 0 };
         // Of two that follow each other the second is half as far from the end as the one before them.
         let count = most.min(2 * checkpoints::places(positions, window, &[]).len());
-        let one: u64 = self.shapes.iter().map(|(shape, count)| count * shape.checkpoint_bytes(positions)).sum();
+        let one: u64 =
+            self.shapes.iter().map(|(shape, count)| count * shape.checkpoint_bytes(positions)).sum();
         count as u64 * one
     }
 
@@ -105,9 +106,8 @@ impl Budget {
     /// at least 1.
     pub fn checkpoints_within(&self, room: Option<u64>, context: usize, chunk: usize) -> usize {
         let (one, session) = (self.checkpoints(context, 1), self.session(context, chunk));
-        let fits = |most: &usize| {
-            room.is_none_or(|room| session - one + self.checkpoints(context, *most) <= room)
-        };
+        let fits =
+            |most: &usize| room.is_none_or(|room| session - one + self.checkpoints(context, *most) <= room);
         (2..=checkpoints::DEFAULT_MOST).rev().find(fits).unwrap_or(1)
     }
 

@@ -32,16 +32,14 @@ impl Session {
     ///
     /// One that leaves less for the answer than `max_tokens`, or a quarter of the context, is too long; and half of the
     /// context is made free at once, or else the next submit would have to evaluate everything anew for the sake of a turn.
-    pub(super) fn fit<'a>(
-        &self,
-        prompt: &'a Prompt,
-        options: &GenerationOptions,
-    ) -> Result<Fitting<'a>> {
+    pub(super) fn fit<'a>(&self, prompt: &'a Prompt, options: &GenerationOptions) -> Result<Fitting<'a>> {
         let context = self.settings().context_length;
         let room = options.max_tokens.unwrap_or(usize::MAX).min(context / 4).max(1);
         let whole = self.model().place(prompt, options)?;
         let borders = match self.settings().keep_turns {
-            Some(keep) if whole.ids.len() + room > context && prompt.tokens.is_none() => borders(prompt, keep),
+            Some(keep) if whole.ids.len() + room > context && prompt.tokens.is_none() => {
+                borders(prompt, keep)
+            }
             _ => Vec::new(),
         };
         let Some(last) = borders.last() else {
@@ -52,7 +50,8 @@ impl Session {
         let within = |most: usize| move |begin: usize| Ok(place(begin)?.ids.len() <= most);
         let before = self.shortened().clone();
         let before = before.filter(|before| borders.contains(&before.begin));
-        let before = before.filter(|before| before.said == prompt.said(before.begin)).map(|before| before.begin);
+        let before =
+            before.filter(|before| before.said == prompt.said(before.begin)).map(|before| before.begin);
         let begin = match before {
             Some(begin) if within(context - room)(begin)? => begin,
             _ => match first(&borders, within(context / 2))? {
@@ -73,8 +72,9 @@ fn check_length(placed: &Placed, context: usize) -> Result<()> {
         return Err(Error::prompt("the prompt is empty: it renders to no token at all"));
     }
     if tokens >= context {
-        let message =
-            format!("the prompt has {tokens} tokens, and the context of {context} must hold one more to answer");
+        let message = format!(
+            "the prompt has {tokens} tokens, and the context of {context} must hold one more to answer"
+        );
         let error = Error::new(Code::ContextFull, message);
         return Err(error.with("prompt_tokens", tokens).with("context_length", context));
     }
@@ -120,7 +120,10 @@ fn is_system(role: &str) -> bool {
 }
 
 /// The first of some, in ascending order of what they leave out, that is `enough`.
-pub(super) fn first(borders: &[usize], mut enough: impl FnMut(usize) -> Result<bool>) -> Result<Option<usize>> {
+pub(super) fn first(
+    borders: &[usize],
+    mut enough: impl FnMut(usize) -> Result<bool>,
+) -> Result<Option<usize>> {
     let (mut low, mut high) = (0, borders.len());
     while low < high {
         let middle = low + (high - low) / 2;

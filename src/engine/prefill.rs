@@ -41,17 +41,17 @@ impl SessionState {
         let Some(window) = self.wrapping_window(job) else { return Vec::new() };
         let (len, turn) = (prompt.ids.len(), self.turn_to_keep(job));
         let mut places = checkpoints::places(len, window, &job.turns);
-        places.retain(|place| turn.is_none_or(|turn| *place < turn));
-        // A short rest after the turn's beginning is taken back from the state later; a long one needs a cut there.
-        places.extend(turn.filter(|turn| len - turn > state::SPARE));
         for place in &mut places {
             let cut = prompt.media.iter().find(|m| m.tokens.start < *place && *place < m.tokens.end);
             *place = cut.map_or(*place, |medium| medium.tokens.start);
         }
         places.dedup();
-        places.retain(|place| *place > run.reused);
-        let too_many = places.len().saturating_sub(self.past.most_checkpoints());
-        places.split_off(too_many)
+        places.retain(|place| *place > run.reused && turn.is_none_or(|turn| *place < turn));
+        let most = self.past.most_checkpoints().saturating_sub(usize::from(turn.is_some()));
+        let mut places = places.split_off(places.len().saturating_sub(most));
+        // A short rest after the turn's beginning is taken back from the state later; a long one needs a cut there.
+        places.extend(turn.filter(|turn| *turn > run.reused && len - turn > state::SPARE));
+        places
     }
 
     /// Evaluates the next chunk; with the last one, the first token is issued, if there is to be one.

@@ -1,8 +1,8 @@
 //! A conversation with a model: submit a prompt, step the answer out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
@@ -173,10 +173,11 @@ impl Session {
             Wanted::Answer => self.model.guide(&prompt, options)?,
             Wanted::Prefill => None,
         };
-        let job = Job {
-            prefill_only: wanted == Wanted::Prefill,
-            ..self.job(placed, prepared, guide, options, submitted)
-        };
+        let mut job = self.job(placed, prepared, guide, options, submitted);
+        if wanted == Wanted::Prefill {
+            // What follows may be of any length.
+            (job.prefill_only, job.max_tokens) = (true, usize::MAX);
+        }
         let asked =
             options.exact_history.then(|| Asked::new(&prompt, self.model.setting(options), &job.prompt));
         let answered =
@@ -249,7 +250,6 @@ impl Session {
         }
         Ok(prepared)
     }
-
 
     fn job(
         &self,

@@ -163,8 +163,8 @@ pub unsafe extern "C" fn rmlx_session_prefill(
 /// options, last prompt, answer (rmlx_prompt_add_answer), logits and stats. From then on the two go their own ways, also at
 /// the same time. It has no waker. A seed is of a submit, so both draw alike where both are submitted the same with it.
 ///
-/// Forking copies nothing and waits for nothing: memory of positions is shared, and a session that goes on copies then what
-/// it writes to, once. (On a full model that is about rmlx_stats.cache_bytes for each fork that goes on.)
+/// Forking copies nothing and waits for nothing: the memory of what is held is shared. A session that goes on copies what
+/// it writes to, once: then it takes about rmlx_stats.cache_bytes of its own.
 ///
 /// - `out_session`: gets the session, for you to release, in any order
 ///

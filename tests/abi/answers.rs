@@ -11,7 +11,9 @@ use rmlx::ffi::session_options::*;
 use rmlx::ffi::stats::{rmlx_session_stats, rmlx_stats};
 use rmlx::ffi::status::{RMLX_ERROR_INVALID_ARGUMENT, RMLX_OK, rmlx_status};
 
-use crate::harness::{ErrorOut, Failure, Model, Outcome, Prompt, array, c_text, check, failure, make, make_object};
+use crate::harness::{
+    ErrorOut, Failure, Model, Outcome, Prompt, array, c_text, check, failure, make, make_object,
+};
 
 /// How an answer is generated.
 pub struct Options(Option<Box<rmlx_generation_options>>);

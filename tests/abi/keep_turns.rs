@@ -16,7 +16,8 @@ const CONTEXT: usize = 400;
 fn keeping(model: &Model, turns: usize) -> Session {
     Session::with(model, |options| {
         let mut options = options;
-        check(|e| rmlx_session_options_set_context_length(options.as_deref_mut(), CONTEXT, e)).expect("a length");
+        check(|e| rmlx_session_options_set_context_length(options.as_deref_mut(), CONTEXT, e))
+            .expect("a length");
         rmlx_session_options_set_keep_turns(options, turns, None)
     })
 }
@@ -42,7 +43,8 @@ fn without_the_wish_a_conversation_that_does_not_fit_is_refused() {
     let session = Session::of_context(fixtures::model(), CONTEXT);
     let refused = session.submit(&turns(0, 60), &Options::greedy(4)).unwrap_err();
     assert_eq!(refused.code, RMLX_ERROR_CONTEXT_FULL);
-    let zero = check(|e| rmlx_session_options_set_keep_turns(rmlx_session_options_new().as_deref_mut(), 0, e));
+    let zero =
+        check(|e| rmlx_session_options_set_keep_turns(rmlx_session_options_new().as_deref_mut(), 0, e));
     assert_eq!(zero.unwrap_err().code, RMLX_ERROR_INVALID_ARGUMENT);
 }
 
@@ -82,7 +84,8 @@ fn a_growing_conversation_loses_its_oldest_turns_now_and_then() {
 /// Both answer the same, one to what it shortens itself.
 #[track_caller]
 fn same_as_fresh_of(session: &Session, fresh: &Session, whole: &Prompt, shortened: &Prompt) {
-    let (mine, other) = (session.answer(whole, &Options::endless(4)), fresh.answer(shortened, &Options::endless(4)));
+    let (mine, other) =
+        (session.answer(whole, &Options::endless(4)), fresh.answer(shortened, &Options::endless(4)));
     assert_eq!(mine.tokens(), other.tokens());
 }
 
@@ -112,7 +115,8 @@ fn media_of_turns_that_are_left_out_go_with_them() {
     let image = Media::gray(96, 96, &pixels).expect("an image");
     let mut prompt = Prompt::new().message("user").media(&image).text("What is it?");
     for turn in 0..30 {
-        prompt = prompt.message("assistant").text("A strip.").message("user").text(&format!("Why? {turn} words."));
+        prompt =
+            prompt.message("assistant").text("A strip.").message("user").text(&format!("Why? {turn} words."));
     }
     session.answer(&prompt, &Options::endless(4));
     assert!(dropped(&session) > 0);

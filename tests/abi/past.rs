@@ -10,8 +10,8 @@ use rmlx::ffi::session::rmlx_prompt_add_answer;
 use rmlx::ffi::session_options::*;
 use rmlx::ffi::status::*;
 
-use crate::around;
 use crate::answers::{Options, Session};
+use crate::around;
 use crate::fixtures;
 use crate::fresh::{last_turn, same_as_fresh};
 use crate::harness::{LoadOptions, Media, Model, Prompt, check};
@@ -45,7 +45,9 @@ fn turns(model: &Model, count: usize, edited: Option<usize>) -> Prompt {
     let mut prompt = Prompt::new();
     for turn in 0..count {
         let begin = if edited == Some(turn) { "Another".to_owned() } else { format!("Number {turn}") };
-        prompt = prompt.message("user").text(&format!("{begin}: what is a window, and how many words fit into it?"));
+        prompt = prompt
+            .message("user")
+            .text(&format!("{begin}: what is a window, and how many words fit into it?"));
         prompt = match turn {
             1 if takes(model, "image") => prompt.media(&picture(10)),
             2 if takes(model, "audio") => prompt.media(&sound()),
@@ -206,7 +208,10 @@ fn while_an_answer_is_made_nothing_is_forked_or_cut() {
     session.submit(&Prompt::user("Hello"), &Options::endless(8)).expect("an accepted prompt");
     assert_eq!(session.fork().err().map(|e| e.code), Some(RMLX_ERROR_BUSY));
     assert_eq!(session.truncate(0).map_err(|e| e.code), Err(RMLX_ERROR_BUSY));
-    assert_eq!(session.prefill(&Prompt::user("Hello"), &Options::greedy(1)).unwrap_err().code, RMLX_ERROR_BUSY);
+    assert_eq!(
+        session.prefill(&Prompt::user("Hello"), &Options::greedy(1)).unwrap_err().code,
+        RMLX_ERROR_BUSY
+    );
     session.rest();
     assert_eq!(session.fork().expect("a fork").truncate(3), Ok(3));
     assert!(session.stats().held_tokens > 3);

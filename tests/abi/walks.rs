@@ -35,7 +35,8 @@ impl Turn {
             (0..count).map(|_| words[dice.roll(words.len())]).collect::<Vec<_>>().join(" ")
         };
         let (asked, answered) = (text(30), text(12));
-        let medium = (!media.is_empty() && dice.roll(4) == 0).then(|| (media[dice.roll(media.len())], dice.roll(3)));
+        let medium =
+            (!media.is_empty() && dice.roll(4) == 0).then(|| (media[dice.roll(media.len())], dice.roll(3)));
         Turn { asked, medium, answered }
     }
 }

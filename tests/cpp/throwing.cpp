@@ -246,6 +246,21 @@ void another_thread_cancels(const Model &model) {
     CHECK(reason == RMLX_FINISH_CANCELLED);
 }
 
+void sessions_fork_and_go_back(const Model &model) {
+    Session session = Session::create(model);
+    for (const Event &event : session.prefill(question("What is the capital of France?"), greedy(16)))
+        CHECK(event.finish_reason() == RMLX_FINISH_PREFILLED);
+    Session fork = session.fork();
+    Session moved = std::move(fork);
+    CHECK(moved.respond(question("What is the capital of France?"), greedy(16)).text == "Paris");
+    CHECK(moved.stats().reused_tokens + 1 == moved.stats().prompt_tokens);
+    CHECK(session.truncate(3) == 3 && session.stats().held_tokens == 3);
+    CHECK(session.respond(question("What is the capital of Italy?"), greedy(16)).text == "Rome");
+    auto answer = session.generate(question("Hello"), endless());
+    CHECK(thrown([&] { static_cast<void>(session.fork()); }) == RMLX_ERROR_BUSY);
+    CHECK(thrown([&] { static_cast<void>(session.truncate(0)); }) == RMLX_ERROR_BUSY);
+}
+
 void failures_are_thrown(const Model &model) {
     CHECK(thrown([] { static_cast<void>(Model::load("there is no such folder")); }) == RMLX_ERROR_NOT_FOUND);
     CHECK(thrown([] { static_cast<void>(Media::image("no picture")); }) == RMLX_ERROR_INVALID_MEDIA);
@@ -259,6 +274,8 @@ void failures_are_thrown(const Model &model) {
     CHECK(thrown([&] { session.respond(question("Hello")); }) == RMLX_ERROR_BUSY);
     rmlx::SessionOptions small;
     small.context_length = 4;
+    small.checkpoints = 1;
+    small.keep_turns = 1;
     Session cramped = Session::create(model, small);
     CHECK(thrown([&] { cramped.respond(question("Hello")); }) == RMLX_ERROR_CONTEXT_FULL);
 }
@@ -339,7 +356,8 @@ int main() {
         a_loop_may_be_left(model);
         an_answer_is_stepped_without_waiting(model);
         another_thread_cancels(model);
-        failures_are_thrown(model);
+        sessions_fork_and_go_back(model);
+    failures_are_thrown(model);
         CHECK(rmlx::memory_usage().active > 1000000);
     }
     rmlx::set_memory_limits(std::nullopt, 1 << 20);
