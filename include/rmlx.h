@@ -1627,7 +1627,8 @@ rmlx_status rmlx_model_inspect(const char *dir, char **out_json, rmlx_error **er
  * - `context_tokens`: positions that the session is to hold; 0 for as many as the options or the model allow
  * - `out_json`: gets a JSON object for you to release with rmlx_string_release. In bytes: "weights" as they
  *   are held, of which "text_weights", "vision_weights" and "audio_weights"; "cache", of the session at
- *   "context_tokens"; "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
+ *   "context_tokens"; "checkpoints", the most that it keeps of earlier positions
+ *   (rmlx_session_options_set_checkpoints); "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
  *   kind of medium what one (1024 x 1024 pixels, 10 seconds) is encoded with; "load_peak"; "peak", the most
  *   of all that at a time; "available", what the system has now, or null. "fits": whether the peak is within
  *   that and the memory limit of the options. "device".
@@ -1783,6 +1784,43 @@ rmlx_status rmlx_session_options_set_prefill_chunk(struct rmlx_session_options *
                                                    size_t tokens,
                                                    rmlx_error **error);
 
+/**
+ * Keeps the states of at most `count` earlier positions. Where layers have a sliding window, as in Gemma, a session cannot
+ * go back further than that window by itself: a conversation that differs from the last one before it would be evaluated
+ * from its beginning. So the state is kept where the last turn begins, and at places before it, the further back the
+ * fewer: an edit of an older turn then evaluates about as much as lies behind it. Each takes the memory of the windows
+ * (rmlx_stats.checkpoint_bytes has all); rmlx_memory_trim gives up all but the last turn's. Default: 8; fewer on iOS,
+ * and with a memory limit of the load, where more would not fit. 0 keeps none. Models without windows need and keep none.
+ *
+ * Errors: INVALID_ARGUMENT (NULL).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_options_set_checkpoints(struct rmlx_session_options *options,
+                                                 size_t count,
+                                                 rmlx_error **error);
+
+/**
+ * Leaves out the oldest turns of a conversation that does not fit into the context, in place of CONTEXT_FULL. A turn is a
+ * message of the user and all that follows it up to the next one, calls of tools and their results included. System
+ * messages stay, and so do the last `turns` turns: where these do not fit either, it is CONTEXT_FULL as ever. Media of
+ * turns that are left out go with them. What is evaluated is what the template makes of the shortened conversation; your
+ * prompt is not changed, and rmlx_stats.dropped_messages says how many messages of it were left out.
+ *
+ * A conversation does not fit if it leaves less for the answer than rmlx_generation_options_set_max_tokens says, or than
+ * a quarter of the context. Half of the context is made free at once if there are turns to leave out, so that the submits
+ * that follow, which begin where this one did, find what they begin with evaluated. Answers before
+ * that are not kept as they were generated (rmlx_generation_options_set_exact_history), but as the template has them.
+ * Prompts of raw tokens are never shortened. Default: no turn is left out.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_options_set_keep_turns(struct rmlx_session_options *options,
+                                                size_t turns,
+                                                rmlx_error **error);
+
 /* Events: what a session delivers ------------------------------------------------------------------------ */
 
 /**
@@ -1860,6 +1898,9 @@ typedef int32_t rmlx_finish_reason;
 
 /** It went round in a circle (rmlx_generation_options_set_loop_detection). */
 #define RMLX_FINISH_LOOP 10
+
+/** The prompt has been evaluated, and no answer was asked for (rmlx_session_prefill). */
+#define RMLX_FINISH_PREFILLED 11
 
 /**
  * What an event is about.
@@ -2100,6 +2141,65 @@ rmlx_status rmlx_session_submit(struct rmlx_session *session,
                                 rmlx_error **error);
 
 /**
+ * Evaluates a conversation without answering it, so that an answer to it, or to one that begins like it, comes sooner:
+ * what every conversation of an app begins with, or what the user has written so far.
+ *
+ * It goes on like rmlx_session_submit, with the same events to step: PROGRESS events if the options ask for them, and one
+ * FINISH of RMLX_FINISH_PREFILLED, or of RMLX_FINISH_CANCELLED or RMLX_FINISH_ERROR. No token comes. Of the options only
+ * those matter that say what the prompt is and what the events are. The template writes the opener of the answer as ever:
+ * what the next conversation has in its place is evaluated again.
+ *
+ * - `options`: or NULL, as for the submit that is to follow
+ *
+ * Errors: those of rmlx_session_submit.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_prefill(struct rmlx_session *session,
+                                 const rmlx_prompt *prompt,
+                                 const rmlx_generation_options *options,
+                                 rmlx_error **error);
+
+/**
+ * Makes a second session that has been through the same as this one: it holds the same positions, and has the same
+ * options, last prompt, answer (rmlx_prompt_add_answer), logits and stats. From then on the two go their own ways, also at
+ * the same time. It has no waker. A seed is of a submit, so both draw alike where both are submitted the same with it.
+ *
+ * Forking copies nothing and waits for nothing: the memory of what is held is shared. A session that goes on copies what
+ * it writes to, once: then it takes about rmlx_stats.cache_bytes of its own.
+ *
+ * - `out_session`: gets the session, for you to release, in any order
+ *
+ * Errors: BUSY (the FINISH of the last submit has not been stepped); POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_fork(struct rmlx_session *session,
+                              struct rmlx_session **out_session,
+                              rmlx_error **error);
+
+/**
+ * Forgets what the session holds from position `positions` on (rmlx_session_prompt_tokens has the prompt's, and the
+ * answer's follow). A submit does so by itself where its conversation differs; this is for a host that wants it sooner.
+ *
+ * Fewer positions may stay than were asked for: an image or a sound is never cut in two; and a model with a sliding
+ * window cannot go back further than about the window, but to the nearest position whose state was kept
+ * (rmlx_session_options_set_checkpoints), or to the beginning. What the next submit has between there and `positions` is
+ * evaluated again. The last prompt and its answer are remembered nevertheless.
+ *
+ * - `positions`: at or behind the end of what is held, nothing is forgotten
+ * - `out_kept`: gets how many positions are still held
+ *
+ * Errors: BUSY (the FINISH of the last submit has not been stepped); POISONED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_truncate(struct rmlx_session *session,
+                                  size_t positions,
+                                  size_t *out_kept,
+                                  rmlx_error **error);
+
+/**
  * Blocks until the next event of the answer. While you hold it, the next one is already being
  * computed. While the library is suspended (rmlx_suspend), none is.
  *
@@ -2165,12 +2265,15 @@ void rmlx_session_cancel(struct rmlx_session *session);
  *
  * - `prompt`: the one that was submitted, or one that says the same
  *
- * Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset); BUSY (the
+ * Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset, or the last conversation was only
+ * evaluated, by rmlx_session_prefill); BUSY (the
  * answer's FINISH event has not been stepped); POISONED.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_prompt_add_answer(rmlx_prompt *prompt, struct rmlx_session *session, rmlx_error **error);
+rmlx_status rmlx_prompt_add_answer(rmlx_prompt *prompt,
+                                   struct rmlx_session *session,
+                                   rmlx_error **error);
 
 /**
  * Copies the logits that the token of the last event was sampled from, as the model gave them: one
@@ -2353,6 +2456,16 @@ typedef struct rmlx_stats {
      * session, or kept by the model (see rmlx_load_options_set_media_cache).
      */
     uint64_t encoded_media;
+    /**
+     * Bytes of the states of earlier positions that are kept to come back to
+     * (rmlx_session_options_set_checkpoints), when the last submit had ended. Forks share them.
+     */
+    uint64_t checkpoint_bytes;
+    /**
+     * Messages of the conversation that were left out so that it fits
+     * (rmlx_session_options_set_keep_turns): the oldest of those that are not the system's.
+     */
+    uint64_t dropped_messages;
 } rmlx_stats;
 
 /**
@@ -2432,8 +2545,9 @@ rmlx_status rmlx_memory_set_limits(uint64_t memory_bytes, uint64_t cache_bytes, 
 rmlx_status rmlx_memory_set_wired_limit(uint64_t bytes, rmlx_error **error);
 
 /**
- * Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
- * sounds that models keep, for example when the system warns that memory is short.
+ * Gives the memory that MLX keeps to be used again back to the system, the encoded images and sounds that
+ * models keep, and what sessions keep of the positions before their last turn
+ * (rmlx_session_options_set_checkpoints), for example when the system warns that memory is short.
  *
  * Errors: SUSPENDED (before the first model only); BACKEND.
  *

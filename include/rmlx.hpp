@@ -221,6 +221,8 @@ struct LoadOptions {
 struct SessionOptions {
     std::optional<std::size_t> context_length;
     std::optional<std::size_t> prefill_chunk;
+    std::optional<std::size_t> checkpoints;
+    std::optional<std::size_t> keep_turns;
 };
 
 /// How repeated runs of tokens are penalized; rmlx_generation_options_set_dry.
@@ -948,6 +950,8 @@ public:
         detail::Handle<rmlx_session_options, rmlx_session_options_release> raw(rmlx_session_options_new());
         RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_context_length, options.context_length));
         RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_prefill_chunk, options.prefill_chunk));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_checkpoints, options.checkpoints));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_keep_turns, options.keep_turns));
         detail::Call call;
         rmlx_session *session = nullptr;
         if (call.failed(rmlx_session_new(model.get(), raw.get(), &session, call.error())))
@@ -986,6 +990,27 @@ public:
     Result<void> add_answer_to(Prompt &prompt) {
         detail::Call call;
         return detail::finish(call, rmlx_prompt_add_answer(prompt.get(), get(), call.error()));
+    }
+
+    /// rmlx_session_prefill: evaluates the conversation without an answer. The range has the same events as one, and no token.
+    Result<Answer> prefill(const Prompt &prompt, const GenerationOptions &options = {});
+
+    /// rmlx_session_fork: a second session that has been through the same. Nothing is copied before one of the two goes on.
+    Result<Session> fork() {
+        detail::Call call;
+        rmlx_session *session = nullptr;
+        if (call.failed(rmlx_session_fork(get(), &session, call.error())))
+            RMLX_FAIL(call.take());
+        return Session(session);
+    }
+
+    /// rmlx_session_truncate: forgets what is held from position `positions` on; how many positions are still held.
+    Result<std::size_t> truncate(std::size_t positions) {
+        detail::Call call;
+        std::size_t kept = 0;
+        if (call.failed(rmlx_session_truncate(get(), positions, &kept, call.error())))
+            RMLX_FAIL(call.take());
+        return kept;
     }
 
     void cancel() noexcept { rmlx_session_cancel(get()); }
@@ -1097,6 +1122,15 @@ inline Result<void> Session::submit(const Prompt &prompt, const GenerationOption
     RMLX_TRY(detail::set_all(raw.get(), options));
     detail::Call call;
     return detail::finish(call, rmlx_session_submit(get(), prompt.get(), raw.get(), call.error()));
+}
+
+inline Result<Answer> Session::prefill(const Prompt &prompt, const GenerationOptions &options) {
+    detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+    RMLX_TRY(detail::set_all(raw.get(), options));
+    detail::Call call;
+    if (call.failed(rmlx_session_prefill(get(), prompt.get(), raw.get(), call.error())))
+        RMLX_FAIL(call.take());
+    return Answer(get());
 }
 
 inline Result<Response> Session::respond(const Prompt &prompt, const GenerationOptions &options) {

@@ -49,10 +49,10 @@ pub fn set_wired_limit(bytes: Option<u64>) -> Result<()> {
     worker::call(Kind::Anytime, move |worker| worker.set_wired_limit(bytes))
 }
 
-/// Gives up the encoded media that models keep, and gives freed buffers back to the system.
+/// Gives up the encoded media that models keep and the states of turns before the last that sessions keep, and gives freed buffers back to the system.
 pub fn trim() -> Result<()> {
     worker::call(Kind::Anytime, |worker| {
-        worker.forget_encoded();
+        worker.give_up_spare();
         Ok(mlx_rs::memory::clear_cache()?)
     })
 }

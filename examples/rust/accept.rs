@@ -179,6 +179,7 @@ fn name(reason: FinishReason) -> &'static str {
         FinishReason::ContextFull => "context_full",
         FinishReason::ConstraintCut => "constraint_cut",
         FinishReason::Loop => "loop",
+        FinishReason::Prefilled => "prefilled",
         FinishReason::Error => "error",
     }
 }

@@ -3,6 +3,7 @@
 //! What is computed between layers is told from the widths of a layer, by rules that were measured on MLX's CPU backend,
 //! which goes ahead of its work by about a layer: good to a tenth or two of that part, which is small beside real weights.
 
+use super::checkpoints;
 use crate::models::{LanguageModel, Prepared};
 use crate::nn::held::{Held, Part, Widths};
 use crate::nn::state::Shape;
@@ -86,9 +87,28 @@ impl Budget {
         input + rows * item * widths.layer + 2 * scores + unpacked(widths, rows)
     }
 
-    /// What a session takes at most besides the weights, when it holds `positions`.
+    /// What a session takes at most besides the weights, when it holds `positions` and can go back to the last turn.
     pub fn session(&self, positions: usize, chunk: usize) -> u64 {
-        self.cache(positions, chunk) + self.prefill(positions, chunk)
+        self.cache(positions, chunk) + self.prefill(positions, chunk) + self.checkpoints(positions, 1)
+    }
+
+    /// What `most` checkpoints take at most in a session that holds `positions`.
+    pub fn checkpoints(&self, positions: usize, most: usize) -> u64 {
+        let Some(window) = self.shapes.iter().filter_map(|(shape, _)| shape.window).min() else { return 0 };
+        // Of two that follow each other the second is half as far from the end as the one before them.
+        let count = most.min(2 * checkpoints::places(positions, window, &[]).len());
+        let one: u64 =
+            self.shapes.iter().map(|(shape, count)| count * shape.checkpoint_bytes(positions)).sum();
+        count as u64 * one
+    }
+
+    /// How many checkpoints a session may have of `context` positions that takes at most `room` bytes besides the weights;
+    /// at least 1.
+    pub fn checkpoints_within(&self, room: Option<u64>, context: usize, chunk: usize) -> usize {
+        let (one, session) = (self.checkpoints(context, 1), self.session(context, chunk));
+        let fits =
+            |most: &usize| room.is_none_or(|room| session - one + self.checkpoints(context, *most) <= room);
+        (2..=checkpoints::DEFAULT_MOST).rev().find(fits).unwrap_or(1)
     }
 
     /// The most positions of a session that takes at most `room` bytes besides the weights.

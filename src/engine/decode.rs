@@ -90,6 +90,9 @@ fn issue(parts: &mut [Part]) -> Result<()> {
     }
     let issued = going.iter().filter_map(|part| part.next.as_ref()).flat_map(Next::arrays);
     async_eval(issued.chain(waiting.iter().map(|(_, row)| row)))?;
+    for part in &mut going {
+        part.session.past.keep_if_due()?;
+    }
     for (i, row) in waiting {
         going[i].follow(row);
     }

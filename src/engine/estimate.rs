@@ -37,9 +37,10 @@ impl Model {
         let left = options.memory_limit.map(|limit| limit.saturating_sub(weights));
         let chunk = limits::prefill_chunk(left, |rows| budget.work(rows, rows.min(context)));
         let (cache, work) = (budget.cache(context, chunk), budget.prefill(context, chunk));
+        let checkpoints = budget.checkpoints(context, budget.checkpoints_within(left, context, chunk));
         let media = encodings(architecture.as_ref(), &budget)?;
         let encoding = media.values().filter_map(Value::as_u64).max().unwrap_or(0);
-        let peak = held.load_peak.max(weights + held.table + (cache + work).max(encoding));
+        let peak = held.load_peak.max(weights + held.table + (cache + checkpoints + work).max(encoding));
         let room = room::room();
         let bound = room.map(|room| room.bytes).into_iter().chain(options.memory_limit).min();
         Ok(json!({
@@ -51,6 +52,7 @@ impl Model {
             "vision_weights": held.of(Part::Vision),
             "audio_weights": held.of(Part::Audio),
             "cache": cache,
+            "checkpoints": checkpoints,
             "prefill": work,
             "media": media,
             "load_peak": held.load_peak,

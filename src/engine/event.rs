@@ -40,6 +40,8 @@ pub enum FinishReason {
     ConstraintCut,
     /// It went round in a circle: see [`GenerationOptions::loop_detection`](super::GenerationOptions::loop_detection).
     Loop,
+    /// The prompt has been evaluated, and no answer was asked for.
+    Prefilled,
     /// See [`Event::error`].
     Error,
 }

@@ -64,10 +64,17 @@ impl Memory {
         })
     }
 
+    /// Checkpoints of a session of `context` positions, where the host does not say.
+    pub fn checkpoints(&self, context: usize, chunk: usize) -> usize {
+        let room = self.limit.map(|limit| limit.bytes.saturating_sub(self.budget.held().bytes()));
+        self.budget.checkpoints_within(room, context, chunk)
+    }
+
     /// `OUT_OF_MEMORY` where a session that is asked for does not fit into the limit.
-    pub fn check_session(&self, context: usize, chunk: usize) -> Result<()> {
+    pub fn check_session(&self, context: usize, chunk: usize, checkpoints: usize) -> Result<()> {
         let Some(limit) = self.limit else { return Ok(()) };
-        let needed = self.budget.held().bytes() + self.budget.session(context, chunk);
+        let session = self.budget.cache(context, chunk) + self.budget.prefill(context, chunk);
+        let needed = self.budget.held().bytes() + session + self.budget.checkpoints(context, checkpoints);
         if needed <= limit.bytes {
             return Ok(());
         }

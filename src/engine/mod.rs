@@ -1,11 +1,13 @@
 //! Models and sessions: one MLX thread, and handles that any thread may hold.
 
 mod budget;
+mod checkpoints;
 mod decode;
 mod encode;
 mod encoded;
 mod estimate;
 mod event;
+mod fit;
 mod guide;
 mod host_row;
 mod inbox;

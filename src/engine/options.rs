@@ -73,6 +73,13 @@ pub struct SessionOptions {
     /// Prompt tokens evaluated at once; otherwise 512, or fewer where the load had a memory limit and on iOS. An image
     /// whose tokens see each other is never split.
     pub prefill_chunk: Option<usize>,
+    /// States of earlier positions that are kept for models whose windows forget them, so that an edit of an older turn
+    /// does not evaluate everything again; otherwise 8, or fewer where the load had a memory limit and on iOS. 1 keeps
+    /// the last turn's only.
+    pub checkpoints: Option<usize>,
+    /// Leave out the oldest turns of a conversation that does not fit into the context, but not the system's messages nor
+    /// so many of the last turns, of which 1 is the least. Without it such a conversation is refused.
+    pub keep_turns: Option<usize>,
 }
 
 /// Which tools the model may call.

@@ -221,8 +221,8 @@ impl Queue {
         self.cancel.store(false, Ordering::Release);
     }
 
-    /// Idle to running; `BUSY` or `POISONED` otherwise.
-    pub fn start(&self, prompt: Vec<u32>, answer: Answered) -> Result<()> {
+    /// Idle to running; `BUSY` or `POISONED` otherwise. Without an answer where none is asked for.
+    pub fn start(&self, prompt: Vec<u32>, answer: impl Into<Option<Answered>>) -> Result<()> {
         let mut inner = self.lock();
         inner.phase.require_idle()?;
         inner.phase = Phase::Running { doomed: false };
@@ -230,8 +230,19 @@ impl Queue {
         inner.host_row = None;
         inner.row = None;
         inner.prompt = prompt;
-        inner.answer = Some(answer);
+        inner.answer = answer.into();
         Ok(())
+    }
+
+    /// The queue of a session that has been through the same as this one, which must idle. It has no waker.
+    pub fn fork(&self) -> Result<Queue> {
+        let (fork, inner) = (Queue::new(), self.lock());
+        inner.phase.require_idle()?;
+        let mut other = fork.lock();
+        (other.row, other.stats) = (inner.row, inner.stats.clone());
+        (other.prompt, other.answer) = (inner.prompt.clone(), inner.answer.clone());
+        drop(other);
+        Ok(fork)
     }
 
     pub fn require_usable(&self) -> Result<()> {

@@ -1,20 +1,31 @@
 //! What a session has evaluated, and how much of a new prompt that covers.
 
 use std::ops::Range;
+use std::rc::Rc;
 
+use super::checkpoints::{Checkpoints, Kept};
+use crate::error::Result;
 use crate::media::ContentHash;
+use crate::nn::mlx::async_eval;
 use crate::nn::state::{Checkpoint, State};
 use crate::prompt::Placed;
+use crate::system::room;
 
-/// A session's state, what is in it, and a place to come back to.
+/// A session's state, what is in it, and places to come back to.
 pub(super) struct Past {
     pub state: State,
     pub held: Held,
-    /// The windows as they were where the model's turn began, if they may wrap after it.
-    checkpoint: Option<Checkpoint>,
+    /// The windows as they were, of places that they may wrap behind.
+    checkpoints: Checkpoints<Rc<Checkpoint>>,
 }
 
-/// How a prompt goes on from what is held: so many rows stay.
+impl Kept for Rc<Checkpoint> {
+    fn place(&self) -> usize {
+        self.len()
+    }
+}
+
+/// How the state goes back: so many rows stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resume {
     Trimmed(usize),
@@ -32,20 +43,39 @@ impl Resume {
 }
 
 impl Past {
-    pub fn new(state: State) -> Past {
-        Past { state, held: Held::default(), checkpoint: None }
+    /// Of an empty state, with at most so many checkpoints.
+    pub fn new(state: State, most: usize) -> Past {
+        // Where no window is, nothing wraps.
+        let checkpoints = Checkpoints::new(most, state.window().unwrap_or(usize::MAX));
+        Past { state, held: Held::default(), checkpoints }
+    }
+
+    /// A second past that is the same. No buffer is copied before one of the two is written to.
+    pub fn fork(&self) -> Past {
+        let (state, held) = (self.state.fork(), self.held.clone());
+        Past { state, held, checkpoints: self.checkpoints.clone() }
     }
 
     /// Rows of `prompt` that need not be evaluated again. Changes nothing.
     pub fn covers(&self, prompt: &Placed) -> usize {
-        self.way(prompt).rows()
+        self.way(self.held.common_prefix(prompt)).rows()
     }
 
     /// Goes back to what is shared with `prompt`; the number of rows that stay.
     pub fn resume(&mut self, prompt: &Placed) -> usize {
-        let way = self.way(prompt);
+        self.go_back(self.held.common_prefix(prompt))
+    }
+
+    /// Forgets the rows from `rows` on, and as many before them as the nearest place to come back to is further back; the
+    /// number of rows that stay. A medium is forgotten as a whole.
+    pub fn truncate(&mut self, rows: usize) -> usize {
+        self.go_back(self.held.whole_media(rows.min(self.held.len())))
+    }
+
+    fn go_back(&mut self, to: usize) -> usize {
+        let way = self.way(to);
         let rows = way.rows();
-        match (way, &self.checkpoint) {
+        match (way, self.checkpoints.before(rows)) {
             (Resume::Trimmed(_), _) => {
                 self.state.trim(rows);
             }
@@ -53,35 +83,59 @@ impl Past {
             _ => self.state.clear(),
         }
         self.held.truncate(rows);
-        self.checkpoint = self.checkpoint.take().filter(|c| c.len() <= rows);
+        self.checkpoints.truncate(rows);
         rows
     }
 
-    fn way(&self, prompt: &Placed) -> Resume {
-        let shared = self.held.common_prefix(prompt);
-        if self.state.can_trim(shared) {
-            return Resume::Trimmed(shared);
+    fn way(&self, to: usize) -> Resume {
+        if self.state.can_trim(to) {
+            return Resume::Trimmed(to);
         }
-        match &self.checkpoint {
-            Some(checkpoint) if checkpoint.len() <= shared => Resume::Checkpoint(checkpoint.len()),
-            _ => Resume::Nothing,
+        self.checkpoints.before(to).map_or(Resume::Nothing, |kept| Resume::Checkpoint(kept.len()))
+    }
+
+    /// Keeps the windows as they were when `rows` rows were held, if they can still be told and are worth it. The copies
+    /// are set to work.
+    pub fn keep(&mut self, rows: usize, is_turn: bool) -> Result<()> {
+        let bytes = self.state.shapes().map(|shape| shape.checkpoint_bytes(rows)).sum();
+        // One that there is no memory for is missed when something is evaluated again, and not before.
+        if !self.checkpoints.takes(rows) || room::require(bytes, "a place to come back to").is_err() {
+            return Ok(());
+        }
+        if let Some(checkpoint) = self.state.checkpoint_at(rows)? {
+            async_eval(checkpoint.arrays())?;
+            self.checkpoints.add(Rc::new(checkpoint), is_turn);
+        }
+        Ok(())
+    }
+
+    /// Keeps the windows as they are, if the last place is so far back that this is worth it.
+    pub fn keep_if_due(&mut self) -> Result<()> {
+        match self.state.window().is_some() && self.checkpoints.is_due(self.state.len()) {
+            true => self.keep(self.state.len(), false),
+            false => Ok(()),
         }
     }
 
-    /// Keeps the windows as they were when `rows` rows were held, if they can still be told and are newer than what is
-    /// kept.
-    pub fn keep(&mut self, rows: usize) {
-        if self.checkpoint.as_ref().is_none_or(|kept| kept.len() < rows)
-            && let Some(checkpoint) = self.state.checkpoint_at(rows)
-        {
-            self.checkpoint = Some(checkpoint);
-        }
+    /// How many checkpoints there may be.
+    pub fn most_checkpoints(&self) -> usize {
+        self.checkpoints.most()
+    }
+
+    /// Gives up the places before the last turn.
+    pub fn give_up_older(&mut self) {
+        self.checkpoints.give_up_older();
+    }
+
+    /// Bytes of all checkpoints; forks share them.
+    pub fn checkpoint_bytes(&self) -> usize {
+        self.checkpoints.iter().map(|kept| kept.bytes()).sum()
     }
 
     pub fn forget(&mut self) {
         self.state.clear();
         self.held.clear();
-        self.checkpoint = None;
+        self.checkpoints.clear();
     }
 }
 
@@ -116,6 +170,12 @@ impl Held {
 
     pub fn clear(&mut self) {
         self.truncate(0);
+    }
+
+    /// So many positions, or fewer where a medium would be cut in two.
+    pub fn whole_media(&self, len: usize) -> usize {
+        let cut = self.media.iter().find(|(range, _)| range.start < len && len < range.end);
+        cut.map_or(len, |(range, _)| range.start)
     }
 
     /// How many leading positions of `prompt` are held: ids equal, media equal by content.
@@ -200,5 +260,11 @@ mod tests {
         let mut held = holding(&prompt);
         held.truncate(1);
         assert_eq!((held.len(), held.common_prefix(&prompt)), (1, 1));
+    }
+
+    #[test]
+    fn a_medium_is_forgotten_as_a_whole() {
+        let held = holding(&placed(&[1, 8, 8, 8, 2, 3], &[(&sound(0.1), 1..4)]));
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|len| held.whole_media(len)), [0, 1, 1, 1, 4, 5, 6]);
     }
 }

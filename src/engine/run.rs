@@ -46,8 +46,10 @@ pub(super) struct Job {
     pub host_processes: bool,
     pub repeats: Repeats,
     pub progress_events: bool,
-    /// Where the model's turn begins: the next turn's prompt is sure to share everything before it.
-    pub turn_start: Option<usize>,
+    /// Where turns begin, the model's last: the next turn's prompt is sure to share everything before that.
+    pub turns: Vec<usize>,
+    /// Nothing is to be generated.
+    pub prefill_only: bool,
     pub submitted: Instant,
 }
 
@@ -65,7 +67,11 @@ pub(super) enum Phase {
     },
     Prefill {
         chunks: VecDeque<Range<usize>>,
+        /// Ends of chunks where the state is kept.
+        keeps: Vec<usize>,
     },
+    /// That was all.
+    Prefilled,
     Decode {
         pending: Pending,
     },
@@ -111,9 +117,29 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    pub fn new(loaded: LoadedModel, queue: Arc<Queue>) -> Self {
-        let past = Past::new(loaded.model.new_state());
+    /// With at most so many checkpoints.
+    pub fn new(loaded: LoadedModel, queue: Arc<Queue>, checkpoints: usize) -> Self {
+        let past = Past::new(loaded.model.new_state(), checkpoints);
         Self { loaded, queue, past, run: None, ended: true, rows: VecDeque::new(), next_row: 0 }
+    }
+
+    /// A session that holds the same as this one, which idles. Nothing is copied before one of the two goes on.
+    pub fn fork(&self, queue: Arc<Queue>) -> Self {
+        let (loaded, past, rows) = (self.loaded.clone(), self.past.fork(), self.rows.clone());
+        Self { loaded, queue, past, run: None, ended: true, rows, next_row: self.next_row }
+    }
+
+    /// See [`Past::truncate`].
+    pub fn truncate(&mut self, rows: usize) -> usize {
+        let kept = self.past.truncate(rows);
+        self.tell_held();
+        kept
+    }
+
+    /// Gives up what an edit of older turns would save.
+    pub fn give_up_older(&mut self) {
+        self.past.give_up_older();
+        self.tell_held();
     }
 
     /// Rows of a prompt that this session would not evaluate again.
@@ -155,7 +181,7 @@ impl SessionState {
         let stage = match self.run.as_ref().map(|run| &run.phase) {
             None => Stage::Idle,
             Some(Phase::Encode { .. }) => Stage::Encode,
-            Some(Phase::Prefill { .. }) => Stage::Prefill,
+            Some(Phase::Prefill { .. } | Phase::Prefilled) => Stage::Prefill,
             Some(Phase::Decode { .. } | Phase::Processed { .. }) => Stage::Decode,
             Some(Phase::AtHost { .. }) => Stage::AtHost,
         };
@@ -190,9 +216,19 @@ impl SessionState {
         let Some(mut run) = self.run.take() else { return };
         let loaded = self.loaded.clone();
         match loaded.on_its_device(|| unit(self, &mut run)) {
+            Ok(()) if matches!(run.phase, Phase::Prefilled) => self.prefilled(&run),
             Ok(()) => self.run = Some(run),
             Err(error) => self.fail(error),
         }
+    }
+
+    /// Ends a run that generates nothing.
+    fn prefilled(&mut self, run: &Run) {
+        self.queue.update_stats(|s| {
+            s.encode_ms = run.encoded_ms;
+            s.encoded_media = run.encoded;
+        });
+        self.finish(Event::finish(FinishReason::Prefilled));
     }
 
     /// Ends the run with an error.
@@ -241,11 +277,16 @@ impl SessionState {
 
     fn end(&mut self, event: Event) {
         self.ended = true;
+        self.tell_held();
+        self.queue.push(event);
+    }
+
+    fn tell_held(&self) {
         self.queue.update_stats(|s| {
             s.held_tokens = self.past.held.len() as u64;
             s.cache_bytes = self.past.state.bytes() as u64;
+            s.checkpoint_bytes = self.past.checkpoint_bytes() as u64;
         });
-        self.queue.push(event);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind};
+use super::fit::{Fitting, Shortened};
 use super::guide::Guide;
 use super::host_row::HostRow;
 use super::model::Model;
@@ -17,11 +18,18 @@ use super::stats::Stats;
 use super::waker::{Listed, Waker};
 use super::worker::{self, Kind, Worker};
 use crate::dialect::Mark;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::media::ContentHash;
 use crate::models::Prepared;
 use crate::prompt::{Asked, Part, Placed, Prompt};
 use crate::sampling::Settings;
+
+/// What a submit is to end with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Answer,
+    Prefill,
+}
 
 /// Holds a KV cache and at most one running answer.
 ///
@@ -31,33 +39,55 @@ pub struct Session {
     id: u64,
     model: Model,
     queue: Arc<Queue>,
-    context_length: usize,
-    prefill_chunk: usize,
+    settings: SessionSettings,
     /// Something was submitted since the session was made or reset.
     holds: AtomicBool,
     /// The host's own, of the answer in the making. It stays here, for its end may run code of the host, which must not
     /// happen on the MLX thread.
     processor: Mutex<Option<LogitsProcessor>>,
+    /// What the last submit left out of its conversation, so that the next one begins where it did.
+    shortened: Mutex<Option<Shortened>>,
+}
+
+/// Its options, with what they leave open decided.
+#[derive(Clone, Debug)]
+pub(super) struct SessionSettings {
+    pub context_length: usize,
+    pub prefill_chunk: usize,
+    pub checkpoints: usize,
+    pub keep_turns: Option<usize>,
+}
+
+impl SessionSettings {
+    /// `OUT_OF_MEMORY` where such a session does not fit into the limit of the load.
+    fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
+        if options.prefill_chunk == Some(0) || options.context_length == Some(0) {
+            return Err(Error::invalid_argument("context length and prefill chunk must be at least 1"));
+        }
+        let (memory, most) = (model.memory(), model.context_length());
+        let context_length = options.context_length.map_or(most, |n| n.min(most));
+        let prefill_chunk = options.prefill_chunk.unwrap_or_else(|| memory.prefill_chunk(context_length));
+        let checkpoints =
+            options.checkpoints.unwrap_or_else(|| memory.checkpoints(context_length, prefill_chunk));
+        memory.check_session(context_length, prefill_chunk, checkpoints)?;
+        Ok(Self { context_length, prefill_chunk, checkpoints, keep_turns: options.keep_turns })
+    }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Session {
     pub fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        if options.prefill_chunk == Some(0) || options.context_length == Some(0) {
-            return Err(Error::invalid_argument("context length and prefill chunk must be at least 1"));
-        }
-        let most = model.context_length();
-        let context_length = options.context_length.map_or(most, |n| n.min(most));
-        let prefill_chunk =
-            options.prefill_chunk.unwrap_or_else(|| model.memory().prefill_chunk(context_length));
-        model.memory().check_session(context_length, prefill_chunk)?;
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let queue = Arc::new(Queue::new());
-        let (model_id, shared) = (model.id(), Arc::clone(&queue));
+        let settings = SessionSettings::new(model, options)?;
+        let (id, queue) = (next_id(), Arc::new(Queue::new()));
+        let (model_id, shared, checkpoints) = (model.id(), Arc::clone(&queue), settings.checkpoints);
         // The handle of the model keeps it there, so there is nothing to wait for: a load may be under way.
         let add = move |worker: &mut Worker| {
             if let Ok(loaded) = worker.model(model_id) {
-                worker.add_session(id, SessionState::new(loaded, shared));
+                worker.add_session(id, SessionState::new(loaded, shared, checkpoints));
             }
         };
         worker::send(Kind::Anytime, || Ok(()), add)?;
@@ -65,15 +95,57 @@ impl Session {
             id,
             model: model.clone(),
             queue,
-            context_length,
-            prefill_chunk,
+            settings,
             holds: AtomicBool::new(false),
             processor: Mutex::new(None),
+            shortened: Mutex::new(None),
         })
+    }
+
+    /// A second session that has been through the same: what it holds, its options, the last submit's prompt, answer,
+    /// logits row and stats. It has no waker. Buffers are shared until one of the two goes on; then that one copies what it
+    /// writes to. `BUSY` while an answer is in the making.
+    pub fn fork(&self) -> Result<Self> {
+        let _operation = self.queue.begin()?;
+        let (id, queue) = (next_id(), Arc::new(self.queue.fork()?));
+        let (parent, shared) = (self.id, Arc::clone(&queue));
+        let add = move |worker: &mut Worker| {
+            // Without the parent, which its handle keeps there, every operation of the fork says that it is gone.
+            let _ = worker.fork_session(parent, id, shared);
+        };
+        worker::send(Kind::Anytime, || Ok(()), add)?;
+        Ok(Self {
+            id,
+            model: self.model.clone(),
+            queue,
+            settings: self.settings.clone(),
+            holds: AtomicBool::new(self.holds.load(Ordering::Acquire)),
+            processor: Mutex::new(None),
+            shortened: Mutex::new(self.shortened().clone()),
+        })
+    }
+
+    /// Forgets what is held from position `positions` on; how many positions are still held. They are fewer than asked for
+    /// where a medium would be cut in two, or where a window has moved on and the nearest state that was kept is further
+    /// back. `BUSY` while an answer is in the making.
+    pub fn truncate(&self, positions: usize) -> Result<usize> {
+        let _operation = self.queue.begin()?;
+        self.queue.require_usable()?;
+        let id = self.id;
+        worker::call(Kind::Anytime, move |worker| Ok(worker.session(id)?.truncate(positions)))
     }
 
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    pub(super) fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    // A panic while the lock was held leaves plain data behind, so the lock stays usable.
+    pub(super) fn shortened(&self) -> MutexGuard<'_, Option<Shortened>> {
+        self.shortened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renders, tokenizes, places and prepares the whole conversation on the calling thread, then starts the answer.
@@ -82,34 +154,54 @@ impl Session {
     /// the model has encoded before, are not prepared again. An error here leaves the session as it was, and no event
     /// follows; after `Ok`, events follow up to exactly one FINISH. While the library is suspended: `SUSPENDED`.
     pub fn submit(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<()> {
+        self.begin(prompt, options, Wanted::Answer)
+    }
+
+    /// [`submit`](Self::submit) that only evaluates the prompt: the FINISH has the reason `Prefilled`, and no token comes
+    /// before it. A submit of a conversation that begins alike evaluates what is left.
+    pub fn prefill(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<()> {
+        self.begin(prompt, options, Wanted::Prefill)
+    }
+
+    fn begin(&self, prompt: &Prompt, options: &GenerationOptions, wanted: Wanted) -> Result<()> {
         let submitted = Instant::now();
         let _operation = self.queue.begin()?;
         self.queue.require_usable()?;
         worker::require_running()?;
         self.queue.forget_cancel();
         options.validate(self.model.vocab_size())?;
-        let settings = self.settings(options)?;
-        let placed = self.model.place(prompt, options)?;
-        self.check_length(&placed)?;
-        self.model.memory().check_prompt(placed.ids.len(), self.prefill_chunk, self.stats().cache_bytes)?;
+        let sampling = self.sampling(options)?;
+        let Fitting { prompt, placed, shortened } = self.fit(prompt, options)?;
+        let (memory, chunk) = (self.model.memory(), self.settings.prefill_chunk);
+        memory.check_prompt(placed.ids.len(), chunk, self.stats().cache_bytes)?;
         let placed = Arc::new(placed);
         let prepared = self.prepare(&placed)?;
-        let guide = self.model.guide(prompt, options)?;
-        let job = self.job(placed, prepared, guide, settings, options, submitted);
+        let guide = match wanted {
+            Wanted::Answer => self.model.guide(&prompt, options)?,
+            Wanted::Prefill => None,
+        };
+        let mut job = self.job(placed, prepared, guide, sampling, options, submitted);
+        if wanted == Wanted::Prefill {
+            // What follows may be of any length.
+            (job.prefill_only, job.max_tokens) = (true, usize::MAX);
+        }
         let asked =
-            options.exact_history.then(|| Asked::new(prompt, self.model.setting(options), &job.prompt));
-        let answered = Answered::new(prompt.continue_final_message, asked);
+            options.exact_history.then(|| Asked::new(&prompt, self.model.setting(options), &job.prompt));
+        let answered =
+            (wanted == Wanted::Answer).then(|| Answered::new(prompt.continue_final_message, asked));
         let ids = job.prompt.ids.clone();
         let media: usize = job.prompt.media.iter().map(|m| m.tokens.len()).sum();
         let stats = Stats {
             prompt_tokens: ids.len() as u64,
             media_tokens: media as u64,
+            dropped_messages: shortened.as_ref().map_or(0, |s| s.dropped as u64),
             prepare_ms: submitted.elapsed().as_secs_f64() * 1e3,
             ..Stats::default()
         };
         let begin = || {
             self.queue.start(ids, answered)?;
             self.queue.update_stats(|s| *s = stats);
+            *self.shortened() = shortened;
             Ok(())
         };
         let (id, queue) = (self.id, Arc::clone(&self.queue));
@@ -171,26 +263,7 @@ impl Session {
         Ok(prepared)
     }
 
-    fn check_length(&self, placed: &Placed) -> Result<()> {
-        let tokens = placed.ids.len();
-        if tokens == 0 {
-            return Err(Error::prompt("the prompt is empty: it renders to no token at all"));
-        }
-        if tokens >= self.context_length {
-            return Err(Error::new(
-                Code::ContextFull,
-                format!(
-                    "the prompt has {tokens} tokens, and the context of {} must hold one more to answer",
-                    self.context_length
-                ),
-            )
-            .with("prompt_tokens", tokens)
-            .with("context_length", self.context_length));
-        }
-        Ok(())
-    }
-
-    fn settings(&self, options: &GenerationOptions) -> Result<Settings> {
+    fn sampling(&self, options: &GenerationOptions) -> Result<Settings> {
         let mut settings = options.settings(self.model.defaults());
         if options.tool_choice == ToolChoice::None {
             // A model that may call nothing cannot open a call.
@@ -233,11 +306,12 @@ impl Session {
             guide,
             formatter: Arc::clone(formatter),
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
-            context_length: self.context_length,
-            prefill_chunk: self.prefill_chunk,
+            context_length: self.settings.context_length,
+            prefill_chunk: self.settings.prefill_chunk,
             top_logprobs: options.top_logprobs,
             progress_events: options.progress_events,
-            turn_start: formatter.last_turn_start(&prompt.ids),
+            turns: formatter.turn_starts(&prompt.ids),
+            prefill_only: false,
             positions: self.model.architecture().media().positions(&prompt),
             prepared,
             prompt,
@@ -330,7 +404,7 @@ impl Session {
         self.queue.require_usable()?;
         let missing = || {
             Error::invalid_argument(
-                "the session has no answer: nothing was submitted since it was made or reset",
+                "the session has no answer: nothing was submitted since it was made or reset, or only evaluated",
             )
         };
         let Answered { message, continues, asked, tokens } = self.queue.answer().ok_or_else(missing)?;
@@ -384,6 +458,7 @@ impl Session {
         })?;
         self.queue.reset();
         self.set_processor(None);
+        *self.shortened() = None;
         self.holds.store(false, Ordering::Release);
         Ok(())
     }

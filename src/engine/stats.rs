@@ -26,4 +26,8 @@ pub struct Stats {
     pub decode_ms: f64,
     /// Images, sounds and frames that went through an encoder: neither held by the session nor kept by the model.
     pub encoded_media: u64,
+    /// Bytes of the states of earlier positions that are kept to come back to; forks share them.
+    pub checkpoint_bytes: u64,
+    /// Messages of the conversation that were left out: the oldest that are not the system's.
+    pub dropped_messages: u64,
 }

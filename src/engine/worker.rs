@@ -18,6 +18,7 @@ pub(crate) use super::inbox::Kind;
 use super::inbox::{self, Act, Inbox, Suspended, Taking};
 use super::limits::Machine;
 use super::metallib;
+use super::queue::Queue;
 use super::run::{Job, SessionState};
 use super::scheduler::{Pace, Scheduler, Unit};
 use crate::error::{Code, Error, Result};
@@ -387,9 +388,10 @@ impl Worker {
         self.models.values().map(|loaded| loaded.encoded.borrow().bytes()).sum()
     }
 
-    /// Gives up the encoded media of all models.
-    pub(crate) fn forget_encoded(&self) {
+    /// Gives up the encoded media of all models, and what edits of older turns would save in all sessions.
+    pub(crate) fn give_up_spare(&mut self) {
         self.models.values().for_each(|loaded| loaded.encoded.borrow_mut().clear());
+        self.sessions.values_mut().for_each(SessionState::give_up_older);
     }
 
     pub(super) fn model(&self, id: u64) -> Result<LoadedModel> {
@@ -398,6 +400,16 @@ impl Worker {
 
     pub(super) fn add_session(&mut self, id: u64, session: SessionState) {
         self.sessions.insert(id, session);
+    }
+
+    /// Adds a session that holds the same as another one.
+    pub(super) fn fork_session(&mut self, parent: u64, id: u64, queue: Arc<Queue>) -> Result<()> {
+        let fork = self.session(parent)?.fork(queue);
+        if self.unparted.contains(&parent) {
+            self.unparted.push(id);
+        }
+        self.add_session(id, fork);
+        Ok(())
     }
 
     /// Begins the answer of a submit.

@@ -101,6 +101,8 @@ pub const RMLX_FINISH_STOP_TOKEN: rmlx_finish_reason = 8;
 pub const RMLX_FINISH_CONSTRAINT_CUT: rmlx_finish_reason = 9;
 /// It went round in a circle (rmlx_generation_options_set_loop_detection).
 pub const RMLX_FINISH_LOOP: rmlx_finish_reason = 10;
+/// The prompt has been evaluated, and no answer was asked for (rmlx_session_prefill).
+pub const RMLX_FINISH_PREFILLED: rmlx_finish_reason = 11;
 
 /// What an event is about.
 ///
@@ -314,6 +316,7 @@ pub extern "C" fn rmlx_event_finish_reason(event: Option<&rmlx_event>) -> rmlx_f
         Some(FinishReason::StopToken) => RMLX_FINISH_STOP_TOKEN,
         Some(FinishReason::ConstraintCut) => RMLX_FINISH_CONSTRAINT_CUT,
         Some(FinishReason::Loop) => RMLX_FINISH_LOOP,
+        Some(FinishReason::Prefilled) => RMLX_FINISH_PREFILLED,
     }
 }
 

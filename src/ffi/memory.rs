@@ -101,8 +101,9 @@ pub extern "C" fn rmlx_memory_set_wired_limit(
     call(error, || memory::set_wired_limit((bytes != u64::MAX).then_some(bytes)))
 }
 
-/// Gives the memory that MLX keeps to be used again back to the system, and the encoded images and
-/// sounds that models keep, for example when the system warns that memory is short.
+/// Gives the memory that MLX keeps to be used again back to the system, the encoded images and sounds that
+/// models keep, and what sessions keep of the positions before their last turn
+/// (rmlx_session_options_set_checkpoints), for example when the system warns that memory is short.
 ///
 /// Errors: SUSPENDED (before the first model only); BACKEND.
 ///

@@ -129,6 +129,94 @@ pub unsafe extern "C" fn rmlx_session_submit(
     })
 }
 
+/// Evaluates a conversation without answering it, so that an answer to it, or to one that begins like it, comes sooner:
+/// what every conversation of an app begins with, or what the user has written so far.
+///
+/// It goes on like rmlx_session_submit, with the same events to step: PROGRESS events if the options ask for them, and one
+/// FINISH of RMLX_FINISH_PREFILLED, or of RMLX_FINISH_CANCELLED or RMLX_FINISH_ERROR. No token comes. Of the options only
+/// those matter that say what the prompt is and what the events are. The template writes the opener of the answer as ever:
+/// what the next conversation has in its place is evaluated again.
+///
+/// - `options`: or NULL, as for the submit that is to follow
+///
+/// Errors: those of rmlx_session_submit.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_prefill(
+    session: Option<NonNull<rmlx_session>>,
+    prompt: Option<&rmlx_prompt>,
+    options: Option<&rmlx_generation_options>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let prompt = &required(prompt, "prompt")?.prompt;
+        let defaults = GenerationOptions::default();
+        let options = options.map_or(&defaults, |options| &options.options);
+        session.guard(|session| session.prefill(prompt, options))
+    })
+}
+
+/// Makes a second session that has been through the same as this one: it holds the same positions, and has the same
+/// options, last prompt, answer (rmlx_prompt_add_answer), logits and stats. From then on the two go their own ways, also at
+/// the same time. It has no waker. A seed is of a submit, so both draw alike where both are submitted the same with it.
+///
+/// Forking copies nothing and waits for nothing: the memory of what is held is shared. A session that goes on copies what
+/// it writes to, once: then it takes about rmlx_stats.cache_bytes of its own.
+///
+/// - `out_session`: gets the session, for you to release, in any order
+///
+/// Errors: BUSY (the FINISH of the last submit has not been stepped); POISONED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_fork(
+    session: Option<NonNull<rmlx_session>>,
+    out_session: Option<&mut MaybeUninit<*mut rmlx_session>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out = required(out_session, "out_session")?;
+        let session = session.guard(Session::fork)?;
+        out.write(Box::into_raw(Box::new(rmlx_session { session })));
+        Ok(())
+    })
+}
+
+/// Forgets what the session holds from position `positions` on (rmlx_session_prompt_tokens has the prompt's, and the
+/// answer's follow). A submit does so by itself where its conversation differs; this is for a host that wants it sooner.
+///
+/// Fewer positions may stay than were asked for: an image or a sound is never cut in two; and a model with a sliding
+/// window cannot go back further than about the window, but to the nearest position whose state was kept
+/// (rmlx_session_options_set_checkpoints), or to the beginning. What the next submit has between there and `positions` is
+/// evaluated again. The last prompt and its answer are remembered nevertheless.
+///
+/// - `positions`: at or behind the end of what is held, nothing is forgotten
+/// - `out_kept`: gets how many positions are still held
+///
+/// Errors: BUSY (the FINISH of the last submit has not been stepped); POISONED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rmlx_session_truncate(
+    session: Option<NonNull<rmlx_session>>,
+    positions: usize,
+    out_kept: Option<&mut MaybeUninit<usize>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        // SAFETY: the caller passes NULL or a session that it has not released.
+        let session = unsafe { shared(session, "session") }?;
+        let out = required(out_kept, "out_kept")?;
+        out.write(session.guard(|session| session.truncate(positions))?);
+        Ok(())
+    })
+}
+
 /// Blocks until the next event of the answer. While you hold it, the next one is already being
 /// computed. While the library is suspended (rmlx_suspend), none is.
 ///
@@ -235,7 +323,8 @@ pub unsafe extern "C" fn rmlx_session_cancel(session: Option<NonNull<rmlx_sessio
 ///
 /// - `prompt`: the one that was submitted, or one that says the same
 ///
-/// Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset); BUSY (the
+/// Errors: INVALID_ARGUMENT (nothing was submitted since the session was made or reset, or the last conversation was only
+/// evaluated, by rmlx_session_prefill); BUSY (the
 /// answer's FINISH event has not been stepped); POISONED.
 ///
 /// Since: 0.1

@@ -41,6 +41,12 @@ pub struct rmlx_stats {
     /// How many images, sounds and frames of the prompt were encoded. The others were held by the
     /// session, or kept by the model (see rmlx_load_options_set_media_cache).
     pub encoded_media: u64,
+    /// Bytes of the states of earlier positions that are kept to come back to
+    /// (rmlx_session_options_set_checkpoints), when the last submit had ended. Forks share them.
+    pub checkpoint_bytes: u64,
+    /// Messages of the conversation that were left out so that it fits
+    /// (rmlx_session_options_set_keep_turns): the oldest of those that are not the system's.
+    pub dropped_messages: u64,
 }
 
 /// Fills in the numbers of a session's last submit. This never waits for a running answer.
@@ -73,6 +79,8 @@ pub unsafe extern "C" fn rmlx_session_stats(
             first_token_ms: stats.first_token_ms,
             decode_ms: stats.decode_ms,
             encoded_media: stats.encoded_media,
+            checkpoint_bytes: stats.checkpoint_bytes,
+            dropped_messages: stats.dropped_messages,
         };
         // SAFETY: the caller passes a structure of as many bytes as its first field says.
         unsafe { write_sized(&stats, inout_stats, "inout_stats") }

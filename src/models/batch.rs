@@ -151,19 +151,20 @@ impl Run {
 }
 
 /// Cuts `todo` into ranges of about `chunk` positions. No range of `whole` is ever split, so a chunk can be
-/// longer than asked for; a cut is also made at `stop_at`, if it lies inside.
+/// longer than asked for; a cut is also made at each of `stops` that is in no such range, in ascending order.
 pub fn chunks(
     todo: Range<usize>,
     chunk: usize,
     whole: &[Range<usize>],
-    stop_at: Option<usize>,
+    stops: &[usize],
 ) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
     let mut start = todo.start;
     while start < todo.end {
         let mut end = (start + chunk.max(1)).min(todo.end);
-        if let Some(stop) = stop_at.filter(|&s| s > start && s < end) {
-            end = stop;
+        let inside = |stop: usize| whole.iter().any(|b| b.start < stop && stop < b.end);
+        if let Some(stop) = stops.iter().find(|&&s| s > start && s < end && !inside(s)) {
+            end = *stop;
         }
         if let Some(block) = whole.iter().find(|b| b.start < end && end < b.end) {
             end = if block.start > start { block.start } else { block.end.min(todo.end) };
@@ -181,16 +182,17 @@ mod tests {
 
     #[test]
     fn chunks_cover_everything_once() {
-        assert_eq!(chunks(3..10, 4, &[], None), [3..7, 7..10]);
-        assert_eq!(chunks(0..0, 4, &[], None), Vec::<Range<usize>>::new());
-        assert_eq!(chunks(0..8, 4, &[], Some(6)), [0..4, 4..6, 6..8]);
+        assert_eq!(chunks(3..10, 4, &[], &[]), [3..7, 7..10]);
+        assert_eq!(chunks(0..0, 4, &[], &[]), Vec::<Range<usize>>::new());
+        assert_eq!(chunks(0..8, 4, &[], &[6]), [0..4, 4..6, 6..8]);
+        assert_eq!(chunks(2..9, 4, &[], &[1, 3, 5, 9]), [2..3, 3..5, 5..9]);
     }
 
     #[test]
     fn an_image_is_never_split() {
-        assert_eq!(chunks(0..12, 4, &[2..9], None), [0..2, 2..9, 9..12]);
-        assert_eq!(chunks(0..12, 4, &[0..6, 7..11], None), [0..6, 6..7, 7..11, 11..12]);
-        assert_eq!(chunks(0..10, 100, &[2..9], None), [0..10]);
-        assert_eq!(chunks(0..10, 4, &[2..9], Some(5)), [0..2, 2..9, 9..10]);
+        assert_eq!(chunks(0..12, 4, &[2..9], &[]), [0..2, 2..9, 9..12]);
+        assert_eq!(chunks(0..12, 4, &[0..6, 7..11], &[]), [0..6, 6..7, 7..11, 11..12]);
+        assert_eq!(chunks(0..10, 100, &[2..9], &[]), [0..10]);
+        assert_eq!(chunks(0..10, 4, &[2..9], &[5]), [0..2, 2..9, 9..10]);
     }
 }

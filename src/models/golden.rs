@@ -111,7 +111,7 @@ fn prefill(loaded: &Loaded, encoded: &Encoded, size: usize, state: &mut State) -
     let blocks = encoded.prompt.media.iter().filter(|medium| medium.together);
     let whole: Vec<_> = blocks.map(|medium| medium.tokens.clone()).collect();
     let mut logits = None;
-    for chunk in chunks(0..encoded.prompt.ids.len(), size, &whole, None) {
+    for chunk in chunks(0..encoded.prompt.ids.len(), size, &whole, &[]) {
         let run = Run::of_prompt(&encoded.prompt, &encoded.positions, &encoded.soft, chunk).unwrap();
         let hidden = loaded.model.forward(&Batch::of(run), &mut [state]).unwrap();
         logits = Some(loaded.model.logits(&hidden, 0..1).unwrap());

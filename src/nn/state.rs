@@ -27,6 +27,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Bytes of a [`Checkpoint`] of so many positions.
+    pub fn checkpoint_bytes(&self, positions: usize) -> u64 {
+        self.window.map_or(0, |window| self.row_bytes as u64 * positions.min(window - 1) as u64)
+    }
+
     /// Bytes of the buffers once `positions` rows have been appended, `chunk` at a time.
     pub fn bytes(&self, positions: usize, chunk: usize) -> u64 {
         let mut layer = Extent { window: self.window, used: 0, end: 0, capacity: 0 };
@@ -220,17 +225,18 @@ impl State {
     }
 
     /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions
-    /// can be trimmed instead, so nothing of them is kept.
-    pub fn checkpoint(&self) -> Checkpoint {
-        let window = |layer: &LayerState| layer.window().map(|_| layer.clone());
-        Checkpoint { windows: self.layers.iter().map(window).collect(), len: self.len }
+    /// can be trimmed instead, so nothing of them is kept. Windows are copied, lazily: their buffers go on being written
+    /// to in place.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let window = |layer: &LayerState| layer.window().map(|_| layer.seen_next()).transpose();
+        Ok(Checkpoint { windows: self.layers.iter().map(window).collect::<Result<_>>()?, len: self.len })
     }
 
     /// [`checkpoint`](Self::checkpoint) as it would have been at `n`, at most [`SPARE`] positions ago. `None` when a
     /// sliding layer no longer holds the window before `n`.
-    pub fn checkpoint_at(&self, n: usize) -> Option<Checkpoint> {
+    pub fn checkpoint_at(&self, n: usize) -> Result<Option<Checkpoint>> {
         let mut earlier = self.fork();
-        earlier.trim(n).then(|| earlier.checkpoint())
+        earlier.trim(n).then(|| earlier.checkpoint()).transpose()
     }
 
     /// Goes back to a checkpoint of this state.
@@ -256,8 +262,7 @@ impl State {
     }
 }
 
-/// The sliding layers of a [`State`] at some earlier length. Only handles are kept; the buffers are copied when the
-/// cache is next written to.
+/// The sliding layers of a [`State`] at some earlier length: of each the rows that the next one sees.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     windows: Vec<Option<LayerState>>,
@@ -268,6 +273,15 @@ impl Checkpoint {
     /// Rows of the state that it was taken of.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// What it holds, for evaluation: until then the state's buffers are held, too.
+    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
+        self.windows.iter().flatten().filter_map(LayerState::rows).flat_map(|rows| [&rows.keys, &rows.values])
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.arrays().map(Array::nbytes).sum()
     }
 }
 
@@ -373,6 +387,17 @@ impl LayerState {
     pub(super) fn appended(&mut self, rows: Rows) {
         self.end += 1;
         self.rows = Some(rows);
+    }
+
+    /// The same layer with a copy of no rows but those that the next position sees.
+    fn seen_next(&self) -> Result<LayerState> {
+        let seen = Self::visible(self.window(), self.end, 0).min(self.used());
+        let copy = |rows: &Rows| -> Result<Rows> {
+            let (keys, values) = rows.view(self.used() - seen, self.used())?;
+            Ok(Rows { keys: keys.contiguous()?, values: values.contiguous()?, place: Place::default() })
+        };
+        let rows = self.rows.as_ref().filter(|_| seen > 0).map(copy).transpose()?;
+        Ok(LayerState { start: self.end - seen, rows, ..self.clone() })
     }
 
     /// See [`State::part`].
@@ -559,8 +584,8 @@ mod tests {
     fn a_checkpoint_may_be_taken_a_little_later() {
         let mut state = State::new([Some(20)]);
         append(&mut state, 700);
-        let checkpoint = state.checkpoint_at(700 - SPARE).unwrap();
-        assert!(state.checkpoint_at(600).is_none());
+        let checkpoint = state.checkpoint_at(700 - SPARE).unwrap().unwrap();
+        assert!(state.checkpoint_at(600).unwrap().is_none());
         append(&mut state, 500);
         state.restore(&checkpoint);
         assert_eq!(state.len(), 700 - SPARE);
@@ -577,7 +602,9 @@ mod tests {
             shown
         };
         append(&mut state, 30);
-        let saved = state.checkpoint();
+        let saved = state.checkpoint().unwrap();
+        assert_eq!((saved.len(), saved.bytes()), (30, 2 * 4 * 19), "what the next position sees");
+        assert_eq!(Shape { window: Some(20), row_bytes: 8 }.checkpoint_bytes(30), saved.bytes() as u64);
         for _ in 0..400 {
             append(&mut state, 1);
         }
@@ -585,5 +612,40 @@ mod tests {
         state.restore(&saved);
         assert_eq!(state.len(), 30);
         assert_eq!(append(&mut state, 2), [expected(Some(20), 30, 2), expected(None, 30, 2)]);
+    }
+
+    #[test]
+    fn a_fork_and_what_it_was_made_of_go_their_own_ways() {
+        let mut state = State::new([Some(20), None]);
+        let append = |state: &mut State, values: &[f32]| {
+            let new = Array::from_slice(values, &[1, 1, values.len() as i32, 1]);
+            let shown = [0, 1].map(|layer| state.layer(layer).append(&new, &new).unwrap().0);
+            state.advance(values.len(), (state.len() + values.len()) as i32);
+            shown.map(|shown| *host(&shown).last().unwrap())
+        };
+        append(&mut state, &[1.0; 30]);
+        let mut fork = state.fork();
+        assert_eq!(append(&mut state, &[2.0]), [2.0; 2]);
+        assert_eq!(append(&mut fork, &[3.0]), [3.0; 2]);
+        let last = |state: &mut State| {
+            let new = rows(9..10);
+            host(&state.layer(1).append(&new, &new).unwrap().0)[29..].to_vec()
+        };
+        assert_eq!(last(&mut state), [1.0, 2.0, 9.0]);
+        assert_eq!(last(&mut fork), [1.0, 3.0, 9.0]);
+    }
+
+    #[test]
+    fn an_empty_state_has_an_empty_checkpoint() {
+        let mut state = State::new([Some(1), Some(20)]);
+        let empty = state.checkpoint().unwrap();
+        let new = rows(0..40);
+        state.layer(0).append(&new, &new).unwrap();
+        state.layer(1).append(&new, &new).unwrap();
+        state.advance(40, 40);
+        // A window of one position sees nothing before it.
+        assert_eq!(state.checkpoint().unwrap().bytes(), 2 * 4 * 19);
+        state.restore(&empty);
+        assert_eq!((state.len(), state.bytes()), (0, 0));
     }
 }

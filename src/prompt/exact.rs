@@ -60,6 +60,11 @@ pub struct Generated {
 }
 
 impl Prompt {
+    /// A digest of what the first `count` messages say.
+    pub(crate) fn said(&self, count: usize) -> [u8; 32] {
+        digest(self, count)
+    }
+
     /// The last answer that may stay as it was generated, and the index of its message.
     pub(crate) fn generated(&self, setting: Setting) -> Option<(usize, &Generated)> {
         let messages = self.messages.iter().enumerate().rev();

@@ -143,9 +143,9 @@ impl Formatter {
         written.filter_map(|end| self.tokenizer.control_id(end)).collect()
     }
 
-    /// Position of the last turn's opening token, which in a rendered prompt is the turn that the model is to write.
-    pub fn last_turn_start(&self, ids: &[u32]) -> Option<usize> {
-        self.markers.last_start(ids)
+    /// Positions of the turns' opening tokens; the last turn of a rendered prompt is the one that the model is to write.
+    pub fn turn_starts(&self, ids: &[u32]) -> Vec<usize> {
+        self.markers.starts(ids)
     }
 
     /// The token to begin a bare text with: the first that exists of the configured `bos_token`, `<bos>`,
@@ -257,7 +257,8 @@ mod tests {
     fn the_last_turn_is_the_models() {
         let f = super::super::testing::gemma();
         let ids = f.encode(&f.render(&one_message(), true).unwrap(), true).unwrap();
-        let start = f.last_turn_start(&ids).unwrap();
-        assert_eq!(f.decode(&ids[start..], false).unwrap(), "<|turn>model\n");
+        let starts = f.turn_starts(&ids);
+        assert_eq!(starts.len(), 2);
+        assert_eq!(f.decode(&ids[starts[1]..], false).unwrap(), "<|turn>model\n");
     }
 }

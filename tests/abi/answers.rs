@@ -11,7 +11,9 @@ use rmlx::ffi::session_options::*;
 use rmlx::ffi::stats::{rmlx_session_stats, rmlx_stats};
 use rmlx::ffi::status::{RMLX_ERROR_INVALID_ARGUMENT, RMLX_OK, rmlx_status};
 
-use crate::harness::{ErrorOut, Failure, Model, Outcome, Prompt, array, c_text, check, failure, make_object};
+use crate::harness::{
+    ErrorOut, Failure, Model, Outcome, Prompt, array, c_text, check, failure, make, make_object,
+};
 
 /// How an answer is generated.
 pub struct Options(Option<Box<rmlx_generation_options>>);
@@ -228,6 +230,21 @@ impl Session {
         Ok(read)
     }
 
+    pub fn prefill(&self, prompt: &Prompt, options: &Options) -> Outcome<()> {
+        // SAFETY: as above.
+        check(|error| unsafe { rmlx_session_prefill(self.raw(), prompt.raw(), options.raw(), error) })
+    }
+
+    pub fn fork(&self) -> Outcome<Session> {
+        // SAFETY: as above.
+        make_object(|out, error| unsafe { rmlx_session_fork(self.raw(), out, error) }).map(Self)
+    }
+
+    pub fn truncate(&self, positions: usize) -> Outcome<usize> {
+        // SAFETY: as above.
+        make(usize::MAX, |out, error| unsafe { rmlx_session_truncate(self.raw(), positions, out, error) })
+    }
+
     pub fn cancel(&self) {
         // SAFETY: as above.
         unsafe { rmlx_session_cancel(self.raw()) };
@@ -306,4 +323,6 @@ const NO_STATS: rmlx_stats = rmlx_stats {
     first_token_ms: 0.0,
     decode_ms: 0.0,
     encoded_media: 0,
+    checkpoint_bytes: 0,
+    dropped_messages: 0,
 };

@@ -113,7 +113,8 @@ fn what_is_told_of_every_storage_is_what_is_taken() {
                 let told = estimate(&dir, &cpu, positions).expect("an estimate");
                 // How far MLX goes ahead of its work depends on the machine, and matters where there is little of it.
                 let percent = if positions < 1500 { 30 } else { 17 };
-                let all = held + bytes(&told, "cache") + bytes(&told, "prefill");
+                let all = held + bytes(&told, "cache") + bytes(&told, "prefill") + kept(&model, positions);
+                assert!(kept(&model, positions) <= bytes(&told, "checkpoints"), "{name} with {positions}");
                 let answer = || {
                     let session = Session::new(&model);
                     session.answer(&text(positions), &Options::endless(1));
@@ -126,6 +127,13 @@ fn what_is_told_of_every_storage_is_what_is_taken() {
             }
         }
     });
+}
+
+/// What a session keeps of earlier positions of a prompt without turns, of which it can keep most.
+fn kept(model: &Model, positions: usize) -> u64 {
+    let session = Session::new(model);
+    session.answer(&text(positions), &Options::endless(1));
+    session.stats().checkpoint_bytes
 }
 
 #[test]

@@ -59,6 +59,8 @@ static void options(void) {
     REFUSED("options", rmlx_load_options_set_chat_template(NULL, "a", 1, &error));
     REFUSED("options", rmlx_session_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_prefill_chunk(NULL, 1, &error));
+    REFUSED("options", rmlx_session_options_set_checkpoints(NULL, 1, &error));
+    REFUSED("options", rmlx_session_options_set_keep_turns(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_max_tokens(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_temperature(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_top_k(NULL, 1, &error));
@@ -207,12 +209,18 @@ static void sessions(const rmlx_model *model, const rmlx_prompt *prompt) {
     REFUSED("out", rmlx_session_new(model, NULL, NULL, &error));
     REFUSED("session", rmlx_session_reset(NULL, &error));
     REFUSED("session", rmlx_session_submit(NULL, prompt, NULL, &error));
+    REFUSED("session", rmlx_session_prefill(NULL, prompt, NULL, &error));
+    REFUSED("session", rmlx_session_fork(NULL, &session, &error));
+    REFUSED("session", rmlx_session_truncate(NULL, 0, &count, &error));
     REFUSED("session", rmlx_session_step(NULL, &(rmlx_event *){NULL}, &error));
     REFUSED("session", rmlx_session_logits(NULL, NULL, 0, &count, &error));
     REFUSED("session", rmlx_session_prompt_tokens(NULL, NULL, 0, &count, &error));
     REFUSED("session", rmlx_session_stats(NULL, &stats, &error));
     session = new_session(model);
     REFUSED("prompt", rmlx_session_submit(session, NULL, NULL, &error));
+    REFUSED("prompt", rmlx_session_prefill(session, NULL, NULL, &error));
+    REFUSED("out_session", rmlx_session_fork(session, NULL, &error));
+    REFUSED("out_kept", rmlx_session_truncate(session, 0, NULL, &error));
     REFUSED("out_event", rmlx_session_step(session, NULL, &error));
     REFUSED("out_count", rmlx_session_logits(session, NULL, 0, NULL, &error));
     REFUSED("out_count", rmlx_session_prompt_tokens(session, NULL, 0, NULL, &error));

@@ -68,6 +68,9 @@ void events_are_gone_through(const Model &model) {
         if (++seen == 2)
             CHECK(session->reset());
     }
+    Expected<Session> fork = session->fork();
+    CHECK(fork && fork->truncate(2) && fork->prefill(prompt, greedy(1)));
+    CHECK(fork->fork().error().code() == RMLX_ERROR_BUSY);
     CHECK(seen == 2 && dropped->error() && dropped->error()->code() == RMLX_ERROR_INVALID_ARGUMENT);
 }
 

@@ -281,6 +281,21 @@ void logits_can_be_changed_and_repetition_bounded(const Model &model) {
     CHECK(thrown([&] { session.respond(question("Hello"), options); }) == RMLX_ERROR_INVALID_ARGUMENT);
 }
 
+void sessions_fork_and_go_back(const Model &model) {
+    Session session = Session::create(model);
+    for (const Event &event : session.prefill(question("What is the capital of France?"), greedy(16)))
+        CHECK(event.finish_reason() == RMLX_FINISH_PREFILLED);
+    Session fork = session.fork();
+    Session moved = std::move(fork);
+    CHECK(moved.respond(question("What is the capital of France?"), greedy(16)).text == "Paris");
+    CHECK(moved.stats().reused_tokens + 1 == moved.stats().prompt_tokens);
+    CHECK(session.truncate(3) == 3 && session.stats().held_tokens == 3);
+    CHECK(session.respond(question("What is the capital of Italy?"), greedy(16)).text == "Rome");
+    auto answer = session.generate(question("Hello"), endless());
+    CHECK(thrown([&] { static_cast<void>(session.fork()); }) == RMLX_ERROR_BUSY);
+    CHECK(thrown([&] { static_cast<void>(session.truncate(0)); }) == RMLX_ERROR_BUSY);
+}
+
 void failures_are_thrown(const Model &model) {
     CHECK(thrown([] { static_cast<void>(Model::load("there is no such folder")); }) == RMLX_ERROR_NOT_FOUND);
     CHECK(thrown([] { static_cast<void>(Media::image("no picture")); }) == RMLX_ERROR_INVALID_MEDIA);
@@ -294,6 +309,8 @@ void failures_are_thrown(const Model &model) {
     CHECK(thrown([&] { session.respond(question("Hello")); }) == RMLX_ERROR_BUSY);
     rmlx::SessionOptions small;
     small.context_length = 4;
+    small.checkpoints = 1;
+    small.keep_turns = 1;
     Session cramped = Session::create(model, small);
     CHECK(thrown([&] { cramped.respond(question("Hello")); }) == RMLX_ERROR_CONTEXT_FULL);
 }
@@ -375,6 +392,7 @@ int main() {
         an_answer_is_stepped_without_waiting(model);
         another_thread_cancels(model);
         logits_can_be_changed_and_repetition_bounded(model);
+        sessions_fork_and_go_back(model);
         failures_are_thrown(model);
         CHECK(rmlx::memory_usage().active > 1000000);
     }

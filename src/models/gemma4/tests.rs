@@ -66,7 +66,7 @@ fn positions_that_are_taken_back_leave_nothing() {
         // Far enough for the windows to wrap: only a checkpoint brings them back.
         let mut state = model.new_state();
         append(&*model, &kept, &mut state);
-        let checkpoint = state.checkpoint();
+        let checkpoint = state.checkpoint().unwrap();
         for _ in 0..40 {
             append(&*model, &dropped, &mut state);
         }

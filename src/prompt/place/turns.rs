@@ -54,9 +54,10 @@ impl TurnMarkers {
         self.starts.iter().chain(&self.ends).any(|(_, id)| ids.contains(id))
     }
 
-    /// Where the last turn of a prompt begins; the model's own, as prompts end.
-    pub fn last_start(&self, ids: &[u32]) -> Option<usize> {
-        ids.iter().rposition(|id| self.starts.iter().any(|(_, start)| start == id))
+    /// Where the turns of a prompt begin; the last is the model's own, as prompts end.
+    pub fn starts(&self, ids: &[u32]) -> Vec<usize> {
+        let is_start = |(_, id): &(usize, &u32)| self.starts.iter().any(|(_, start)| start == *id);
+        ids.iter().enumerate().filter(is_start).map(|(at, _)| at).collect()
     }
 
     /// The spellings that end turns.
