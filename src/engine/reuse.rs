@@ -36,6 +36,16 @@ impl Past {
         Past { state, held: Held::default(), checkpoint: None }
     }
 
+    /// One that holds this already; `checkpoints` are of earlier states of it.
+    pub fn of(state: State, held: Held, checkpoints: Vec<Checkpoint>) -> Past {
+        Past { state, held, checkpoint: checkpoints.into_iter().max_by_key(Checkpoint::len) }
+    }
+
+    /// Where it can go back to beside where it can be trimmed to.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.checkpoint.iter()
+    }
+
     /// Rows of `prompt` that need not be evaluated again. Changes nothing.
     pub fn covers(&self, prompt: &Placed) -> usize {
         self.way(prompt).rows()
@@ -93,6 +103,19 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// `ids`, and the places of media among them in their order.
+    pub fn of(ids: Vec<u32>, media: Vec<(Range<usize>, ContentHash)>) -> Held {
+        Held { ids, media }
+    }
+
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    pub fn media(&self) -> &[(Range<usize>, ContentHash)] {
+        &self.media
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }

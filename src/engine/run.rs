@@ -92,6 +92,11 @@ pub(crate) struct SessionState {
 impl SessionState {
     pub fn new(loaded: LoadedModel, queue: Arc<Queue>) -> Self {
         let past = Past::new(loaded.model.new_state());
+        Self::holding(loaded, queue, past)
+    }
+
+    /// One that holds something already.
+    pub fn holding(loaded: LoadedModel, queue: Arc<Queue>, past: Past) -> Self {
         Self { loaded, queue, past, run: None, ended: true, rows: VecDeque::new(), next_row: 0 }
     }
 

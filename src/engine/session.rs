@@ -27,17 +27,31 @@ use crate::sampling::Settings;
 /// Any thread may call any method. Operations do not overlap: a second one answers `BUSY` at once, except
 /// [`Session::cancel`], which always works.
 pub struct Session {
-    id: u64,
+    pub(super) id: u64,
     model: Model,
-    queue: Arc<Queue>,
-    context_length: usize,
-    prefill_chunk: usize,
-    /// Something was submitted since the session was made or reset.
-    holds: AtomicBool,
+    pub(super) queue: Arc<Queue>,
+    pub(super) context_length: usize,
+    pub(super) prefill_chunk: usize,
+    /// Something was submitted since the session was made or reset, or it was loaded with something.
+    pub(super) holds: AtomicBool,
 }
 
 impl Session {
     pub fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
+        let session = Self::unlisted(model, options)?;
+        let (id, model_id, shared) = (session.id, model.id(), Arc::clone(&session.queue));
+        // The handle of the model keeps it there, so there is nothing to wait for: a load may be under way.
+        let add = move |worker: &mut Worker| {
+            if let Ok(loaded) = worker.model(model_id) {
+                worker.add_session(id, SessionState::new(loaded, shared));
+            }
+        };
+        worker::send(Kind::Anytime, || Ok(()), add)?;
+        Ok(session)
+    }
+
+    /// One that the MLX thread does not know yet.
+    pub(super) fn unlisted(model: &Model, options: &SessionOptions) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         if options.prefill_chunk == Some(0) || options.context_length == Some(0) {
             return Err(Error::invalid_argument("context length and prefill chunk must be at least 1"));
@@ -47,20 +61,10 @@ impl Session {
         let prefill_chunk =
             options.prefill_chunk.unwrap_or_else(|| model.memory().prefill_chunk(context_length));
         model.memory().check_session(context_length, prefill_chunk)?;
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let queue = Arc::new(Queue::new());
-        let (model_id, shared) = (model.id(), Arc::clone(&queue));
-        // The handle of the model keeps it there, so there is nothing to wait for: a load may be under way.
-        let add = move |worker: &mut Worker| {
-            if let Ok(loaded) = worker.model(model_id) {
-                worker.add_session(id, SessionState::new(loaded, shared));
-            }
-        };
-        worker::send(Kind::Anytime, || Ok(()), add)?;
         Ok(Self {
-            id,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             model: model.clone(),
-            queue,
+            queue: Arc::new(Queue::new()),
             context_length,
             prefill_chunk,
             holds: AtomicBool::new(false),
