@@ -1,6 +1,6 @@
 //! Sessions in files and in the host's memory.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn rmlx_session_load(
 pub unsafe extern "C" fn rmlx_session_load_from_buffer(
     model: Option<&rmlx_model>,
     options: Option<&rmlx_session_options>,
-    bytes: *const u8,
+    bytes: *const c_void,
     len: usize,
     out: Option<&mut MaybeUninit<*mut rmlx_session>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn rmlx_session_load_from_buffer(
     call(error, || {
         let model = &required(model, "model")?.model;
         // SAFETY: the caller passes `len` readable bytes.
-        let bytes = unsafe { array(bytes, len, "bytes") }?;
+        let bytes = unsafe { array(bytes.cast::<u8>(), len, "bytes") }?;
         let out = required(out, "out")?;
         hand_out(Session::load_from_bytes(model, &given(options), bytes)?, out);
         Ok(())

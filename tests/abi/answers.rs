@@ -245,7 +245,7 @@ impl Session {
     ) -> Outcome<Self> {
         let mut options = rmlx_session_options_new();
         assert_eq!(setter(options.as_deref_mut()), RMLX_OK);
-        let (data, len) = (bytes.as_ptr(), bytes.len());
+        let (data, len) = (bytes.as_ptr().cast(), bytes.len());
         // SAFETY: the bytes are as many as their length says.
         let session = make_object(|out, error| unsafe {
             rmlx_session_load_from_buffer(model.raw(), options.as_deref(), data, len, out, error)
