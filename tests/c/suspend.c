@@ -217,7 +217,8 @@ static void calls_meanwhile(const rmlx_model *model) {
     generate(held, prompt, options, &of_held);
     generate(kept, prompt, options, &of_kept);
     CHECK(of_held.count == TOKENS && memcmp(of_held.tokens, of_kept.tokens, TOKENS * sizeof of_held.tokens[0]) == 0);
-    CHECK(reused(held) > 0 && reused(held) == reused(kept));
+    /* Of a window that has moved on, only what is seen and a few rows before it are saved. */
+    CHECK(reused(kept) > 0 && reused(kept) <= reused(held));
     rmlx_session_release(kept);
     rmlx_session_release(held);
     rmlx_session_release(idle);

@@ -64,9 +64,18 @@ pub fn front(source: &Source, expected: &Expected) -> Result<Front> {
     let len = source.len();
     let mut prelude = vec![0; (PRELUDE as u64).min(len) as usize];
     source.read(&mut prelude, 0)?;
-    let mut front = vec![0; format::front_len(&prelude, len)?];
+    let mut front = zeros(format::front_len(&prelude, len)?)?;
     source.read(&mut front, 0)?;
     Front::read(&front, expected)
+}
+
+/// `OUT_OF_MEMORY` in place of the end of the process.
+fn zeros(len: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let refused = |_| Error::new(Code::OutOfMemory, format!("the system gives no {len} bytes"));
+    bytes.try_reserve_exact(len).map_err(refused)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 /// A session that was read, for the MLX thread.
@@ -82,7 +91,7 @@ pub fn parts(source: &Source, front: Front, expected: &Expected) -> Result<Saved
     let Front { header, parts } = front;
     let mut parts = parts.into_iter();
     let mut next = || parts.next().ok_or_else(|| damaged("a part is missing"));
-    let mut ids = vec![0; header.positions() * size_of::<u32>()];
+    let mut ids = zeros(header.positions() * size_of::<u32>())?;
     let mut wanted = vec![(next()?, vec![&mut ids[..]])];
     let mut layers = Vec::new();
     for state in &header.states {
