@@ -170,6 +170,7 @@ uint32_t rmlx_abi_version(void);
  * - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
  * - "metal": this GPU is Apple's, through Metal
  * - "suspend": rmlx_suspend and rmlx_resume pause all work
+ * - "session_save": sessions can be saved and loaded
  *
  * Returns: false also for NULL and for a name that this version does not know.
  *
@@ -250,6 +251,15 @@ typedef int32_t rmlx_status;
 
 /** What a call waited for did not come in the time that it was given. Nothing is lost: it may come later. */
 #define RMLX_ERROR_TIMEOUT 15
+
+/**
+ * What rmlx_session_load was given is no saved session, is damaged, or was saved from another snapshot or in
+ * another way. The detail "fault" says which; see rmlx_session_load.
+ */
+#define RMLX_ERROR_INVALID_SAVE 16
+
+/** A file cannot be read or written: no space, no permission, a fault of the disk. */
+#define RMLX_ERROR_IO 17
 
 /**
  * The name of a status: "RMLX_OK", "RMLX_ERROR_BUSY".
@@ -2308,6 +2318,89 @@ rmlx_status rmlx_session_prompt_tokens(struct rmlx_session *session,
                                        size_t capacity,
                                        size_t *out_count,
                                        rmlx_error **error);
+
+/* Sessions in files and in the host's memory ------------------------------------------------------------- */
+
+/**
+ * Writes what the session holds to a file, for rmlx_session_load: the tokens, what was evaluated of them, and which
+ * images and sounds are among them, but not their pixels and samples. docs/saved-sessions.md has the format.
+ *
+ * The file appears whole or not at all: after an error, what was there before still is. The session stays as it is.
+ * Blocks until the bytes are on the disk; other sessions go on meanwhile.
+ *
+ * The file says what was said in the conversation to whoever can read it. It gets the permissions of the file that it
+ * replaces, or those of any new file.
+ *
+ * - `path_utf8`: where to; NUL-terminated
+ *
+ * Errors: BUSY (the FINISH of the last submit has not been stepped); NOT_FOUND (no such folder); IO; SUSPENDED (only
+ * where the rows are in the memory of a CUDA device, since it would have to copy them); POISONED; BACKEND;
+ * INVALID_ARGUMENT.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_save(rmlx_session *session,
+                              const char *path_utf8,
+                              rmlx_error **error);
+
+/**
+ * Writes to memory what rmlx_session_save writes to a file.
+ *
+ * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file), in bytes. As long as the session is
+ *   not used, their number stays the same.
+ *
+ * Errors: INVALID_ARGUMENT (too little room); BUSY, SUSPENDED, POISONED and BACKEND as rmlx_session_save.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_save_to_buffer(rmlx_session *session,
+                                        uint8_t *out,
+                                        size_t capacity,
+                                        size_t *out_count,
+                                        rmlx_error **error);
+
+/**
+ * Makes a session of a file that rmlx_session_save wrote, for the same model: a later submit evaluates only what comes
+ * after the beginning that it shares with what was saved, and encodes no image or sound that is in there.
+ *
+ * What was told of the last submit (rmlx_stats but held_tokens and cache_bytes, rmlx_session_logits,
+ * rmlx_session_prompt_tokens, rmlx_prompt_add_answer) is not saved. Seeds and penalties begin anew with each submit
+ * anyway. The options of the session are those that are given here. It works while the library is suspended.
+ *
+ * - `options`: or NULL for the defaults
+ * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `out`: gets the session, for you to release
+ *
+ * Errors: NOT_FOUND; IO; INVALID_SAVE, whose detail "fault" is one of "format" (it is no saved session), "version" (of
+ * another version of the format), "snapshot", "template" (saved from another snapshot, or with another chat template),
+ * "dtype" (on a device where the model computes with other numbers), "layers", or "damaged" (truncated or changed);
+ * CONTEXT_FULL (it holds more than the context of the options); OUT_OF_MEMORY; BACKEND. Where it cannot be loaded, a new
+ * session and the whole conversation do the same, with more work.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_load(const rmlx_model *model,
+                              const rmlx_session_options *options,
+                              const char *path_utf8,
+                              rmlx_session **out,
+                              rmlx_error **error);
+
+/**
+ * Makes a session of bytes that rmlx_session_save_to_buffer or rmlx_session_save wrote; otherwise like
+ * rmlx_session_load. They are copied.
+ *
+ * - `bytes`, `len`: what was written, all of it
+ *
+ * Errors: those of rmlx_session_load but NOT_FOUND and IO.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_session_load_from_buffer(const rmlx_model *model,
+                                          const rmlx_session_options *options,
+                                          const void *bytes,
+                                          size_t len,
+                                          rmlx_session **out,
+                                          rmlx_error **error);
 
 /* A whole answer in one call ----------------------------------------------------------------------------- */
 

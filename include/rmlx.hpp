@@ -947,16 +947,37 @@ private:
 class Session {
 public:
     static Result<Session> create(const Model &model, const SessionOptions &options = {}) {
-        detail::Handle<rmlx_session_options, rmlx_session_options_release> raw(rmlx_session_options_new());
-        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_context_length, options.context_length));
-        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_prefill_chunk, options.prefill_chunk));
-        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_checkpoints, options.checkpoints));
-        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_keep_turns, options.keep_turns));
+        return make(options, [&](const rmlx_session_options *raw, rmlx_session **out, rmlx_error **error) {
+            return rmlx_session_new(model.get(), raw, out, error);
+        });
+    }
+
+    /// rmlx_session_load: a session that holds what was saved.
+    static Result<Session> load(const Model &model, const std::string &path, const SessionOptions &options = {}) {
+        return make(options, [&](const rmlx_session_options *raw, rmlx_session **out, rmlx_error **error) {
+            return rmlx_session_load(model.get(), raw, path.c_str(), out, error);
+        });
+    }
+
+    /// rmlx_session_load_from_buffer: the same of bytes.
+    static Result<Session> load(const Model &model, const std::vector<std::uint8_t> &bytes,
+                                const SessionOptions &options = {}) {
+        return make(options, [&](const rmlx_session_options *raw, rmlx_session **out, rmlx_error **error) {
+            return rmlx_session_load_from_buffer(model.get(), raw, bytes.data(), bytes.size(), out, error);
+        });
+    }
+
+    /// rmlx_session_save: writes what the session holds to a file, which appears whole or not at all.
+    Result<void> save(const std::string &path) {
         detail::Call call;
-        rmlx_session *session = nullptr;
-        if (call.failed(rmlx_session_new(model.get(), raw.get(), &session, call.error())))
-            RMLX_FAIL(call.take());
-        return Session(session);
+        return detail::finish(call, rmlx_session_save(get(), path.c_str(), call.error()));
+    }
+
+    /// rmlx_session_save_to_buffer: what `save` writes.
+    Result<std::vector<std::uint8_t>> save_to_buffer() {
+        return detail::array<std::uint8_t>([&](auto out, auto capacity, auto count, auto error) {
+            return rmlx_session_save_to_buffer(get(), out, capacity, count, error);
+        });
     }
 
     /// rmlx_session_submit: begins to answer the conversation.
@@ -1041,6 +1062,21 @@ public:
 
 private:
     explicit Session(rmlx_session *owned) : handle_(owned) {}
+
+    template <typename New>
+    static Result<Session> make(const SessionOptions &options, New new_session) {
+        detail::Handle<rmlx_session_options, rmlx_session_options_release> raw(rmlx_session_options_new());
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_context_length, options.context_length));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_prefill_chunk, options.prefill_chunk));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_checkpoints, options.checkpoints));
+        RMLX_TRY(detail::set(raw.get(), rmlx_session_options_set_keep_turns, options.keep_turns));
+        detail::Call call;
+        rmlx_session *session = nullptr;
+        if (call.failed(new_session(raw.get(), &session, call.error())))
+            RMLX_FAIL(call.take());
+        return Session(session);
+    }
+
     Result<void> submit(const Prompt &prompt, const GenerationOptions &options);
     detail::Handle<rmlx_session, rmlx_session_release> handle_;
 };

@@ -38,6 +38,10 @@ pub enum Code {
     InvalidPrompt = 14,
     /// A call that waits for a bounded time has waited for it.
     Timeout = 15,
+    /// What was saved of a session is damaged, or is not of this model.
+    InvalidSave = 16,
+    /// A file cannot be read or written: no space, no permission, a fault of the disk.
+    Io = 17,
 }
 
 /// `Result` with [`Error`].

@@ -90,4 +90,9 @@ impl Memory {
         let needed = self.budget.session(positions, chunk).saturating_sub(held);
         room::require(needed, &format!("the {positions} positions of the prompt"))
     }
+
+    /// `OUT_OF_MEMORY` where the system has not `bytes` more, for `what`.
+    pub fn check_held(&self, bytes: u64, what: &str) -> Result<()> {
+        if self.checks_system { room::require(bytes, what) } else { Ok(()) }
+    }
 }

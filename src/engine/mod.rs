@@ -23,6 +23,7 @@ mod prefill;
 mod queue;
 mod reuse;
 mod run;
+mod saved;
 mod scheduler;
 mod session;
 mod stats;

@@ -49,6 +49,8 @@ struct Shared {
     info: Value,
     memory: Memory,
     encoded: Known,
+    /// Of the snapshot; see [`Snapshot::fingerprint`].
+    fingerprint: [u8; 32],
     /// Made with the first grammar.
     compiler: OnceCell<Compiler>,
 }
@@ -99,6 +101,7 @@ impl Model {
         let (id, weight_bytes) = loaded?;
         let unload = || worker::tell(move |worker| worker.remove_model(id));
         let formatter = formatter.inspect_err(|_| unload())?;
+        let fingerprint = snapshot.fingerprint().inspect_err(|_| unload())?;
         let defaults = GenerationDefaults::read(
             snapshot.generation_config.as_ref(),
             &snapshot.config,
@@ -123,6 +126,7 @@ impl Model {
             info,
             memory,
             encoded,
+            fingerprint,
             compiler: OnceCell::new(),
         })))
     }
@@ -226,6 +230,11 @@ impl Model {
     /// The media that the model has encodings of.
     pub(super) fn encoded(&self) -> &Known {
         &self.0.encoded
+    }
+
+    /// What tells the snapshot from others.
+    pub(super) fn fingerprint(&self) -> &[u8; 32] {
+        &self.0.fingerprint
     }
 
     pub(super) fn marks(&self) -> &Marks {

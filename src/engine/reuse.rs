@@ -56,6 +56,24 @@ impl Past {
         Past { state, held, checkpoints: self.checkpoints.clone() }
     }
 
+    /// One that holds this already; `earlier` are of earlier states of it, of which at most so many are kept. The last of
+    /// them is taken for the place where the last turn begins.
+    pub fn of(state: State, held: Held, mut earlier: Vec<Checkpoint>, most: usize) -> Past {
+        let mut past = Past { held, ..Past::new(state, most) };
+        earlier.sort_by_key(Checkpoint::len);
+        let last = earlier.last().map(Checkpoint::len);
+        for checkpoint in earlier {
+            let is_turn = Some(checkpoint.len()) == last;
+            past.checkpoints.add(Rc::new(checkpoint), is_turn);
+        }
+        past
+    }
+
+    /// Where it can go back to beside where it can be trimmed to.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.checkpoints.iter().map(Rc::as_ref)
+    }
+
     /// Rows of `prompt` that need not be evaluated again. Changes nothing.
     pub fn covers(&self, prompt: &Placed) -> usize {
         self.way(self.held.common_prefix(prompt)).rows()
@@ -147,6 +165,19 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// `ids`, and the places of media among them in their order.
+    pub fn of(ids: Vec<u32>, media: Vec<(Range<usize>, ContentHash)>) -> Held {
+        Held { ids, media }
+    }
+
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    pub fn media(&self) -> &[(Range<usize>, ContentHash)] {
+        &self.media
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }

@@ -120,6 +120,11 @@ impl SessionState {
     /// With at most so many checkpoints.
     pub fn new(loaded: LoadedModel, queue: Arc<Queue>, checkpoints: usize) -> Self {
         let past = Past::new(loaded.model.new_state(), checkpoints);
+        Self::holding(loaded, queue, past)
+    }
+
+    /// One that holds something already.
+    pub fn holding(loaded: LoadedModel, queue: Arc<Queue>, past: Past) -> Self {
         Self { loaded, queue, past, run: None, ended: true, rows: VecDeque::new(), next_row: 0 }
     }
 

@@ -36,12 +36,12 @@ enum Wanted {
 /// Any thread may call any method. Operations do not overlap: a second one answers `BUSY` at once, except
 /// [`Session::cancel`], which always works.
 pub struct Session {
-    id: u64,
+    pub(super) id: u64,
     model: Model,
-    queue: Arc<Queue>,
-    settings: SessionSettings,
-    /// Something was submitted since the session was made or reset.
-    holds: AtomicBool,
+    pub(super) queue: Arc<Queue>,
+    pub(super) settings: SessionSettings,
+    /// Something was submitted since the session was made or reset, or it was loaded with something.
+    pub(super) holds: AtomicBool,
     /// The host's own, of the answer in the making. It stays here, for its end may run code of the host, which must not
     /// happen on the MLX thread.
     processor: Mutex<Option<LogitsProcessor>>,
@@ -81,9 +81,9 @@ fn next_id() -> u64 {
 
 impl Session {
     pub fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
-        let settings = SessionSettings::new(model, options)?;
-        let (id, queue) = (next_id(), Arc::new(Queue::new()));
-        let (model_id, shared, checkpoints) = (model.id(), Arc::clone(&queue), settings.checkpoints);
+        let session = Self::unlisted(model, options)?;
+        let (id, model_id, shared) = (session.id, model.id(), Arc::clone(&session.queue));
+        let checkpoints = session.settings.checkpoints;
         // The handle of the model keeps it there, so there is nothing to wait for: a load may be under way.
         let add = move |worker: &mut Worker| {
             if let Ok(loaded) = worker.model(model_id) {
@@ -91,10 +91,16 @@ impl Session {
             }
         };
         worker::send(Kind::Anytime, || Ok(()), add)?;
+        Ok(session)
+    }
+
+    /// One that the MLX thread does not know yet.
+    pub(super) fn unlisted(model: &Model, options: &SessionOptions) -> Result<Self> {
+        let settings = SessionSettings::new(model, options)?;
         Ok(Self {
-            id,
+            id: next_id(),
             model: model.clone(),
-            queue,
+            queue: Arc::new(Queue::new()),
             settings,
             holds: AtomicBool::new(false),
             processor: Mutex::new(None),

@@ -52,6 +52,7 @@ pub mod session_options;
 pub mod event;
 
 pub mod session;
+pub mod session_saved;
 
 pub mod respond;
 pub mod waker;

@@ -28,13 +28,17 @@ pub struct rmlx_session {
 }
 
 impl rmlx_session {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
     pub(super) fn session(&self) -> Result<&Session> {
         self.session.require_sound()?;
         Ok(&self.session)
     }
 
     /// Runs an operation; one that ends in a panic poisons the session.
-    fn guard<T>(&self, operation: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
+    pub(super) fn guard<T>(&self, operation: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
         let session = self.session()?;
         panics::catch(|| operation(session)).inspect_err(|e| {
             if e.code() == Code::Panic {
@@ -64,7 +68,7 @@ pub extern "C" fn rmlx_session_new(
         let out = required(out, "out")?;
         let options = options.map_or_else(SessionOptions::default, |o| o.options.clone());
         let session = Session::new(model, &options)?;
-        out.write(Box::into_raw(Box::new(rmlx_session { session })));
+        out.write(Box::into_raw(Box::new(rmlx_session::new(session))));
         Ok(())
     })
 }

@@ -46,6 +46,11 @@ pub const RMLX_ERROR_INVALID_MEDIA: rmlx_status = 13;
 pub const RMLX_ERROR_INVALID_PROMPT: rmlx_status = 14;
 /// What a call waited for did not come in the time that it was given. Nothing is lost: it may come later.
 pub const RMLX_ERROR_TIMEOUT: rmlx_status = 15;
+/// What rmlx_session_load was given is no saved session, is damaged, or was saved from another snapshot or in
+/// another way. The detail "fault" says which; see rmlx_session_load.
+pub const RMLX_ERROR_INVALID_SAVE: rmlx_status = 16;
+/// A file cannot be read or written: no space, no permission, a fault of the disk.
+pub const RMLX_ERROR_IO: rmlx_status = 17;
 
 /// What was wrong, where, and what would be right.
 ///
@@ -97,6 +102,8 @@ pub extern "C" fn rmlx_status_name(status: rmlx_status) -> *const c_char {
         RMLX_ERROR_INVALID_MEDIA => c"RMLX_ERROR_INVALID_MEDIA",
         RMLX_ERROR_INVALID_PROMPT => c"RMLX_ERROR_INVALID_PROMPT",
         RMLX_ERROR_TIMEOUT => c"RMLX_ERROR_TIMEOUT",
+        RMLX_ERROR_INVALID_SAVE => c"RMLX_ERROR_INVALID_SAVE",
+        RMLX_ERROR_IO => c"RMLX_ERROR_IO",
         _ => c"RMLX_ERROR_UNKNOWN",
     };
     name.as_ptr()
@@ -166,6 +173,8 @@ mod tests {
             (Code::InvalidMedia, RMLX_ERROR_INVALID_MEDIA, "RMLX_ERROR_INVALID_MEDIA"),
             (Code::InvalidPrompt, RMLX_ERROR_INVALID_PROMPT, "RMLX_ERROR_INVALID_PROMPT"),
             (Code::Timeout, RMLX_ERROR_TIMEOUT, "RMLX_ERROR_TIMEOUT"),
+            (Code::InvalidSave, RMLX_ERROR_INVALID_SAVE, "RMLX_ERROR_INVALID_SAVE"),
+            (Code::Io, RMLX_ERROR_IO, "RMLX_ERROR_IO"),
         ];
         for (code, status, name) in codes {
             assert_eq!(code as rmlx_status, status);

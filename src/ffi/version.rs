@@ -37,6 +37,7 @@ pub extern "C" fn rmlx_abi_version() -> u32 {
 /// - "gpu": MLX has a GPU here, so models are put there unless the load options say otherwise
 /// - "metal": this GPU is Apple's, through Metal
 /// - "suspend": rmlx_suspend and rmlx_resume pause all work
+/// - "session_save": sessions can be saved and loaded
 ///
 /// Returns: false also for NULL and for a name that this version does not know.
 ///
@@ -47,7 +48,7 @@ pub unsafe extern "C" fn rmlx_has_feature(name: *const c_char) -> bool {
         // SAFETY: the caller passes NULL or a NUL-terminated text.
         let name = unsafe { c_text(name, "name") };
         match name {
-            Ok("image" | "audio" | "video" | "suspend") => true,
+            Ok("image" | "audio" | "video" | "suspend" | "session_save") => true,
             Ok("gpu") => has_gpu(),
             Ok("metal") => cfg!(target_vendor = "apple") && has_gpu(),
             _ => false,

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod clipped;
 pub mod encoder_attention;
 pub mod held;
+pub mod kept;
 pub mod kernels;
 pub mod linear;
 pub mod loader;

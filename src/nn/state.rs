@@ -22,14 +22,21 @@ pub const SPARE: usize = 64;
 pub struct Shape {
     /// A query sees this many positions, itself included; `None` for all.
     pub window: Option<usize>,
-    /// Bytes of the keys and values of one position.
-    pub row_bytes: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// Of keys and values.
+    pub dtype: Dtype,
 }
 
 impl Shape {
+    /// Bytes of the keys and values of one position.
+    pub fn row_bytes(&self) -> usize {
+        2 * self.kv_heads * self.head_dim * item_size(self.dtype)
+    }
+
     /// Bytes of a [`Checkpoint`] of so many positions.
     pub fn checkpoint_bytes(&self, positions: usize) -> u64 {
-        self.window.map_or(0, |window| self.row_bytes as u64 * positions.min(window - 1) as u64)
+        self.window.map_or(0, |window| self.row_bytes() as u64 * positions.min(window - 1) as u64)
     }
 
     /// Bytes of the buffers once `positions` rows have been appended, `chunk` at a time.
@@ -41,19 +48,14 @@ impl Shape {
             layer.append(count);
             left -= count;
         }
-        self.row_bytes as u64 * layer.capacity as u64
+        self.row_bytes() as u64 * layer.capacity as u64
     }
-}
-
-/// Bytes of a position's keys and values.
-pub fn row_bytes(kv_heads: usize, head_dim: usize, dtype: Dtype) -> usize {
-    2 * kv_heads * head_dim * item_size(dtype)
 }
 
 #[cfg(test)]
 impl From<Option<usize>> for Shape {
     fn from(window: Option<usize>) -> Shape {
-        Shape { window, row_bytes: 0 }
+        Shape { window, kv_heads: 1, head_dim: 1, dtype: Dtype::Float32 }
     }
 }
 
@@ -211,7 +213,7 @@ impl State {
                 Intake::Grow { capacity, .. } => capacity,
                 Intake::Tail { kept } => LayerState::visible(layer.window(), layer.end, count) + kept + STEP,
             };
-            (rows * layer.shape.row_bytes) as u64
+            (rows * layer.shape.row_bytes()) as u64
         };
         self.layers.iter().map(of).sum()
     }
@@ -250,6 +252,15 @@ impl State {
         self.len = checkpoint.len;
     }
 
+    pub(super) fn layers(&self) -> &[LayerState] {
+        &self.layers
+    }
+
+    /// A state of `layers` that all hold `len` positions, after which the positions go on from `position`.
+    pub(super) fn of(layers: Vec<LayerState>, len: usize, position: i32) -> State {
+        State { layers, len, shift: position.wrapping_sub(len as i32) }
+    }
+
     /// The state of a layer.
     pub fn layer(&mut self, index: usize) -> &mut LayerState {
         &mut self.layers[index]
@@ -283,6 +294,15 @@ impl Checkpoint {
     pub fn bytes(&self) -> usize {
         self.arrays().map(Array::nbytes).sum()
     }
+
+    /// The layers that have a window.
+    pub(super) fn windows(&self) -> &[Option<LayerState>] {
+        &self.windows
+    }
+
+    pub(super) fn of(windows: Vec<Option<LayerState>>, len: usize) -> Checkpoint {
+        Checkpoint { windows, len }
+    }
 }
 
 /// The keys and values of one layer.
@@ -315,7 +335,13 @@ pub(super) struct Place {
 }
 
 impl LayerState {
-    fn new(shape: Shape) -> LayerState {
+    /// A layer whose `end` positions so far end with the `used` first rows of these buffers.
+    pub(super) fn holding(shape: Shape, end: usize, used: usize, rows: Rows) -> LayerState {
+        LayerState { shape, start: end - used, end, rows: Some(rows) }
+    }
+
+    /// One with nothing in it yet.
+    pub(super) fn new(shape: Shape) -> LayerState {
         LayerState { shape, start: 0, end: 0, rows: None }
     }
 
@@ -550,7 +576,7 @@ mod tests {
     fn bytes_are_known_before_there_is_a_row() {
         for window in [None, Some(1), Some(20), Some(100), Some(1000)] {
             for (positions, chunk) in [(1, 512), (300, 512), (700, 64), (3000, 512), (900, 1), (2500, 600)] {
-                let shape = Shape { window, row_bytes: 8 };
+                let shape = Shape::from(window);
                 let mut state = State::new([shape]);
                 while state.len() < positions {
                     let count = chunk.min(positions - state.len());
@@ -604,7 +630,7 @@ mod tests {
         append(&mut state, 30);
         let saved = state.checkpoint().unwrap();
         assert_eq!((saved.len(), saved.bytes()), (30, 2 * 4 * 19), "what the next position sees");
-        assert_eq!(Shape { window: Some(20), row_bytes: 8 }.checkpoint_bytes(30), saved.bytes() as u64);
+        assert_eq!(Shape::from(Some(20)).checkpoint_bytes(30), saved.bytes() as u64);
         for _ in 0..400 {
             append(&mut state, 1);
         }

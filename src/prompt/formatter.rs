@@ -22,6 +22,8 @@ pub struct Formatter {
     chat: Option<Chat>,
     /// A template of its own for conversations with tools, where the snapshot has one.
     tool_chat: Option<Chat>,
+    /// Of the templates' texts.
+    template_hash: [u8; 32],
 }
 
 impl Formatter {
@@ -38,8 +40,14 @@ impl Formatter {
     fn new(tokenizer: TextTokenizer, sources: Sources) -> Result<Formatter> {
         let markers = TurnMarkers::resolve(&tokenizer);
         let chat = |source: Option<Source>| source.map(|s| compile(s, &tokenizer, &markers)).transpose();
+        let template_hash = sources.hash();
         let (chat, tool_chat) = (chat(sources.default)?, chat(sources.tool_use)?);
-        Ok(Self { chat, tool_chat, tokenizer, markers })
+        Ok(Self { chat, tool_chat, tokenizer, markers, template_hash })
+    }
+
+    /// Tells chat templates apart, wherever their texts came from.
+    pub fn template_hash(&self) -> &[u8; 32] {
+        &self.template_hash
     }
 
     pub fn has_template(&self) -> bool {

@@ -55,6 +55,17 @@ impl Sources {
         }
     }
 
+    /// Of the texts, and of which is which.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = blake3::Hasher::new();
+        for source in [&self.default, &self.tool_use] {
+            let text = source.as_ref().map(|source| source.text.as_str());
+            hash.update(&(text.map_or(u64::MAX, |text| text.len() as u64)).to_le_bytes());
+            hash.update(text.unwrap_or_default().as_bytes());
+        }
+        *hash.finalize().as_bytes()
+    }
+
     pub fn all(&self) -> impl Iterator<Item = &Source> {
         self.default.iter().chain(&self.tool_use)
     }

@@ -24,6 +24,8 @@ pub struct TensorInfo {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub bytes: u64,
+    /// Where its data begin in the file.
+    pub offset: u64,
 }
 
 impl TensorInfo {
@@ -55,16 +57,17 @@ pub fn find_shards(dir: &Path) -> Result<Vec<PathBuf>> {
 pub fn read_headers(shards: &[PathBuf]) -> Result<BTreeMap<String, TensorInfo>> {
     let mut tensors: BTreeMap<String, TensorInfo> = BTreeMap::new();
     for (shard, path) in shards.iter().enumerate() {
-        let metadata = read_header(path)?;
+        let (metadata, data) = read_header(path)?;
         for (name, info) in metadata.tensors() {
             let bytes = (info.data_offsets.1 - info.data_offsets.0) as u64;
+            let offset = data + info.data_offsets.0 as u64;
             let (dtype, shape) = (info.dtype, info.shape.clone());
             if shape.iter().any(|&n| n > i32::MAX as usize) {
                 return Err(
                     unreadable(path, &format!("tensor {name} has the shape {shape:?}")).with("tensor", name)
                 );
             }
-            let tensor = TensorInfo { file_name: name.clone(), shard, dtype, shape, bytes };
+            let tensor = TensorInfo { file_name: name.clone(), shard, dtype, shape, bytes, offset };
             if let Some(first) = tensors.insert(canonical(&name), tensor) {
                 let (a, b) = (file_name(&shards[first.shard]), file_name(path));
                 let message =
@@ -76,8 +79,8 @@ pub fn read_headers(shards: &[PathBuf]) -> Result<BTreeMap<String, TensorInfo>> 
     Ok(tensors)
 }
 
-/// The header of one file, whose size must be what the header says.
-fn read_header(path: &Path) -> Result<Metadata> {
+/// The header of one file, whose size must be what the header says, and where the data behind it begin.
+fn read_header(path: &Path) -> Result<(Metadata, u64)> {
     let io = |e: std::io::Error| unreadable(path, &e.to_string());
     let mut file = File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
@@ -97,7 +100,7 @@ fn read_header(path: &Path) -> Result<Metadata> {
         .map_err(|e| unreadable(path, &format!("its header is broken: {e}")).with("byte", 8 + e.column()))?;
     let needed = 8 + length + metadata.data_len() as u64;
     match size.cmp(&needed) {
-        std::cmp::Ordering::Equal => Ok(metadata),
+        std::cmp::Ordering::Equal => Ok((metadata, 8 + length)),
         std::cmp::Ordering::Less => {
             let fault = format!("it is truncated: {size} bytes are there, {needed} are needed");
             Err(unreadable(path, &fault).with("bytes", size).with("bytes_needed", needed))
@@ -146,6 +149,7 @@ mod tests {
         assert_eq!(names, ["language_model.model.embed_tokens.weight", "language_model.model.norm.weight"]);
         let norm = &tensors["language_model.model.norm.weight"];
         assert_eq!((norm.shard, norm.bytes, &norm.shape[..]), (1, 16, &[2, 2][..]));
+        assert_eq!(norm.offset + norm.bytes, shard(&["model.norm.weight"]).len() as u64);
     }
 
     #[test]

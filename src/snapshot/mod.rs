@@ -3,6 +3,7 @@
 //! [`Snapshot::open`] reads JSON and safetensors headers only; [`Weights`] reads tensors, on the MLX thread.
 
 pub mod config;
+mod fingerprint;
 mod header;
 mod inspect;
 mod names;

@@ -33,6 +33,11 @@ impl ProcessorFiles {
         })
     }
 
+    /// What each file says, in a fixed order.
+    pub fn all(&self) -> [Option<&Value>; 3] {
+        [&self.processor, &self.preprocessor, &self.video_preprocessor].map(Option::as_ref)
+    }
+
     /// The image processor: its block of processor_config.json, else preprocessor_config.json, else no keys.
     pub fn image(&self) -> Result<Section<'_>> {
         self.find("image_processor", &[(PREPROCESSOR, &self.preprocessor)])

@@ -1,6 +1,8 @@
 //! Sessions, what is asked of them, and what they answer.
 
+use std::ffi::CString;
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::{ptr, slice, str};
 
@@ -8,6 +10,7 @@ use rmlx::ffi::event::*;
 use rmlx::ffi::generation_options::*;
 use rmlx::ffi::session::*;
 use rmlx::ffi::session_options::*;
+use rmlx::ffi::session_saved::*;
 use rmlx::ffi::stats::{rmlx_session_stats, rmlx_stats};
 use rmlx::ffi::status::{RMLX_ERROR_INVALID_ARGUMENT, RMLX_OK, rmlx_status};
 
@@ -210,6 +213,47 @@ impl Session {
 
     pub fn of_chunk(model: &Model, tokens: usize) -> Self {
         Self::with(model, |o| rmlx_session_options_set_prefill_chunk(o, tokens, None))
+    }
+
+    pub fn save(&self, path: &Path) -> Outcome<()> {
+        let path = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+        // SAFETY: the session lives as long as `self`, and the path ends with a NUL.
+        check(|error| unsafe { rmlx_session_save(self.raw(), path.as_ptr(), error) })
+    }
+
+    pub fn saved(&self) -> Outcome<Vec<u8>> {
+        // SAFETY: the session lives as long as `self`, and `out` is as long as its capacity says.
+        array(|out, capacity, count, error| unsafe {
+            rmlx_session_save_to_buffer(self.raw(), out, capacity, count, error)
+        })
+    }
+
+    pub fn load(model: &Model, path: &Path) -> Outcome<Self> {
+        let path = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+        // SAFETY: the path ends with a NUL.
+        make_object(|out, error| unsafe { rmlx_session_load(model.raw(), None, path.as_ptr(), out, error) })
+            .map(Self)
+    }
+
+    pub fn load_bytes(model: &Model, bytes: &[u8]) -> Outcome<Self> {
+        Self::load_bytes_with(model, bytes, |_| RMLX_OK)
+    }
+
+    /// A session of options that `setter` sets.
+    pub fn load_bytes_with(
+        model: &Model,
+        bytes: &[u8],
+        setter: impl FnOnce(Option<&mut rmlx_session_options>) -> rmlx_status,
+    ) -> Outcome<Self> {
+        let mut options = rmlx_session_options_new();
+        assert_eq!(setter(options.as_deref_mut()), RMLX_OK);
+        let (data, len) = (bytes.as_ptr().cast(), bytes.len());
+        // SAFETY: the bytes are as many as their length says.
+        let session = make_object(|out, error| unsafe {
+            rmlx_session_load_from_buffer(model.raw(), options.as_deref(), data, len, out, error)
+        });
+        rmlx_session_options_release(options);
+        session.map(Self)
     }
 
     pub fn raw(&self) -> Option<NonNull<rmlx_session>> {

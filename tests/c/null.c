@@ -216,7 +216,21 @@ static void sessions(const rmlx_model *model, const rmlx_prompt *prompt) {
     REFUSED("session", rmlx_session_logits(NULL, NULL, 0, &count, &error));
     REFUSED("session", rmlx_session_prompt_tokens(NULL, NULL, 0, &count, &error));
     REFUSED("session", rmlx_session_stats(NULL, &stats, &error));
+    REFUSED("session", rmlx_session_save(NULL, "file", &error));
+    REFUSED("session", rmlx_session_save_to_buffer(NULL, NULL, 0, &count, &error));
+    REFUSED("model", rmlx_session_load(NULL, NULL, "file", &session, &error));
+    REFUSED("path_utf8", rmlx_session_load(model, NULL, NULL, &session, &error));
+    REFUSED("out", rmlx_session_load(model, NULL, "file", NULL, &error));
+    REFUSED("model", rmlx_session_load_from_buffer(NULL, NULL, "a", 1, &session, &error));
+    REFUSED("bytes", rmlx_session_load_from_buffer(model, NULL, NULL, 1, &session, &error));
+    REFUSED("out", rmlx_session_load_from_buffer(model, NULL, "a", 1, NULL, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_SAVE, "no saved session",
+                rmlx_session_load_from_buffer(model, NULL, NULL, 0, &session, &error));
+    CHECK(session == NULL);
     session = new_session(model);
+    REFUSED("path_utf8", rmlx_session_save(session, NULL, &error));
+    REFUSED("out_count", rmlx_session_save_to_buffer(session, NULL, 0, NULL, &error));
+    REFUSED("out", rmlx_session_save_to_buffer(session, NULL, 8, &count, &error));
     REFUSED("prompt", rmlx_session_submit(session, NULL, NULL, &error));
     REFUSED("prompt", rmlx_session_prefill(session, NULL, NULL, &error));
     REFUSED("out_session", rmlx_session_fork(session, NULL, &error));

@@ -136,6 +136,25 @@ static void answers_go_on_with_the_same_tokens(const rmlx_model *model) {
     rmlx_generation_options_release(options);
 }
 
+static rmlx_session *saved_and_loaded(const rmlx_model *model, rmlx_session *session) {
+    size_t size = 0, written = 0;
+    CHECK_OK(rmlx_session_save_to_buffer(session, NULL, 0, &size, &error));
+    uint8_t *bytes = malloc(size);
+    CHECK(bytes != NULL);
+    CHECK_OK(rmlx_session_save_to_buffer(session, bytes, size, &written, &error));
+    CHECK(written == size);
+    rmlx_session *loaded = NULL;
+    CHECK_OK(rmlx_session_load_from_buffer(model, NULL, bytes, size, &loaded, &error));
+    free(bytes);
+    return loaded;
+}
+
+static uint64_t reused(rmlx_session *session) {
+    rmlx_stats stats = {.struct_size = sizeof stats};
+    CHECK_OK(rmlx_session_stats(session, &stats, &error));
+    return stats.reused_tokens;
+}
+
 /* Every function that would need work says so or waits for a bounded time; the others do what they do. */
 static void calls_meanwhile(const rmlx_model *model) {
     rmlx_session *session = new_session(model), *idle = new_session(model);
@@ -143,6 +162,9 @@ static void calls_meanwhile(const rmlx_model *model) {
     rmlx_generation_options *options = greedy(TOKENS);
     answer whole, rest;
     generate(idle, prompt, options, &whole);
+    rmlx_session *held = new_session(model);
+    answer again;
+    generate(held, prompt, options, &again);
     uint32_t first = 0, second = 0;
     rmlx_event *event = NULL;
     CHECK_OK(rmlx_session_submit(session, prompt, options, &error));
@@ -178,12 +200,27 @@ static void calls_meanwhile(const rmlx_model *model) {
     CHECK_OK(rmlx_session_reset(idle, &error));
     rmlx_session *another = new_session(model);
     rmlx_session_release(another);
+    /* What an app in the background may want most: to keep what it has. */
+    CHECK_FAILS(RMLX_ERROR_BUSY, "FINISH", rmlx_session_save_to_buffer(session, NULL, 0, &count, &error));
+    rmlx_session *kept = saved_and_loaded(model, held);
+    check_that_nothing_is_computed();
+    CHECK_FAILS(RMLX_ERROR_SUSPENDED, "rmlx_resume", rmlx_session_submit(kept, prompt, options, &error));
     check_that_nothing_is_computed();
     resume();
     step_to_finish(session, &rest);
     CHECK(rest.count == TOKENS - 1 - given && whole.tokens[0] == first && (given == 0 || whole.tokens[1] == second));
     CHECK(memcmp(rest.tokens, whole.tokens + 1 + given, rest.count * sizeof rest.tokens[0]) == 0);
     check_usable(idle);
+    /* The prompt has the answer by now, and both hold what it begins with. */
+    add_message(prompt, "user", "And then?");
+    answer of_held, of_kept;
+    generate(held, prompt, options, &of_held);
+    generate(kept, prompt, options, &of_kept);
+    CHECK(of_held.count == TOKENS && memcmp(of_held.tokens, of_kept.tokens, TOKENS * sizeof of_held.tokens[0]) == 0);
+    /* Of a window that has moved on, only what is seen and a few rows before it are saved. */
+    CHECK(reused(kept) > 0 && reused(kept) <= reused(held));
+    rmlx_session_release(kept);
+    rmlx_session_release(held);
     rmlx_session_release(idle);
     rmlx_session_release(session);
     rmlx_generation_options_release(options);

@@ -62,6 +62,13 @@ void media_are_understood(const Model &model) {
     prompt.user("What colour is the background?");
     CHECK(session.respond(prompt, greedy(16)).text == "Blue");
     CHECK(session.stats().reused_tokens > 70);
+    // What was saved goes on with the picture, which is not encoded again.
+    Session loaded = Session::load(model, session.save_to_buffer());
+    CHECK(loaded.respond(prompt, greedy(16)).text == "Blue");
+    CHECK(loaded.stats().reused_tokens > 70 && loaded.stats().encoded_media == 0);
+    CHECK(thrown([&] { Session::load(model, std::vector<std::uint8_t>(100, 7)); }) == RMLX_ERROR_INVALID_SAVE);
+    CHECK(thrown([&] { Session::load(model, "no/such/file"); }) == RMLX_ERROR_NOT_FOUND);
+    CHECK(thrown([&] { session.save("no/such/folder/file"); }) == RMLX_ERROR_NOT_FOUND);
     Prompt heard;
     heard.user(Media::audio(read_file("models/demo/example.wav")), "Which digit do you hear?");
     CHECK(session.respond(heard, greedy(16)).text == "7");

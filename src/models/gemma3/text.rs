@@ -19,7 +19,7 @@ use crate::nn::linear::Embedding;
 use crate::nn::loader::Loader;
 use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
-use crate::nn::state::{Shape, State, row_bytes};
+use crate::nn::state::{Shape, State};
 
 pub struct TextModel {
     config: TextConfig,
@@ -89,8 +89,9 @@ impl TextModel {
 
 impl Decoder for TextModel {
     fn new_state(&self) -> State {
-        let row_bytes = row_bytes(self.config.kv_heads, self.config.head_dim, self.dtype);
-        State::new(self.layers.iter().map(|layer| Shape { window: self.window(layer), row_bytes }))
+        let (kv_heads, head_dim, dtype) = (self.config.kv_heads, self.config.head_dim, self.dtype);
+        let shape = |layer| Shape { window: self.window(layer), kv_heads, head_dim, dtype };
+        State::new(self.layers.iter().map(shape))
     }
 
     /// Image tokens see each other on all layers, on sliding ones inside the window.

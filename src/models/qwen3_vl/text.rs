@@ -22,14 +22,15 @@ use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, route};
 use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::rope::Rope;
-use crate::nn::state::{Shape, State, row_bytes};
+use crate::nn::state::{Shape, State};
 
 pub struct TextModel {
     device: Device,
     dtype: Dtype,
     hidden_size: i32,
     /// Of the keys and values of a position in a layer.
-    row_bytes: usize,
+    /// Of every layer's state.
+    shape: Shape,
     embed_tokens: Embedding,
     layers: Vec<Layer>,
     head: Head,
@@ -74,7 +75,12 @@ impl TextModel {
             device: loader.device,
             dtype: loader.dtype,
             hidden_size: hidden as i32,
-            row_bytes: row_bytes(config.kv_heads, config.head_dim, loader.dtype),
+            shape: Shape {
+                window: None,
+                kv_heads: config.kv_heads,
+                head_dim: config.head_dim,
+                dtype: loader.dtype,
+            },
             embed_tokens,
             layers,
             head: Head::new(norm, own, None),
@@ -96,8 +102,7 @@ impl TextModel {
 
 impl Decoder for TextModel {
     fn new_state(&self) -> State {
-        let shape = Shape { window: None, row_bytes: self.row_bytes };
-        State::new(self.layers.iter().map(|_| shape))
+        State::new(self.layers.iter().map(|_| self.shape))
     }
 
     /// Causal everywhere. After layer `n`, the rows of pictures get the tower's `n`th deeper features.

@@ -56,6 +56,10 @@ public struct RmlxError: Error, Hashable, Sendable {
     public static let invalidPrompt = Code(rawValue: RMLX_ERROR_INVALID_PROMPT)
     /// What was waited for did not come in time.
     public static let timeout = Code(rawValue: RMLX_ERROR_TIMEOUT)
+    /// A saved session is damaged, or is not of this model.
+    public static let invalidSave = Code(rawValue: RMLX_ERROR_INVALID_SAVE)
+    /// A file cannot be read or written: no space, no permission, a fault of the disk.
+    public static let io = Code(rawValue: RMLX_ERROR_IO)
     /// The model or session has been closed.
     public static let closed = Code(rawValue: -1)
     /// The model went on calling tools for more rounds than were allowed.

@@ -26,7 +26,7 @@ use crate::nn::loader::Loader;
 use crate::nn::norm::cast;
 use crate::nn::rope::Rope;
 use crate::nn::runs::KeyValues;
-use crate::nn::state::{Shape, State, row_bytes};
+use crate::nn::state::{Shape, State};
 
 pub struct TextModel {
     config: TextConfig,
@@ -140,8 +140,8 @@ impl Decoder for TextModel {
         let owners = &self.config.layer_types[..self.config.owning_layers()];
         State::new(owners.iter().map(|kind| {
             let heads = self.config.head_config(*kind);
-            let row_bytes = row_bytes(heads.kv_heads, heads.head_dim, self.dtype);
-            Shape { window: self.config.window(*kind), row_bytes }
+            let (kv_heads, head_dim) = (heads.kv_heads, heads.head_dim);
+            Shape { window: self.config.window(*kind), kv_heads, head_dim, dtype: self.dtype }
         }))
     }
 
