@@ -37,6 +37,8 @@ pub mod cancel;
 
 pub mod load_options;
 
+pub mod media_options;
+
 pub mod media;
 
 pub mod media_file;

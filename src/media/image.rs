@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limits::{check_dimensions, reserve};
-use super::{ContentHash, contain, image_decode};
+use super::{ContentHash, MediaOptions, contain, image_decode};
 use crate::error::{Error, Result};
 
 /// A decoded picture, upright, its alpha dropped. Clones and crops share the pixels.
@@ -88,7 +88,15 @@ impl Image {
     /// Errors: `InvalidMedia` (unknown format, truncated or corrupt bytes, larger than [`super::limits`]),
     /// `OutOfMemory`.
     pub fn decode(encoded: &[u8]) -> Result<Image> {
-        let (width, height, rgb) = contain("image", encoded, image_decode::decode)?;
+        Self::decode_with(encoded, &MediaOptions::default())
+    }
+
+    /// [`Image::decode`] within the host's bounds.
+    ///
+    /// Errors: as for [`Image::decode`], and what the options' check ends it with.
+    pub fn decode_with(encoded: &[u8], options: &MediaOptions) -> Result<Image> {
+        (options.check)()?;
+        let (width, height, rgb) = contain("image", || image_decode::decode(encoded, options))?;
         Ok(Self::new(width, height, rgb))
     }
 

@@ -7,20 +7,21 @@ use image::{
     metadata::Orientation,
 };
 
-use super::first_bytes;
 use super::image_check::{jpeg_has_end, tiff_fits};
-use super::limits::{MAX_DECODED_BYTES, check_dimensions, zeroed};
+use super::limits::{check_size, zeroed};
+use super::{MediaOptions, first_bytes};
 use crate::error::{Code, Error, Result};
 
 const READABLE: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 
 /// Width, height and RGB rows of the first picture in `encoded`. See [`super::Image::decode`].
-pub(super) fn decode(encoded: &[u8]) -> Result<(u32, u32, Vec<u8>)> {
+pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<(u32, u32, Vec<u8>)> {
     let format = sniff(encoded)?;
-    decode_as(encoded, format).map_err(|e| e.with("format", name(format)).with("bytes", encoded.len()))
+    decode_as(encoded, format, options)
+        .map_err(|e| e.with("format", name(format)).with("bytes", encoded.len()))
 }
 
-fn decode_as(encoded: &[u8], format: ImageFormat) -> Result<(u32, u32, Vec<u8>)> {
+fn decode_as(encoded: &[u8], format: ImageFormat, options: &MediaOptions) -> Result<(u32, u32, Vec<u8>)> {
     let fault = |e: ImageError| describe(e, format);
     if format == ImageFormat::Jpeg && !jpeg_has_end(encoded) {
         // The decoder would fill the missing part with gray.
@@ -34,18 +35,13 @@ fn decode_as(encoded: &[u8], format: ImageFormat) -> Result<(u32, u32, Vec<u8>)>
     }
     let mut reader = ImageReader::with_format(Cursor::new(encoded), format);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    limits.max_alloc = Some(options.most_bytes(encoded.len()));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
-    check_dimensions(width, height)?;
-    if decoder.total_bytes() > MAX_DECODED_BYTES {
-        let bytes = decoder.total_bytes();
-        return Err(Error::media(format!(
-            "the {} image is {width} x {height} pixels and takes {bytes} bytes decoded: the limit is {MAX_DECODED_BYTES}",
-            name(format)
-        )));
-    }
+    check_size(width, height, options.most_pixels())?;
+    let what = format_args!("the {} image of {width} x {height} pixels", name(format));
+    options.check_bytes(decoder.total_bytes(), encoded.len(), what)?;
     // Broken EXIF does not make a picture unusable: it is shown as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
@@ -167,6 +163,10 @@ mod tests {
     use super::super::Image;
     use super::super::testing::{fnv, noise, png_header, testdata};
     use super::*;
+
+    fn decode(encoded: &[u8]) -> Result<(u32, u32, Vec<u8>)> {
+        super::decode(encoded, &MediaOptions::default())
+    }
 
     fn rgb_of(encoded: &[u8]) -> (u32, u32, Vec<u8>) {
         decode(encoded).unwrap_or_else(|e| panic!("{e}"))

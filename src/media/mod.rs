@@ -8,6 +8,8 @@
 //! Everything here reads hostile bytes: sizes are checked before memory is taken ([`limits`]), and a decoder
 //! that panics is an error like any other.
 
+use std::panic::AssertUnwindSafe;
+
 use crate::error::{Error, Result};
 
 mod audio;
@@ -17,6 +19,7 @@ mod image;
 mod image_check;
 mod image_decode;
 pub mod limits;
+mod options;
 mod resample;
 mod video;
 
@@ -27,6 +30,7 @@ pub(crate) mod testing;
 
 pub use self::audio::Audio;
 pub use self::image::{Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
+pub use self::options::MediaOptions;
 pub use self::video::{Video, VideoFrame};
 
 /// BLAKE3 over the kind of medium, its dimensions, its decoded content and what overrides its processing. Two
@@ -88,10 +92,11 @@ impl MediaKind {
     }
 }
 
-/// Runs a third-party decoder over `encoded`; a panic in it becomes an error, because bytes that trip a decoder
+/// Runs a third-party decoder; a panic in it becomes an error, because bytes that trip a decoder
 /// are bad input, not a bug that should poison the host's session.
-fn contain<T>(what: &str, encoded: &[u8], decode: fn(&[u8]) -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(|| decode(encoded)).unwrap_or_else(|_| {
+fn contain<T>(what: &str, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Of a decoder that panicked nothing is left to be seen broken.
+    std::panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(Error::media(format!("the {what} made its decoder fail: the bytes are corrupt")))
     })
 }

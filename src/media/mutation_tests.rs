@@ -1,7 +1,7 @@
 //! Damaged files of every format: whatever the bytes, decoding returns, and does not panic.
 
 use super::testing::{noise, testdata, wav};
-use super::{audio_decode, image_decode};
+use super::{MediaOptions, audio_decode, image_decode};
 
 const IMAGES: [&str; 15] = [
     "palette.png",
@@ -50,7 +50,9 @@ fn damaged_images_do_not_panic() {
     for name in IMAGES {
         let file = testdata(name);
         for round in 0..ROUNDS {
-            if let Ok((width, height, rgb)) = image_decode::decode(&damaged(&file, round)) {
+            if let Ok((width, height, rgb)) =
+                image_decode::decode(&damaged(&file, round), &MediaOptions::default())
+            {
                 assert_eq!(rgb.len(), width as usize * height as usize * 3, "{name}, round {round}");
             }
         }
@@ -64,7 +66,7 @@ fn damaged_sounds_do_not_panic() {
     files.push(("float.wav", wav(3, 1, 16_000, 32, &noise(4000, 4))));
     for (name, file) in files {
         for round in 0..ROUNDS {
-            if let Ok(samples) = audio_decode::decode(&damaged(&file, round)) {
+            if let Ok(samples) = audio_decode::decode(&damaged(&file, round), &MediaOptions::default()) {
                 assert!(
                     !samples.is_empty() && samples.iter().all(|s| s.is_finite()),
                     "{name}, round {round}"

@@ -222,7 +222,7 @@ impl Media {
     pub fn image(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {
-            rmlx_image_from_encoded(bytes.as_ptr().cast(), bytes.len(), out, error)
+            rmlx_image_from_encoded(bytes.as_ptr().cast(), bytes.len(), None, out, error)
         })
         .map(Self)
     }
@@ -259,7 +259,7 @@ impl Media {
     pub fn sound(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {
-            rmlx_audio_from_encoded(bytes.as_ptr().cast(), bytes.len(), out, error)
+            rmlx_audio_from_encoded(bytes.as_ptr().cast(), bytes.len(), None, out, error)
         })
         .map(Self)
     }

@@ -15,6 +15,7 @@ static void functions_without_a_status(void) {
     CHECK(rmlx_cancel_retain(NULL) == NULL);
     rmlx_cancel_release(NULL);
     rmlx_load_options_release(NULL);
+    rmlx_media_options_release(NULL);
     CHECK(rmlx_media_retain(NULL) == NULL);
     rmlx_media_release(NULL);
     CHECK(rmlx_media_kind(NULL) == 0);
@@ -80,6 +81,10 @@ static void options(void) {
     rmlx_generation_options *o = rmlx_generation_options_new();
     REFUSED("utf8", rmlx_generation_options_add_stop(o, NULL, 1, &error));
     rmlx_generation_options_release(o);
+    REFUSED("options", rmlx_media_options_set_max_pixels(NULL, 1, &error));
+    REFUSED("options", rmlx_media_options_set_max_bytes(NULL, 1, &error));
+    REFUSED("options", rmlx_media_options_set_max_seconds(NULL, 1, &error));
+    REFUSED("options", rmlx_media_options_set_cancel(NULL, NULL, &error));
     rmlx_load_options *l = rmlx_load_options_new();
     CHECK_OK(rmlx_load_options_set_progress(l, NULL, NULL, NULL, &error));
     CHECK_OK(rmlx_load_options_set_cancel(l, NULL, &error));
@@ -94,8 +99,8 @@ static void media(void) {
     const float sample = 0;
     const unsigned char pixel[4] = {0};
     rmlx_pixels desc = {.struct_size = sizeof desc, .size = 4, .width = 1, .height = 1, .format = RMLX_PIXELS_RGBA8};
-    REFUSED("bytes", rmlx_image_from_encoded(NULL, 1, &out, &error));
-    REFUSED("out", rmlx_image_from_encoded(pixel, 4, NULL, &error));
+    REFUSED("bytes", rmlx_image_from_encoded(NULL, 1, NULL, &out, &error));
+    REFUSED("out", rmlx_image_from_encoded(pixel, 4, NULL, NULL, &error));
     REFUSED("desc", rmlx_image_from_pixels(NULL, &out, &error));
     REFUSED("desc.data", rmlx_image_from_pixels(&desc, &out, &error));
     desc.data = pixel;
@@ -103,12 +108,12 @@ static void media(void) {
     REFUSED("image", rmlx_image_with_soft_token_budget(NULL, 70, &out, &error));
     REFUSED("image", rmlx_image_with_pan_and_scan(NULL, true, &out, &error));
     REFUSED("image", rmlx_image_with_pixel_range(NULL, 1, 2, &out, &error));
-    REFUSED("bytes", rmlx_audio_from_encoded(NULL, 1, &out, &error));
-    REFUSED("path_utf8", rmlx_image_from_file(NULL, &out, &error));
-    REFUSED("path_utf8", rmlx_audio_from_file(NULL, &out, &error));
-    REFUSED("out", rmlx_image_from_file("a.png", NULL, &error));
-    REFUSED("out", rmlx_audio_from_file("a.wav", NULL, &error));
-    REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, &error));
+    REFUSED("bytes", rmlx_audio_from_encoded(NULL, 1, NULL, &out, &error));
+    REFUSED("path_utf8", rmlx_image_from_file(NULL, NULL, &out, &error));
+    REFUSED("path_utf8", rmlx_audio_from_file(NULL, NULL, &out, &error));
+    REFUSED("out", rmlx_image_from_file("a.png", NULL, NULL, &error));
+    REFUSED("out", rmlx_audio_from_file("a.wav", NULL, NULL, &error));
+    REFUSED("out", rmlx_audio_from_encoded(pixel, 4, NULL, NULL, &error));
     REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
     REFUSED("out", rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, NULL, &error));
     REFUSED("audio", rmlx_audio_with_split(NULL, true, &out, &error));
