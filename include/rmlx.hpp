@@ -310,6 +310,8 @@ inline Result<void> set_all(rmlx_media_options *to, const MediaOptions &options)
 } // namespace detail
 
 
+class Model;
+
 /// A picture, a sound or a video.
 class Media {
 public:
@@ -399,11 +401,16 @@ public:
         });
     }
 
+    /// The same medium without what the model does not take of it; rmlx_media_prepare.
+    Result<Media> prepare(const Model &model, const MediaOptions &options = {}) const;
+
     /// One of RMLX_MEDIA_*.
     rmlx_media_type kind() const noexcept { return rmlx_media_kind(get()); }
     std::uint32_t width() const noexcept { return rmlx_image_width(get()); }
     std::uint32_t height() const noexcept { return rmlx_image_height(get()); }
     double seconds() const noexcept { return rmlx_audio_seconds(get()); }
+    /// Of what it holds; rmlx_media_bytes.
+    std::uint64_t bytes() const noexcept { return rmlx_media_bytes(get()); }
 
     Media share() const { return Media(rmlx_media_retain(get())); }
     rmlx_media *get() const noexcept { return handle_.get(); }
@@ -1007,6 +1014,12 @@ struct Progress {
 };
 
 } // namespace detail
+
+inline Result<Media> Media::prepare(const Model &model, const MediaOptions &options) const {
+    return decode(options, [&](auto *bounds, auto out, auto error) {
+        return rmlx_media_prepare(model.get(), get(), bounds, out, error);
+    });
+}
 
 inline Result<std::string> Model::estimate(const std::string &folder, const LoadOptions &options,
                                            std::size_t context_tokens) {

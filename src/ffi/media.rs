@@ -75,14 +75,15 @@ unsafe impl Versioned for rmlx_pixels {
 }
 
 /// Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,
-/// recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
-/// returns.
+/// recognized by its bytes. The orientation that EXIF or XMP states is applied. `bytes` are not needed any
+/// more when this returns.
 ///
 /// - `options`: how much it may ask for; NULL for the defaults
 /// - `out`: gets a reference for you
 ///
-/// Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
-/// or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
+/// Errors: INVALID_MEDIA (no image, truncated, corrupt, a side of more than 65535 pixels, or beyond what
+/// `options` allow); UNSUPPORTED (another format, HEIC or AVIF for example, or a kind of these that is not
+/// read, such as arithmetic coding: the message names it and what to do); OUT_OF_MEMORY; CANCELLED.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -405,6 +406,17 @@ pub extern "C" fn rmlx_media_kind(media: Option<&rmlx_media>) -> rmlx_media_type
         Media::Audio(_) => RMLX_MEDIA_AUDIO,
         Media::Video(_) => RMLX_MEDIA_VIDEO,
     })
+}
+
+/// How many bytes a medium holds: its pixels (3 bytes each) or samples (4 bytes), which media made of it
+/// share; of an image or a video from rmlx_media_prepare, those that are left.
+///
+/// Returns: 0 for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_media_bytes(media: Option<&rmlx_media>) -> u64 {
+    media.map_or(0, |media| media.media.bytes() as u64)
 }
 
 /// The width of an image in pixels, the right way up.

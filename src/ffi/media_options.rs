@@ -113,7 +113,7 @@ pub extern "C" fn rmlx_media_options_set_max_seconds(
 }
 
 /// Sets the cancel object that a call with these options watches; NULL for none, which is the default. The options
-/// take a reference.
+/// take a reference. A JPEG or PNG ends within some rows, a picture of another format when it is decoded.
 ///
 /// Errors: none of its own.
 ///

@@ -9,6 +9,7 @@
 //! that panics is an error like any other.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -18,9 +19,14 @@ mod file;
 mod image;
 mod image_check;
 mod image_decode;
+mod jpeg;
 pub mod limits;
 mod options;
+mod orientation;
+mod png;
 mod resample;
+mod tiff_directory;
+mod upright;
 mod video;
 
 #[cfg(test)]
@@ -29,7 +35,8 @@ mod mutation_tests;
 pub(crate) mod testing;
 
 pub use self::audio::Audio;
-pub use self::image::{Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
+pub(crate) use self::image::Reduced;
+pub use self::image::{Filter, Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
 pub use self::options::MediaOptions;
 pub use self::video::{Video, VideoFrame};
 
@@ -75,6 +82,25 @@ impl Media {
             Media::Image(image) => image.hash(),
             Media::Audio(audio) => audio.hash(),
             Media::Video(video) => video.hash(),
+        }
+    }
+
+    /// Bytes that it holds: pixels or samples, which its clones share.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Media::Image(image) => image.bytes(),
+            Media::Audio(audio) => std::mem::size_of_val(audio.samples()),
+            Media::Video(video) => video.frames().iter().map(|frame| frame.image.bytes()).sum(),
+        }
+    }
+
+    /// The same medium with only these sizes of its pictures left, where they take less than all of it does. Those of
+    /// an image may be of its crops too.
+    pub(crate) fn with_sizes(&self, sizes: &[Arc<Reduced>]) -> Media {
+        match self {
+            Media::Image(image) => Media::Image(image.with_sizes(sizes)),
+            Media::Audio(audio) => Media::Audio(audio.clone()),
+            Media::Video(video) => Media::Video(video.with_images(|image| image.with_own_sizes(sizes))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::testing::{noise, testdata, wav};
 use super::{MediaOptions, audio_decode, image_decode};
 
-const IMAGES: [&str; 15] = [
+const IMAGES: [&str; 20] = [
     "palette.png",
     "rgba.png",
     "one-bit.png",
@@ -19,6 +19,11 @@ const IMAGES: [&str; 15] = [
     "fax.tif",
     "progressive.jpg",
     "cmyk.jpg",
+    "jpeg/scans-420.jpg",
+    "jpeg/whole-440-restart.jpg",
+    "jpeg/progressive-restart.jpg",
+    "jpeg/progressive-script.jpg",
+    "jpeg/adobe2-ycck.jpg",
 ];
 const SOUNDS: [&str; 4] = ["tone.flac", "tone.ogg", "tone.mp3", "tone-untagged.mp3"];
 

@@ -31,9 +31,12 @@ mod lifetimes;
 mod limits;
 mod loading;
 mod lost_messages;
+#[cfg(target_os = "linux")]
+mod media_memory;
 mod memory;
 mod mistakes;
 mod prefixes;
+mod prepared_media;
 mod sampling;
 mod scratch;
 mod sound;

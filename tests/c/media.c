@@ -273,6 +273,38 @@ static void options_bound_what_is_decoded(void) {
     free(sound);
 }
 
+static void prepared_media_are_smaller(void) {
+    enum { SIDE = 1200 };
+    unsigned char *pixels = calloc(SIDE, SIDE);
+    rmlx_pixels desc = {.struct_size = sizeof desc,
+                        .data = pixels,
+                        .size = SIDE * SIDE,
+                        .width = SIDE,
+                        .height = SIDE,
+                        .format = RMLX_PIXELS_GRAY8};
+    rmlx_media *whole = NULL, *small = NULL;
+    CHECK_OK(rmlx_image_from_pixels(&desc, &whole, &error));
+    free(pixels);
+    CHECK(rmlx_media_bytes(whole) == 3 * SIDE * SIDE);
+    rmlx_model *model = load_model();
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "`media`", rmlx_media_prepare(model, NULL, NULL, &small, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "`out`", rmlx_media_prepare(model, whole, NULL, NULL, &error));
+    rmlx_media_options *options = rmlx_media_options_new();
+    CHECK_OK(rmlx_media_prepare(model, whole, options, &small, &error));
+    rmlx_media_options_release(options);
+    rmlx_media_release(whole);
+    CHECK(rmlx_media_bytes(small) < 3 * SIDE * SIDE && rmlx_image_width(small) == SIDE);
+    rmlx_prompt *prompt = rmlx_prompt_new();
+    CHECK_OK(rmlx_prompt_begin_message(prompt, "user", &error));
+    CHECK_OK(rmlx_prompt_add_media(prompt, small, &error));
+    size_t tokens = 0;
+    CHECK_OK(rmlx_model_count_tokens(model, prompt, NULL, &tokens, &error));
+    CHECK(tokens > 0);
+    rmlx_prompt_release(prompt);
+    rmlx_media_release(small);
+    rmlx_model_release(model);
+}
+
 static void samples_of_every_rate(void) {
     enum { FRAMES = 4410 };
     float *samples = malloc(FRAMES * 2 * sizeof *samples);
@@ -305,6 +337,7 @@ int main(void) {
     corrupt_bytes_are_refused();
     files_are_named();
     options_bound_what_is_decoded();
+    prepared_media_are_smaller();
     samples_of_every_rate();
     rmlx_model *model = load_model();
     rmlx_session *session = new_session(model);

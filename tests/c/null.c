@@ -117,6 +117,8 @@ static void media(void) {
     REFUSED("samples", rmlx_audio_from_pcm_f32(NULL, 1, 1, 16000, &out, &error));
     REFUSED("out", rmlx_audio_from_pcm_f32(&sample, 1, 1, 16000, NULL, &error));
     REFUSED("audio", rmlx_audio_with_split(NULL, true, &out, &error));
+    REFUSED("model", rmlx_media_prepare(NULL, NULL, NULL, &out, &error));
+    CHECK(rmlx_media_bytes(NULL) == 0);
     const double second = 1;
     REFUSED("frames", rmlx_video_from_frames(NULL, &second, 1, &out, &error));
     CHECK(out == NULL);

@@ -202,6 +202,7 @@ void answers_become_types(const Model &model) {
     CHECK(thrown([] { static_cast<void>(Media::image_file("no such file")); }) == RMLX_ERROR_NOT_FOUND);
     CHECK(Media::image_file("models/demo/example.png").width() > 0);
     CHECK(Media::audio_file("models/demo/example.wav").seconds() > 0);
+    CHECK(Media::image_file("models/demo/example.png").prepare(model).bytes() > 0);
     rmlx::Cancel ended;
     rmlx::MediaOptions bounds;
     bounds.max_pixels = 1;
