@@ -20,7 +20,7 @@
  *         rmlx_error_release(error);
  *         return 1;
  *     }
- *     rmlx_image_from_encoded(bytes, size, &image, NULL);
+ *     rmlx_image_from_encoded(bytes, size, NULL, &image, NULL);
  *
  *     rmlx_prompt *prompt = rmlx_prompt_new();
  *     rmlx_prompt_begin_message(prompt, "user", NULL);
@@ -572,6 +572,82 @@ rmlx_status rmlx_load_options_set_chat_template(struct rmlx_load_options *option
                                                 size_t len,
                                                 rmlx_error **error);
 
+/* How an image or a sound file is decoded ---------------------------------------------------------------- */
+
+/**
+ * How much a file of an image or a sound may ask for while it is decoded. Everything has a default, so the
+ * calls that decode also take NULL for it.
+ *
+ * Use it from one thread at a time. A call that decodes reads it only until it returns.
+ *
+ * Lifetime: yours, until rmlx_media_options_release.
+ */
+typedef struct rmlx_media_options rmlx_media_options;
+
+/**
+ * Makes media options that hold the defaults.
+ *
+ * Returns: an object for you to release; NULL only if a bug in rmlx was caught.
+ *
+ * Since: 0.1
+ */
+struct rmlx_media_options *rmlx_media_options_new(void);
+
+/**
+ * Releases media options. NULL is fine.
+ *
+ * Since: 0.1
+ */
+void rmlx_media_options_release(struct rmlx_media_options *options);
+
+/**
+ * Refuses images of more pixels. Default: 128 Mi; on iOS 64 Mi. More than 256 Mi are refused whatever is set.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_media_options_set_max_pixels(struct rmlx_media_options *options,
+                                              uint64_t pixels,
+                                              rmlx_error **error);
+
+/**
+ * Refuses files for which rmlx would hold more bytes at once while it decodes them: what the decoder works with,
+ * what it makes, and the file itself where rmlx reads it. The bytes are counted from the file's headers, before they
+ * are taken. Default: 256 MiB and 64 for each byte of the file, up to 1 GiB; on iOS 128 MiB and 64 for each byte, up
+ * to 384 MiB.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_media_options_set_max_bytes(struct rmlx_media_options *options,
+                                             uint64_t bytes,
+                                             rmlx_error **error);
+
+/**
+ * Refuses sounds of more seconds. Default: 3600.
+ *
+ * Errors: INVALID_ARGUMENT (0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_media_options_set_max_seconds(struct rmlx_media_options *options,
+                                               uint64_t seconds,
+                                               rmlx_error **error);
+
+/**
+ * Sets the cancel object that a call with these options watches; NULL for none, which is the default. The options
+ * take a reference.
+ *
+ * Errors: none of its own.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_media_options_set_cancel(struct rmlx_media_options *options,
+                                          const rmlx_cancel *cancel,
+                                          rmlx_error **error);
+
 /* Images, sounds and videos ------------------------------------------------------------------------------ */
 
 /**
@@ -643,15 +719,17 @@ typedef int32_t rmlx_media_type;
  * recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
  * returns.
  *
+ * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
  * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
- * or more than 128 Mi pixels); OUT_OF_MEMORY.
+ * or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_image_from_encoded(const void *bytes,
                                     size_t len,
+                                    const rmlx_media_options *options,
                                     struct rmlx_media **out,
                                     rmlx_error **error);
 
@@ -734,15 +812,17 @@ rmlx_status rmlx_image_with_pixel_range(const struct rmlx_media *image,
  * Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
  * becomes 16 kHz mono. `bytes` are not needed any more when this returns.
  *
+ * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
  * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN
- * or infinite, or more than an hour); OUT_OF_MEMORY.
+ * or infinite, or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
  *
  * Since: 0.1
  */
 rmlx_status rmlx_audio_from_encoded(const void *bytes,
                                     size_t len,
+                                    const rmlx_media_options *options,
                                     struct rmlx_media **out,
                                     rmlx_error **error);
 
@@ -868,27 +948,35 @@ double rmlx_audio_seconds(const struct rmlx_media *audio);
  * Decodes an image file. Formats and limits are those of rmlx_image_from_encoded.
  *
  * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
  * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_image_from_encoded);
- * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ * OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_image_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
+rmlx_status rmlx_image_from_file(const char *path_utf8,
+                                 const rmlx_media_options *options,
+                                 rmlx_media **out,
+                                 rmlx_error **error);
 
 /**
  * Decodes a sound file. Formats and limits are those of rmlx_audio_from_encoded.
  *
  * - `path_utf8`: where it is; NUL-terminated. Only a regular file is read.
+ * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
  * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
- * OUT_OF_MEMORY. The message and the detail "path" name the file.
+ * OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
  *
  * Since: 0.1
  */
-rmlx_status rmlx_audio_from_file(const char *path_utf8, rmlx_media **out, rmlx_error **error);
+rmlx_status rmlx_audio_from_file(const char *path_utf8,
+                                 const rmlx_media_options *options,
+                                 rmlx_media **out,
+                                 rmlx_error **error);
 
 /* Conversations ------------------------------------------------------------------------------------------ */
 

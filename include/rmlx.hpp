@@ -217,6 +217,15 @@ struct LoadOptions {
     const Cancel *cancel = nullptr;
 };
 
+/// How much a file of an image or a sound may ask for while it is decoded; rmlx_media_options_set_*.
+struct MediaOptions {
+    std::optional<std::uint64_t> max_pixels;
+    std::optional<std::uint64_t> max_bytes;
+    std::optional<std::uint64_t> max_seconds;
+    /// Ends the decoding when it is triggered.
+    const Cancel *cancel = nullptr;
+};
+
 /// How a session is made; rmlx_session_options_set_*.
 struct SessionOptions {
     std::optional<std::size_t> context_length;
@@ -367,21 +376,38 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
     RMLX_SUCCEED();
 }
 
+inline Result<void> set_all(rmlx_media_options *to, const MediaOptions &options) {
+    RMLX_TRY(set(to, rmlx_media_options_set_max_pixels, options.max_pixels));
+    RMLX_TRY(set(to, rmlx_media_options_set_max_bytes, options.max_bytes));
+    RMLX_TRY(set(to, rmlx_media_options_set_max_seconds, options.max_seconds));
+    if (options.cancel)
+        RMLX_TRY(set(to, rmlx_media_options_set_cancel, std::optional<const rmlx_cancel *>(options.cancel->get())));
+    RMLX_SUCCEED();
+}
+
 } // namespace detail
 
+
+class Model;
 
 /// A picture, a sound or a video.
 class Media {
 public:
     /// Decodes an image file in memory; rmlx_image_from_encoded.
-    static Result<Media> image(const void *bytes, std::size_t size) {
-        return make([&](auto out, auto error) { return rmlx_image_from_encoded(bytes, size, out, error); });
+    static Result<Media> image(const void *bytes, std::size_t size, const MediaOptions &options = {}) {
+        return decode(options, [&](auto *bounds, auto out, auto error) {
+            return rmlx_image_from_encoded(bytes, size, bounds, out, error);
+        });
     }
-    static Result<Media> image(std::string_view bytes) { return image(bytes.data(), bytes.size()); }
+    static Result<Media> image(std::string_view bytes, const MediaOptions &options = {}) {
+        return image(bytes.data(), bytes.size(), options);
+    }
 
     /// Decodes an image file; rmlx_image_from_file.
-    static Result<Media> image_file(const std::string &path) {
-        return make([&](auto out, auto error) { return rmlx_image_from_file(path.c_str(), out, error); });
+    static Result<Media> image_file(const std::string &path, const MediaOptions &options = {}) {
+        return decode(options, [&](auto *bounds, auto out, auto error) {
+            return rmlx_image_from_file(path.c_str(), bounds, out, error);
+        });
     }
 
     /// Takes raw pixels, whose struct_size need not be set; rmlx_image_from_pixels.
@@ -391,14 +417,20 @@ public:
     }
 
     /// Decodes a sound file in memory; rmlx_audio_from_encoded.
-    static Result<Media> audio(const void *bytes, std::size_t size) {
-        return make([&](auto out, auto error) { return rmlx_audio_from_encoded(bytes, size, out, error); });
+    static Result<Media> audio(const void *bytes, std::size_t size, const MediaOptions &options = {}) {
+        return decode(options, [&](auto *bounds, auto out, auto error) {
+            return rmlx_audio_from_encoded(bytes, size, bounds, out, error);
+        });
     }
-    static Result<Media> audio(std::string_view bytes) { return audio(bytes.data(), bytes.size()); }
+    static Result<Media> audio(std::string_view bytes, const MediaOptions &options = {}) {
+        return audio(bytes.data(), bytes.size(), options);
+    }
 
     /// Decodes a sound file; rmlx_audio_from_file.
-    static Result<Media> audio_file(const std::string &path) {
-        return make([&](auto out, auto error) { return rmlx_audio_from_file(path.c_str(), out, error); });
+    static Result<Media> audio_file(const std::string &path, const MediaOptions &options = {}) {
+        return decode(options, [&](auto *bounds, auto out, auto error) {
+            return rmlx_audio_from_file(path.c_str(), bounds, out, error);
+        });
     }
 
     /// Takes interleaved samples; rmlx_audio_from_pcm_f32.
@@ -447,11 +479,16 @@ public:
         });
     }
 
+    /// The same medium without what the model does not take of it; rmlx_media_prepare.
+    Result<Media> prepare(const Model &model, const MediaOptions &options = {}) const;
+
     /// One of RMLX_MEDIA_*.
     rmlx_media_type kind() const noexcept { return rmlx_media_kind(get()); }
     std::uint32_t width() const noexcept { return rmlx_image_width(get()); }
     std::uint32_t height() const noexcept { return rmlx_image_height(get()); }
     double seconds() const noexcept { return rmlx_audio_seconds(get()); }
+    /// Of what it holds; rmlx_media_bytes.
+    std::uint64_t bytes() const noexcept { return rmlx_media_bytes(get()); }
 
     Media share() const { return Media(rmlx_media_retain(get())); }
     rmlx_media *get() const noexcept { return handle_.get(); }
@@ -466,6 +503,13 @@ private:
         if (call.failed(make(&media, call.error())))
             RMLX_FAIL(call.take());
         return Media(media);
+    }
+
+    template <typename Call>
+    static Result<Media> decode(const MediaOptions &options, Call decode) {
+        detail::Handle<rmlx_media_options, rmlx_media_options_release> raw(rmlx_media_options_new());
+        RMLX_TRY(detail::set_all(raw.get(), options));
+        return make([&](auto out, auto error) { return decode(raw.get(), out, error); });
     }
 
     detail::Handle<rmlx_media, rmlx_media_release> handle_;
@@ -1107,6 +1151,12 @@ struct Progress {
 };
 
 } // namespace detail
+
+inline Result<Media> Media::prepare(const Model &model, const MediaOptions &options) const {
+    return decode(options, [&](auto *bounds, auto out, auto error) {
+        return rmlx_media_prepare(model.get(), get(), bounds, out, error);
+    });
+}
 
 inline Result<std::string> Model::estimate(const std::string &folder, const LoadOptions &options,
                                            std::size_t context_tokens) {

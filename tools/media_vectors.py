@@ -5,15 +5,18 @@
     python tools/media_vectors.py
 
 - images.txt and the image files in it: `file width height hash` (FNV-1a 64) of Pillow's RGB pixels.
+- jpeg.txt and the files in jpeg/: the same of JPEGs in all of their kinds; no hash for what is refused. Needs libjpeg-turbo's jpegtran.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
 
 The tests need none of these packages: the files are committed.
 """
 
+import io
 import math
 import pathlib
 
 import lameenc
+import jpeg_sweep as jpeg
 import numpy as np
 import soundfile
 from PIL import Image
@@ -52,9 +55,61 @@ def image_lines():
         image.save(OUT / name, **options)
         with Image.open(OUT / name) as saved:
             yield f"{name} {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
-    # Lossy, and decoders differ: the test compares these two with the gradient.
     plain.save(OUT / "progressive.jpg", quality=90, progressive=True)
     plain.convert("CMYK").save(OUT / "cmyk.jpg", quality=90)
+
+
+def jpeg_files():
+    """Names and bytes; those whose names begin with "no-" are refused."""
+    ycc = lambda samplings, scans, **more: jpeg.encode(jpeg.picture(37, 35, 3, 7), samplings, scans, jpeg.JFIF, **more)
+    one, two = [[0, 1, 2]], (1, 1)
+    small = jpeg.picture(19, 13, 3, 5)
+    inks = jpeg.picture(19, 13, 4, 5)
+    yield "whole-422", ycc([(2, 1), two, two], one)
+    yield "whole-420", ycc([(2, 2), two, two], one)
+    yield "whole-440-restart", ycc([(1, 2), two, two], one, restart=3)
+    yield "whole-411", ycc([(4, 1), two, two], one)
+    yield "scans-444", ycc([two] * 3, [[0], [1], [2]])
+    yield "scans-420", ycc([(2, 2), two, two], [[0], [1], [2]])
+    yield "scans-422-restart", ycc([(2, 1), two, two], [[2], [0], [1]], restart=2)
+    yield "scans-pair", ycc([(2, 2), two, two], [[0], [1, 2]])
+    yield "mixed-samplings", ycc([(2, 2), (2, 1), (1, 2)], one)
+    for name, markers, ids in [
+        ("jfif-adobe0", jpeg.JFIF + jpeg.adobe(0), None), ("adobe0-jfif", jpeg.adobe(0) + jpeg.JFIF, None),
+        ("adobe0", jpeg.adobe(0), None), ("adobe1", jpeg.adobe(1), [82, 71, 66]), ("ids-rgb", b"", [82, 71, 66]), ("ids-any", b"", [9, 7, 8]),
+    ]:  # fmt: skip
+        yield name, jpeg.encode(small, [two] * 3, one, markers, ids)
+    for name, markers in [("cmyk", b""), ("adobe0-cmyk", jpeg.adobe(0)), ("adobe2-ycck", jpeg.adobe(2))]:
+        yield name, jpeg.encode(inks, [(2, 2), two, two, (2, 2)], [[0, 1, 2, 3]], markers)
+    yield "gray-22", jpeg.encode(small[:1], [(2, 2)], [[0]], jpeg.JFIF)
+    yield "without-tables-of-its-own", jpeg.encode(small, [(2, 1), two, two], one, tables=False)
+    yield "one-pixel", jpeg.encode(small[:, :1, :1], [(2, 2), two, two], one)
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8))
+    out = io.BytesIO()
+    noise.save(out, "JPEG", quality=100, subsampling=2, optimize=True)
+    yield "noise", out.getvalue()
+    whole = ycc([(2, 2), two, two], one)
+    yield "progressive", jpeg.transformed(whole, "-progressive")
+    yield "progressive-restart", jpeg.transformed(whole, "-progressive", "-restart", "1")
+    yield "progressive-script", jpeg.transformed(whole, script=jpeg.SCRIPTS[3][1])
+    yield "progressive-cmyk", jpeg.transformed(jpeg.encode(inks, [two] * 4, [[0, 1, 2, 3]], jpeg.adobe(2)), "-progressive")
+    yield "no-arithmetic", jpeg.transformed(whole, "-arithmetic")
+    yield "no-arithmetic-progressive", jpeg.transformed(whole, "-arithmetic", "-progressive")
+    yield "no-details", jpeg.transformed(whole, script=jpeg.SCRIPTS[3][2])
+    yield "no-fractions", ycc([(3, 1), (2, 1), two], one)
+    yield "no-12-bits", whole.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c")
+    yield "no-lossless", whole.replace(b"\xff\xc0\0\x11", b"\xff\xc3\0\x11")
+
+
+def jpeg_lines():
+    (OUT / "jpeg").mkdir(exist_ok=True)
+    for name, file in jpeg_files():
+        (OUT / "jpeg" / f"{name}.jpg").write_bytes(file)
+        if name.startswith("no-"):
+            yield f"{name}.jpg 0 0 -"
+            continue
+        with Image.open(io.BytesIO(file)) as saved:
+            yield f"{name}.jpg {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
 
 
 def write_tones():
@@ -75,6 +130,7 @@ def write_tones():
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "images.txt").write_text("".join(line + "\n" for line in image_lines()))
+    (OUT / "jpeg.txt").write_text("".join(line + "\n" for line in jpeg_lines()))
     write_tones()
 
 

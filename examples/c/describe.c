@@ -62,8 +62,8 @@ static bool add_medium(rmlx_prompt *prompt, char kind, const char *path) {
     }
     rmlx_media *media = NULL;
     rmlx_error *error = NULL;
-    rmlx_status status = kind == 'i' ? rmlx_image_from_encoded(bytes, size, &media, &error)
-                                     : rmlx_audio_from_encoded(bytes, size, &media, &error);
+    rmlx_status status = kind == 'i' ? rmlx_image_from_encoded(bytes, size, NULL, &media, &error)
+                                     : rmlx_audio_from_encoded(bytes, size, NULL, &media, &error);
     free(bytes);
     if (status != RMLX_OK)
         return failed(path, error);

@@ -89,7 +89,7 @@ static BOOL fail(rmlx_error *error, NSError **out) {
 - (BOOL)addImageData:(NSData *)data error:(NSError **)out {
     rmlx_error *error = NULL;
     rmlx_media *media = NULL;
-    if (rmlx_image_from_encoded([data bytes], [data length], &media, &error) != RMLX_OK)
+    if (rmlx_image_from_encoded([data bytes], [data length], NULL, &media, &error) != RMLX_OK)
         return fail(error, out);
     return [self addMedia:media error:out];
 }
@@ -97,7 +97,7 @@ static BOOL fail(rmlx_error *error, NSError **out) {
 - (BOOL)addSoundData:(NSData *)data error:(NSError **)out {
     rmlx_error *error = NULL;
     rmlx_media *media = NULL;
-    if (rmlx_audio_from_encoded([data bytes], [data length], &media, &error) != RMLX_OK)
+    if (rmlx_audio_from_encoded([data bytes], [data length], NULL, &media, &error) != RMLX_OK)
         return fail(error, out);
     return [self addMedia:media error:out];
 }

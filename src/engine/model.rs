@@ -22,7 +22,8 @@ use super::worker::{self, Kind, LoadedModel, Worker};
 use crate::dialect::Marks;
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::models::{Architecture, LanguageModel, LoadContext, architecture};
+use crate::media::{Check, Media};
+use crate::models::{self, Architecture, LanguageModel, LoadContext, architecture};
 use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
@@ -165,6 +166,16 @@ impl Model {
     /// Positions that a prompt takes, soft tokens included.
     pub fn count_tokens(&self, prompt: &Prompt, options: &GenerationOptions) -> Result<usize> {
         Ok(self.place(prompt, options)?.ids.len())
+    }
+
+    /// The same medium with only what this model takes of it left, where that is less than all of it: sessions of this
+    /// model, and of others that take it at the same sizes, answer the same bits and know it by the same hash. Sounds
+    /// stay as they are.
+    ///
+    /// Errors: `Unsupported` for a medium or a wish that the model does not know, `InvalidArgument` for one that was
+    /// prepared for another model, `InvalidMedia`, `OutOfMemory`, and what `check` ends it with.
+    pub fn prepare_media(&self, media: &Arc<Media>, check: Check) -> Result<Media> {
+        models::reduce(self.0.architecture.media(), media, check)
     }
 
     pub fn context_length(&self) -> usize {

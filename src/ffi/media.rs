@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::boundary::{array, call, release, required, retain, unknown_value};
+use super::media_options::{rmlx_media_options, with_options};
 use super::sized::{Versioned, read_sized};
 use super::status::{rmlx_error, rmlx_status};
 use crate::error::{Error, Result};
@@ -74,19 +75,22 @@ unsafe impl Versioned for rmlx_pixels {
 }
 
 /// Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,
-/// recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
-/// returns.
+/// recognized by its bytes. The orientation that EXIF or XMP states is applied. `bytes` are not needed any
+/// more when this returns.
 ///
+/// - `options`: how much it may ask for; NULL for the defaults
 /// - `out`: gets a reference for you
 ///
-/// Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
-/// or more than 128 Mi pixels); OUT_OF_MEMORY.
+/// Errors: INVALID_MEDIA (no image, truncated, corrupt, a side of more than 65535 pixels, or beyond what
+/// `options` allow); UNSUPPORTED (another format, HEIC or AVIF for example, or a kind of these that is not
+/// read, such as arithmetic coding: the message names it and what to do); OUT_OF_MEMORY; CANCELLED.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmlx_image_from_encoded(
     bytes: *const c_void,
     len: usize,
+    options: Option<&rmlx_media_options>,
     out: Option<&mut MaybeUninit<*mut rmlx_media>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
@@ -94,7 +98,8 @@ pub unsafe extern "C" fn rmlx_image_from_encoded(
         // SAFETY: the caller passes `len` readable bytes.
         let bytes = unsafe { array(bytes.cast::<u8>(), len, "bytes") }?;
         let out = required(out, "out")?;
-        out.write(reference(Media::Image(Image::decode(bytes)?)));
+        let image = with_options(options, |options| Image::decode_with(bytes, options))?;
+        out.write(reference(Media::Image(image)));
         Ok(())
     })
 }
@@ -237,16 +242,18 @@ fn picture(image: Option<&rmlx_media>) -> Result<Image> {
 /// Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
 /// becomes 16 kHz mono. `bytes` are not needed any more when this returns.
 ///
+/// - `options`: how much it may ask for; NULL for the defaults
 /// - `out`: gets a reference for you
 ///
 /// Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN
-/// or infinite, or more than an hour); OUT_OF_MEMORY.
+/// or infinite, or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmlx_audio_from_encoded(
     bytes: *const c_void,
     len: usize,
+    options: Option<&rmlx_media_options>,
     out: Option<&mut MaybeUninit<*mut rmlx_media>>,
     error: Option<&mut MaybeUninit<*mut rmlx_error>>,
 ) -> rmlx_status {
@@ -254,7 +261,8 @@ pub unsafe extern "C" fn rmlx_audio_from_encoded(
         // SAFETY: the caller passes `len` readable bytes.
         let bytes = unsafe { array(bytes.cast::<u8>(), len, "bytes") }?;
         let out = required(out, "out")?;
-        out.write(reference(Media::Audio(Audio::decode(bytes)?)));
+        let audio = with_options(options, |options| Audio::decode_with(bytes, options))?;
+        out.write(reference(Media::Audio(audio)));
         Ok(())
     })
 }
@@ -398,6 +406,17 @@ pub extern "C" fn rmlx_media_kind(media: Option<&rmlx_media>) -> rmlx_media_type
         Media::Audio(_) => RMLX_MEDIA_AUDIO,
         Media::Video(_) => RMLX_MEDIA_VIDEO,
     })
+}
+
+/// How many bytes a medium holds: its pixels (3 bytes each) or samples (4 bytes), which media made of it
+/// share; of an image or a video from rmlx_media_prepare, those that are left.
+///
+/// Returns: 0 for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_media_bytes(media: Option<&rmlx_media>) -> u64 {
+    media.map_or(0, |media| media.media.bytes() as u64)
 }
 
 /// The width of an image in pixels, the right way up.

@@ -37,6 +37,8 @@ pub mod cancel;
 
 pub mod load_options;
 
+pub mod media_options;
+
 pub mod media;
 
 pub mod media_file;
@@ -46,6 +48,8 @@ pub mod prompt;
 pub mod generation_options;
 
 pub mod model;
+
+pub mod media_prepare;
 
 pub mod session_options;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::limits::{check_duration, check_sample_rate, reserve};
+use super::limits::{MAX_SECONDS, check_duration, check_sample_rate, reserve};
 use super::resample::Resampler;
-use super::{ContentHash, audio_decode, contain};
+use super::{ContentHash, MediaOptions, audio_decode, contain};
 use crate::error::{Error, Result};
 
 /// Largest magnitude of a sample: beyond any integer type's unscaled samples, and small enough that the sums of a
@@ -36,7 +36,15 @@ impl Audio {
     /// Errors: `InvalidMedia` (unknown format or codec, truncated or corrupt bytes, no samples, a sample that is
     /// not finite, longer than [`super::limits::MAX_SECONDS`]), `OutOfMemory`.
     pub fn decode(encoded: &[u8]) -> Result<Audio> {
-        contain("audio", encoded, audio_decode::decode).map(Self::new)
+        Self::decode_with(encoded, &MediaOptions::default())
+    }
+
+    /// [`Audio::decode`] within the host's bounds.
+    ///
+    /// Errors: as for [`Audio::decode`], and what the options' check ends it with.
+    pub fn decode_with(encoded: &[u8], options: &MediaOptions) -> Result<Audio> {
+        (options.check)()?;
+        contain("audio", || audio_decode::decode(encoded, options)).map(Self::new)
     }
 
     /// Takes interleaved PCM: `samples` holds frames of `channels` samples, `sample_rate` frames a second.
@@ -55,8 +63,8 @@ impl Audio {
                 samples.len()
             )));
         }
-        let mut mono = Mono16k::new(channels, sample_rate)?;
-        check_duration((samples.len() / channels) as u64, sample_rate)?;
+        let mut mono = Mono16k::new(channels, sample_rate, MAX_SECONDS)?;
+        check_duration((samples.len() / channels) as u64, sample_rate, MAX_SECONDS)?;
         mono.push(samples)?;
         mono.finish().map(Self::new)
     }
@@ -129,17 +137,18 @@ pub(super) struct Mono16k {
     /// What was pushed, mixed; kept only until it is resampled.
     mixed: Vec<f32>,
     frames: u64,
+    max_seconds: u64,
 }
 
 impl Mono16k {
-    /// `channels` is at least 1.
-    pub(super) fn new(channels: usize, rate: u32) -> Result<Self> {
+    /// `channels` is at least 1. More than `max_seconds` are refused.
+    pub(super) fn new(channels: usize, rate: u32, max_seconds: u64) -> Result<Self> {
         check_sample_rate(rate)?;
         let resampler = match rate {
             Audio::SAMPLE_RATE => None,
             _ => Some(Resampler::new(rate, Audio::SAMPLE_RATE)?),
         };
-        Ok(Mono16k { channels, rate, resampler, mixed: Vec::new(), frames: 0 })
+        Ok(Mono16k { channels, rate, resampler, mixed: Vec::new(), frames: 0, max_seconds })
     }
 
     /// Frames pushed so far.
@@ -150,7 +159,7 @@ impl Mono16k {
     /// Takes whole frames of `channels` samples.
     pub(super) fn push(&mut self, interleaved: &[f32]) -> Result<()> {
         let count = interleaved.len() / self.channels;
-        check_duration(self.frames + count as u64, self.rate)?;
+        check_duration(self.frames + count as u64, self.rate, self.max_seconds)?;
         reserve(&mut self.mixed, count)?;
         for frame in interleaved.chunks_exact(self.channels) {
             let value = match frame {
@@ -261,7 +270,7 @@ mod tests {
         let samples = tone(300.0, 44_100, 20_000);
         let whole = Audio::from_pcm_f32(&samples, 1, 44_100).unwrap();
         for size in [1, 7, 1_152, 9_999] {
-            let mut mono = Mono16k::new(1, 44_100).unwrap();
+            let mut mono = Mono16k::new(1, 44_100, MAX_SECONDS).unwrap();
             samples.chunks(size).for_each(|piece| mono.push(piece).unwrap());
             assert_eq!(mono.frames(), 20_000);
             assert_eq!(mono.finish().unwrap(), whole.samples(), "pieces of {size}");

@@ -12,8 +12,8 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::default::{get_codecs, get_probe};
 
 use super::audio::Mono16k;
-use super::first_bytes;
 use super::limits::{check_duration, check_sample_rate, zeroed};
+use super::{MediaOptions, first_bytes};
 use crate::error::{Error, Result};
 
 const READABLE: &str = "WAV, FLAC, MP3 and OGG Vorbis are read";
@@ -54,9 +54,10 @@ impl Container {
 }
 
 /// The samples of the first audio track, at 16 kHz. See [`super::Audio::decode`].
-pub(super) fn decode(encoded: &[u8]) -> Result<Vec<f32>> {
+pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<Vec<f32>> {
     let container = sniff(encoded)?;
-    decode_as(encoded, container).map_err(|e| e.with("format", container.name()).with("bytes", encoded.len()))
+    decode_as(encoded, container, options)
+        .map_err(|e| e.with("format", container.name()).with("bytes", encoded.len()))
 }
 
 fn sniff(encoded: &[u8]) -> Result<Container> {
@@ -75,7 +76,7 @@ fn sniff(encoded: &[u8]) -> Result<Container> {
     }
 }
 
-fn decode_as(encoded: &[u8], container: Container) -> Result<Vec<f32>> {
+fn decode_as(encoded: &[u8], container: Container, options: &MediaOptions) -> Result<Vec<f32>> {
     let fault = |e: Fault| describe(e, container);
     let encoded =
         if container == Container::Wav { with_wav_length(encoded)? } else { Cow::Borrowed(encoded) };
@@ -87,8 +88,8 @@ fn decode_as(encoded: &[u8], container: Container) -> Result<Vec<f32>> {
         .map_err(fault)?;
     let track = reader.default_track(TrackType::Audio).ok_or_else(|| no_track(container))?;
     let (id, stated) = (track.id, track.num_frames.filter(|_| container.states_length()));
-    let mut decoder = decoder_for(track, container)?;
-    let mono = read_track(reader.as_mut(), decoder.as_mut(), id, container)?;
+    let mut decoder = decoder_for(track, container, options)?;
+    let mono = read_track(reader.as_mut(), decoder.as_mut(), id, container, options)?;
     let Some(mono) = mono else {
         return Err(Error::media(format!("the {} audio has no samples", container.name())));
     };
@@ -135,13 +136,13 @@ fn with_wav_length(wav: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(Cow::Borrowed(wav))
 }
 
-fn decoder_for(track: &Track, container: Container) -> Result<Box<dyn AudioDecoder>> {
+fn decoder_for(track: &Track, container: Container, options: &MediaOptions) -> Result<Box<dyn AudioDecoder>> {
     let params: &AudioCodecParameters =
         track.codec_params.as_ref().and_then(|p| p.audio()).ok_or_else(|| no_track(container))?;
     if let Some(rate) = params.sample_rate {
         check_sample_rate(rate)?;
         if let Some(frames) = track.num_frames.filter(|_| container.states_length()) {
-            check_duration(frames, rate)?;
+            check_duration(frames, rate, options.max_seconds)?;
         }
     }
     get_codecs()
@@ -159,11 +160,13 @@ fn read_track(
     decoder: &mut dyn AudioDecoder,
     id: u32,
     container: Container,
+    options: &MediaOptions,
 ) -> Result<Option<Mono16k>> {
     let fault = |e: Fault| describe(e, container);
     let mut mono: Option<(Mono16k, usize, u32)> = None;
     let mut samples: Vec<f32> = Vec::new();
     while let Some(packet) = reader.next_packet().map_err(fault)? {
+        (options.check)()?;
         if packet.track_id != id {
             continue;
         }
@@ -175,7 +178,7 @@ fn read_track(
         decoded.copy_to_vec_interleaved(&mut samples);
         let (sink, known_channels, known_rate) = match &mut mono {
             Some(known) => known,
-            none => none.insert((Mono16k::new(channels.max(1), rate)?, channels, rate)),
+            none => none.insert((Mono16k::new(channels.max(1), rate, options.max_seconds)?, channels, rate)),
         };
         if (channels, rate) != (*known_channels, *known_rate) {
             return Err(Error::media(format!(
@@ -209,6 +212,10 @@ mod tests {
     use super::super::Audio;
     use super::super::testing::{level, noise, testdata, wav};
     use super::*;
+
+    fn decode(encoded: &[u8]) -> Result<Vec<f32>> {
+        super::decode(encoded, &MediaOptions::default())
+    }
 
     const PCM: u16 = 1;
     const FLOAT: u16 = 3;

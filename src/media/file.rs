@@ -5,35 +5,46 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use super::limits::reserve;
-use super::{Audio, Image};
+use super::{Audio, Image, MediaOptions};
 use crate::error::{Code, Error, Result};
 
 impl Image {
     /// [`Image::decode`] of a file, which errors name.
     pub fn open(path: &Path) -> Result<Image> {
-        decoded(path, Image::decode)
+        Self::open_with(path, &MediaOptions::default())
+    }
+
+    /// [`Image::decode_with`] of a file, which errors name.
+    pub fn open_with(path: &Path, options: &MediaOptions) -> Result<Image> {
+        decoded(path, options, |bytes| Image::decode_with(bytes, options))
     }
 }
 
 impl Audio {
     /// [`Audio::decode`] of a file, which errors name.
     pub fn open(path: &Path) -> Result<Audio> {
-        decoded(path, Audio::decode)
+        Self::open_with(path, &MediaOptions::default())
+    }
+
+    /// [`Audio::decode_with`] of a file, which errors name.
+    pub fn open_with(path: &Path, options: &MediaOptions) -> Result<Audio> {
+        decoded(path, options, |bytes| Audio::decode_with(bytes, options))
     }
 }
 
-fn decoded<T>(path: &Path, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
+fn decoded<T>(path: &Path, options: &MediaOptions, decode: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     let shown = path.display();
-    let medium = read(path).and_then(|bytes| decode(&bytes));
+    let medium = read(path, options).and_then(|bytes| decode(&bytes));
     medium.map_err(|error| error.context(&shown).with("path", shown.to_string()))
 }
 
 /// The bytes of a regular file: a pipe or a device may never end.
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn read(path: &Path, options: &MediaOptions) -> Result<Vec<u8>> {
     let facts = fs::metadata(path).map_err(unreadable)?;
     if !facts.is_file() {
         return Err(Error::media("it is not a file"));
     }
+    options.check_bytes(facts.len(), usize::try_from(facts.len()).unwrap_or(usize::MAX), "the file")?;
     let mut bytes = Vec::new();
     reserve(&mut bytes, usize::try_from(facts.len()).unwrap_or(usize::MAX))?;
     File::open(path).map_err(unreadable)?.take(facts.len()).read_to_end(&mut bytes).map_err(unreadable)?;

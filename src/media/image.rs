@@ -3,24 +3,57 @@
 use std::sync::Arc;
 
 use super::limits::{check_dimensions, reserve};
-use super::{ContentHash, contain, image_decode};
+use super::{ContentHash, MediaOptions, contain, image_decode};
 use crate::error::{Error, Result};
 
 /// A decoded picture, upright, its alpha dropped. Clones and crops share the pixels.
+///
+/// Of one that was prepared for a model ([`crate::Model::prepare_media`]), only what that model takes may be left.
 #[derive(Clone)]
 pub struct Image {
-    /// Rows of R, G, B of the picture that this is, or is a part of.
-    rgb: Arc<Vec<u8>>,
-    /// Bytes of one of its rows.
-    row_bytes: usize,
-    /// Where this picture's first pixel is in it, in bytes.
-    start: usize,
+    content: Content,
     width: u32,
     height: u32,
     wishes: ImageWishes,
     /// Over the pixels alone; `hash` adds the wishes.
     pixels_hash: ContentHash,
     hash: ContentHash,
+}
+
+/// What there is of a picture.
+#[derive(Clone)]
+enum Content {
+    /// All of its pixels.
+    Whole {
+        /// Rows of R, G, B of the picture that this is, or is a part of.
+        rgb: Arc<Vec<u8>>,
+        /// Bytes of one of its rows.
+        row_bytes: usize,
+        /// Where this picture's first pixel is in it, in bytes.
+        start: usize,
+    },
+    /// The sizes that a model brings it, and crops of it, to.
+    Reduced(Arc<[Arc<Reduced>]>),
+}
+
+/// A picture, or a crop of one, at a size that it was brought to.
+pub(crate) struct Reduced {
+    /// Of the pixels that it was made of.
+    of: ContentHash,
+    pub width: u32,
+    pub height: u32,
+    pub filter: Filter,
+    /// `height` rows of `width` times R, G, B.
+    pub rgb: Vec<u8>,
+}
+
+/// How source pixels are weighed when a picture is brought to another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// A triangle that reaches one source pixel to each side.
+    Bilinear,
+    /// Keys' cubic convolution with a = -0.5, which reaches two.
+    Bicubic,
 }
 
 /// How the host would like a picture to be shown. Which of it a model can do is for its processor to say; what it
@@ -80,15 +113,26 @@ impl PixelFormat {
 impl Image {
     /// Decodes PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, told apart by their bytes.
     ///
-    /// The EXIF (or TIFF) orientation is applied. Alpha is dropped, not composited; gray and palette pictures
-    /// become RGB; of 16-bit samples the high byte is kept. Colour profiles are not applied. This is what
-    /// Pillow's `ImageOps.exif_transpose(image).convert("RGB")` gives, except that Pillow saturates 16-bit gray
-    /// at 255, and that JPEG and lossy WebP decoders may differ from libjpeg-turbo and libwebp by small amounts.
+    /// The orientation that EXIF or XMP states is applied. Alpha is dropped, not composited; gray and palette pictures
+    /// become RGB; of 16-bit samples the high byte is kept. Colour profiles are not applied. This is what Pillow's
+    /// `ImageOps.exif_transpose(image).convert("RGB")` gives, bit for bit for JPEG too, except that Pillow saturates
+    /// 16-bit gray at 255, and that lossy WebP, CMYK and JPEG inside of TIFF may differ by small amounts.
     ///
-    /// Errors: `InvalidMedia` (unknown format, truncated or corrupt bytes, larger than [`super::limits`]),
-    /// `OutOfMemory`.
+    /// Beside the picture, a JPEG in one scan and a PNG that is not interlaced take a few rows while they are decoded;
+    /// other files up to the decoder's own copy of them.
+    ///
+    /// Errors: `InvalidMedia` (unknown format, truncated or corrupt bytes, more than [`MediaOptions::default`] allows),
+    /// `Unsupported` (a format, or a kind of one of these, that is not read, by its name), `OutOfMemory`.
     pub fn decode(encoded: &[u8]) -> Result<Image> {
-        let (width, height, rgb) = contain("image", encoded, image_decode::decode)?;
+        Self::decode_with(encoded, &MediaOptions::default())
+    }
+
+    /// [`Image::decode`] within the host's bounds.
+    ///
+    /// Errors: as for [`Image::decode`], and what the options' check ends it with.
+    pub fn decode_with(encoded: &[u8], options: &MediaOptions) -> Result<Image> {
+        (options.check)()?;
+        let (width, height, rgb) = contain("image", || image_decode::decode(encoded, options))?;
         Ok(Self::new(width, height, rgb))
     }
 
@@ -197,9 +241,12 @@ impl Image {
         [left, top, width, height].iter().for_each(|n| {
             hasher.update(&n.to_le_bytes());
         });
-        let start = self.start + top as usize * self.row_bytes + left as usize * 3;
+        let mut content = self.content.clone();
+        if let Content::Whole { row_bytes, start, .. } = &mut content {
+            *start += top as usize * *row_bytes + left as usize * 3;
+        }
         let pixels_hash = *hasher.finalize().as_bytes();
-        let crop = Image { start, width, height, pixels_hash, ..self.clone() };
+        let crop = Image { content, width, height, pixels_hash, ..self.clone() };
         Ok(crop.without_wishes())
     }
 
@@ -213,9 +260,48 @@ impl Image {
         self.height
     }
 
-    pub fn pixels(&self) -> Pixels<'_> {
-        let rgb = &self.rgb[self.start..];
-        Pixels { rgb, row_bytes: self.row_bytes, width: self.width, height: self.height }
+    /// `None` where only the sizes that a model takes are left of it.
+    pub fn pixels(&self) -> Option<Pixels<'_>> {
+        let Content::Whole { rgb, row_bytes, start } = &self.content else { return None };
+        Some(Pixels { rgb: &rgb[*start..], row_bytes: *row_bytes, width: self.width, height: self.height })
+    }
+
+    /// The picture at a size, where that is what is left of it.
+    pub(crate) fn reduced(&self, width: u32, height: u32, filter: Filter) -> Option<&Arc<Reduced>> {
+        let Content::Reduced(sizes) = &self.content else { return None };
+        sizes.iter().find(|size| {
+            (size.of, size.width, size.height, size.filter) == (self.pixels_hash, width, height, filter)
+        })
+    }
+
+    /// What `rgb`, `height` rows of `width` times R, G, B, is of this picture.
+    pub(crate) fn reduced_to(&self, width: u32, height: u32, filter: Filter, rgb: Vec<u8>) -> Reduced {
+        Reduced { of: self.pixels_hash, width, height, filter, rgb }
+    }
+
+    /// The same picture, of which only these sizes (of it and of its crops) are left, where they take less than all of
+    /// it does.
+    pub(crate) fn with_sizes(&self, sizes: &[Arc<Reduced>]) -> Image {
+        let bytes: usize = sizes.iter().map(|size| size.rgb.len()).sum();
+        match bytes < self.bytes() {
+            true => Image { content: Content::Reduced(sizes.into()), ..self.clone() },
+            false => self.clone(),
+        }
+    }
+
+    /// [`Image::with_sizes`] of those that are of this very picture.
+    pub(super) fn with_own_sizes(&self, sizes: &[Arc<Reduced>]) -> Image {
+        let own: Vec<Arc<Reduced>> =
+            sizes.iter().filter(|size| size.of == self.pixels_hash).cloned().collect();
+        if own.is_empty() { self.clone() } else { self.with_sizes(&own) }
+    }
+
+    /// Of the pixels that are held, which clones and crops share.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Whole { rgb, .. } => rgb.len(),
+            Content::Reduced(sizes) => sizes.iter().map(|size| size.rgb.len()).sum(),
+        }
     }
 
     pub fn hash(&self) -> &ContentHash {
@@ -233,8 +319,8 @@ impl Image {
         let pixels_hash = *hasher.finalize().as_bytes();
         let wishes = ImageWishes::default();
         let hash = full_hash(&pixels_hash, &wishes);
-        let (rgb, row_bytes) = (Arc::new(rgb), width as usize * 3);
-        Image { rgb, row_bytes, start: 0, width, height, wishes, pixels_hash, hash }
+        let content = Content::Whole { rgb: Arc::new(rgb), row_bytes: width as usize * 3, start: 0 };
+        Image { content, width, height, wishes, pixels_hash, hash }
     }
 }
 
@@ -323,7 +409,7 @@ mod tests {
     }
 
     fn bytes_of(image: &Image) -> Vec<u8> {
-        image.pixels().rows().flatten().copied().collect()
+        image.pixels().unwrap().rows().flatten().copied().collect()
     }
 
     #[test]
@@ -426,6 +512,28 @@ mod tests {
             assert!(error.message().contains(&format!("range is {} to {}", range.0, range.1)), "{error}");
         }
         assert!(gray(1, 1).with_soft_token_budget(Some(71)).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_of_a_picture_is_found_by_its_content_and_size() {
+        let (whole, wished) = (gray(4, 3), gray(4, 3).with_soft_token_budget(Some(70)).unwrap());
+        let crop = whole.crop(1, 1, 2, 2).unwrap();
+        let own = Arc::new(whole.reduced_to(2, 1, Filter::Bicubic, vec![1; 6]));
+        let of_crop = Arc::new(crop.reduced_to(1, 1, Filter::Bicubic, vec![2; 3]));
+        let small = wished.with_sizes(&[Arc::clone(&own), of_crop]);
+        assert_eq!((small.hash(), small.width(), small.height()), (wished.hash(), 4, 3));
+        assert_eq!((small.wishes(), small.bytes(), wished.bytes()), (wished.wishes(), 9, 36));
+        assert!(small.pixels().is_none() && whole.reduced(2, 1, Filter::Bicubic).is_none());
+        assert_eq!(small.reduced(2, 1, Filter::Bicubic).unwrap().rgb, [1; 6]);
+        assert!(
+            small.reduced(2, 1, Filter::Bilinear).is_none() && small.reduced(1, 1, Filter::Bicubic).is_none()
+        );
+        assert_eq!(small.crop(1, 1, 2, 2).unwrap().reduced(1, 1, Filter::Bicubic).unwrap().rgb, [2; 3]);
+        assert!(small.crop(0, 1, 2, 2).unwrap().reduced(1, 1, Filter::Bicubic).is_none());
+        // What would take more than the picture itself is not kept.
+        let large = Arc::new(whole.reduced_to(4, 3, Filter::Bicubic, vec![3; 36]));
+        assert!(whole.with_sizes(&[large]).pixels().is_some());
+        assert!(crop.with_own_sizes(&[own]).pixels().is_some());
     }
 
     #[test]

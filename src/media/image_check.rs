@@ -1,27 +1,6 @@
 //! What is checked of an encoded image before its decoder sees it, because the decoder would not say it, or not
 //! quietly.
 
-/// Whether a JPEG's end marker (FF D9) follows its first scan header. Segments before it are skipped by their
-/// lengths, because an EXIF thumbnail has an end marker of its own; in the scan, FF is followed by 00 or a marker.
-pub(super) fn jpeg_has_end(jpeg: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[marker, kind]) = jpeg.get(at..at + 2).and_then(|b| b.first_chunk()) {
-        if marker != 0xff {
-            return true; // Not where a segment begins: for the decoder to judge.
-        }
-        match kind {
-            0xff => at += 1,               // fill byte
-            0x01 | 0xd0..=0xd8 => at += 2, // markers without a segment
-            0xd9 | 0xda => return jpeg[at..].windows(2).any(|w| w == [0xff, 0xd9]),
-            _ => match jpeg.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2),
-                _ => return false,
-            },
-        }
-    }
-    false
-}
-
 /// Whether the values of every tag in a TIFF's first directory, and the directory itself, lie within the file.
 pub(super) fn tiff_fits(tiff: &[u8]) -> bool {
     Tiff::new(tiff).and_then(|tiff| tiff.directory_fits()).unwrap_or(false)
@@ -87,15 +66,6 @@ fn type_bytes(kind: u64) -> u64 {
 mod tests {
     use super::super::testing::testdata;
     use super::*;
-
-    #[test]
-    fn an_end_marker_inside_a_thumbnail_does_not_count() {
-        let thumbnail = [0xff, 0xd8, 0xff, 0xe1, 0, 6, 0xff, 0xd9, 0, 0, 0xff, 0xda, 0, 2, 7, 7];
-        assert!(!jpeg_has_end(&thumbnail));
-        assert!(jpeg_has_end(&[&thumbnail[..], &[0xff, 0xd9]].concat()));
-        assert!(!jpeg_has_end(&[0xff, 0xd8, 0xff, 0xe1, 0]));
-        assert!(!jpeg_has_end(&[0xff, 0xd8, 0xff, 0xff, 0xff]));
-    }
 
     /// A TIFF (or BigTIFF) of one directory entry, an ASCII tag of `count` bytes at `offset`.
     fn one_tag(big_endian: bool, wide: bool, count: u64, offset: u64) -> Vec<u8> {

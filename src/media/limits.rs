@@ -5,13 +5,22 @@ use crate::error::{Code, Error, Result};
 /// Longest side of an image, in pixels: what JPEG can hold, the largest that cameras and scanners write.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// Most pixels of an image: 128 Mi, above the 108 megapixels of a phone's largest picture.
-pub const MAX_PIXELS: u64 = 1 << 27;
+/// Most pixels of an image: 256 Mi, above the 200 megapixels of a phone's largest picture.
+pub const MAX_PIXELS: u64 = 1 << 28;
 
-/// Most bytes that decoding an image may take: four for each of [`MAX_PIXELS`].
-pub const MAX_DECODED_BYTES: u64 = 4 * MAX_PIXELS;
+/// Most pixels of an image in a file, where the host does not say: 128 Mi, above the 108 megapixels that phones write;
+/// 64 Mi on iOS, above the 48 that they take themselves.
+pub const DEFAULT_MAX_PIXELS: u64 = if cfg!(target_os = "ios") { 1 << 26 } else { 1 << 27 };
 
-/// Longest sound, in seconds.
+/// Most bytes that decoding `encoded` bytes may hold at once, where the host does not say: so many for any file, and more
+/// for a larger one, because pictures and sounds that are worth it take room in their files too.
+pub const fn default_max_bytes(encoded: usize) -> u64 {
+    let (least, most) = if cfg!(target_os = "ios") { (128 << 20, 384 << 20) } else { (256 << 20, 1 << 30) };
+    let wanted = (encoded as u64).saturating_mul(64).saturating_add(least);
+    if wanted < most { wanted } else { most }
+}
+
+/// Longest sound in seconds, where the host does not say.
 pub const MAX_SECONDS: u64 = 3_600;
 
 /// Sample rates that a sound may come in, in Hz.
@@ -19,12 +28,17 @@ pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
 /// Refuses an image that is empty, too wide, too high or too large.
 pub(crate) fn check_dimensions(width: u32, height: u32) -> Result<()> {
+    check_size(width, height, MAX_PIXELS)
+}
+
+/// [`check_dimensions`] with another limit than [`MAX_PIXELS`].
+pub(super) fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<()> {
     let fault = if width == 0 || height == 0 {
         "both sides must be at least 1 pixel".to_owned()
     } else if width.max(height) > MAX_SIDE {
         format!("no side may be longer than {MAX_SIDE} pixels")
-    } else if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        format!("it may have at most {MAX_PIXELS} pixels")
+    } else if u64::from(width) * u64::from(height) > max_pixels {
+        format!("it may have at most {max_pixels} pixels")
     } else {
         return Ok(());
     };
@@ -43,14 +57,14 @@ pub(super) fn check_sample_rate(rate: u32) -> Result<()> {
         .with("sample_rate", rate))
 }
 
-/// Refuses a sound of `frames` frames that is longer than [`MAX_SECONDS`].
-pub(super) fn check_duration(frames: u64, rate: u32) -> Result<()> {
-    if frames <= MAX_SECONDS * u64::from(rate) {
+/// Refuses a sound of `frames` frames that is longer than `max_seconds`.
+pub(super) fn check_duration(frames: u64, rate: u32, max_seconds: u64) -> Result<()> {
+    if frames <= max_seconds.saturating_mul(u64::from(rate)) {
         return Ok(());
     }
     let seconds = frames / u64::from(rate.max(1));
-    Err(Error::media(format!("the audio is longer than {MAX_SECONDS} seconds ({seconds} s or more)"))
-        .with("max_seconds", MAX_SECONDS))
+    Err(Error::media(format!("the audio is longer than {max_seconds} seconds ({seconds} s or more)"))
+        .with("max_seconds", max_seconds))
 }
 
 /// A zeroed buffer, or an error where the machine cannot give it (an allocation failure would abort the host).
@@ -75,7 +89,7 @@ mod tests {
 
     #[test]
     fn dimensions_have_clear_bounds() {
-        for (w, h) in [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (12_000, 9_000), (16_384, 8_192)] {
+        for (w, h) in [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (12_000, 9_000), (16_384, 16_384)] {
             assert!(check_dimensions(w, h).is_ok(), "{w} x {h}");
         }
         for (w, h, says) in [
@@ -84,7 +98,7 @@ mod tests {
             (100_000, 1, "longer than 65535"),
             (1, 65_536, "longer than 65535"),
             (u32::MAX, u32::MAX, "longer than 65535"),
-            (16_384, 8_193, "at most 134217728 pixels"),
+            (16_384, 16_385, "at most 268435456 pixels"),
         ] {
             let error = check_dimensions(w, h).unwrap_err();
             assert_eq!(error.code(), Code::InvalidMedia);
@@ -95,8 +109,8 @@ mod tests {
 
     #[test]
     fn durations_and_rates_have_clear_bounds() {
-        assert!(check_duration(16_000 * MAX_SECONDS, 16_000).is_ok());
-        assert!(check_duration(16_000 * MAX_SECONDS + 1, 16_000).is_err());
+        assert!(check_duration(16_000 * MAX_SECONDS, 16_000, MAX_SECONDS).is_ok());
+        assert!(check_duration(16_000 * MAX_SECONDS + 1, 16_000, MAX_SECONDS).is_err());
         assert!(check_sample_rate(44_100).is_ok());
         assert!(check_sample_rate(0).unwrap_err().message().contains("0 Hz"));
         assert!(check_sample_rate(u32::MAX).is_err());

@@ -8,6 +8,9 @@
 //! Everything here reads hostile bytes: sizes are checked before memory is taken ([`limits`]), and a decoder
 //! that panics is an error like any other.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 
 mod audio;
@@ -16,8 +19,14 @@ mod file;
 mod image;
 mod image_check;
 mod image_decode;
+mod jpeg;
 pub mod limits;
+mod options;
+mod orientation;
+mod png;
 mod resample;
+mod tiff_directory;
+mod upright;
 mod video;
 
 #[cfg(test)]
@@ -26,7 +35,9 @@ mod mutation_tests;
 pub(crate) mod testing;
 
 pub use self::audio::Audio;
-pub use self::image::{Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
+pub(crate) use self::image::Reduced;
+pub use self::image::{Filter, Image, ImageWishes, PixelDesc, PixelFormat, Pixels};
+pub use self::options::MediaOptions;
 pub use self::video::{Video, VideoFrame};
 
 /// BLAKE3 over the kind of medium, its dimensions, its decoded content and what overrides its processing. Two
@@ -73,6 +84,25 @@ impl Media {
             Media::Video(video) => video.hash(),
         }
     }
+
+    /// Bytes that it holds: pixels or samples, which its clones share.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Media::Image(image) => image.bytes(),
+            Media::Audio(audio) => std::mem::size_of_val(audio.samples()),
+            Media::Video(video) => video.frames().iter().map(|frame| frame.image.bytes()).sum(),
+        }
+    }
+
+    /// The same medium with only these sizes of its pictures left, where they take less than all of it does. Those of
+    /// an image may be of its crops too.
+    pub(crate) fn with_sizes(&self, sizes: &[Arc<Reduced>]) -> Media {
+        match self {
+            Media::Image(image) => Media::Image(image.with_sizes(sizes)),
+            Media::Audio(audio) => Media::Audio(audio.clone()),
+            Media::Video(video) => Media::Video(video.with_images(|image| image.with_own_sizes(sizes))),
+        }
+    }
 }
 
 impl MediaKind {
@@ -88,10 +118,11 @@ impl MediaKind {
     }
 }
 
-/// Runs a third-party decoder over `encoded`; a panic in it becomes an error, because bytes that trip a decoder
+/// Runs a third-party decoder; a panic in it becomes an error, because bytes that trip a decoder
 /// are bad input, not a bug that should poison the host's session.
-fn contain<T>(what: &str, encoded: &[u8], decode: fn(&[u8]) -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(|| decode(encoded)).unwrap_or_else(|_| {
+fn contain<T>(what: &str, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Of a decoder that panicked nothing is left to be seen broken.
+    std::panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(Error::media(format!("the {what} made its decoder fail: the bytes are corrupt")))
     })
 }

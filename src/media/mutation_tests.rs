@@ -1,9 +1,9 @@
 //! Damaged files of every format: whatever the bytes, decoding returns, and does not panic.
 
 use super::testing::{noise, testdata, wav};
-use super::{audio_decode, image_decode};
+use super::{MediaOptions, audio_decode, image_decode};
 
-const IMAGES: [&str; 15] = [
+const IMAGES: [&str; 20] = [
     "palette.png",
     "rgba.png",
     "one-bit.png",
@@ -19,6 +19,11 @@ const IMAGES: [&str; 15] = [
     "fax.tif",
     "progressive.jpg",
     "cmyk.jpg",
+    "jpeg/scans-420.jpg",
+    "jpeg/whole-440-restart.jpg",
+    "jpeg/progressive-restart.jpg",
+    "jpeg/progressive-script.jpg",
+    "jpeg/adobe2-ycck.jpg",
 ];
 const SOUNDS: [&str; 4] = ["tone.flac", "tone.ogg", "tone.mp3", "tone-untagged.mp3"];
 
@@ -50,7 +55,9 @@ fn damaged_images_do_not_panic() {
     for name in IMAGES {
         let file = testdata(name);
         for round in 0..ROUNDS {
-            if let Ok((width, height, rgb)) = image_decode::decode(&damaged(&file, round)) {
+            if let Ok((width, height, rgb)) =
+                image_decode::decode(&damaged(&file, round), &MediaOptions::default())
+            {
                 assert_eq!(rgb.len(), width as usize * height as usize * 3, "{name}, round {round}");
             }
         }
@@ -64,7 +71,7 @@ fn damaged_sounds_do_not_panic() {
     files.push(("float.wav", wav(3, 1, 16_000, 32, &noise(4000, 4))));
     for (name, file) in files {
         for round in 0..ROUNDS {
-            if let Ok(samples) = audio_decode::decode(&damaged(&file, round)) {
+            if let Ok(samples) = audio_decode::decode(&damaged(&file, round), &MediaOptions::default()) {
                 assert!(
                     !samples.is_empty() && samples.iter().all(|s| s.is_finite()),
                     "{name}, round {round}"

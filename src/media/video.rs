@@ -55,6 +55,12 @@ impl Video {
         Video { frames: Arc::clone(&self.frames), range, frame_size: Some(size), hash }
     }
 
+    /// The same video of pictures of the same content.
+    pub(super) fn with_images(&self, of: impl Fn(&Image) -> Image) -> Video {
+        let frames = self.frames.iter().map(|f| VideoFrame { image: of(&f.image), seconds: f.seconds });
+        Video { frames: Arc::new(frames.collect()), ..self.clone() }
+    }
+
     /// At least one, their times ascending.
     pub fn frames(&self) -> &[VideoFrame] {
         &self.frames[self.range.clone()]

@@ -20,6 +20,7 @@ mod qwen3_vl;
 mod shared;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use mlx_rs::Array;
 use mlx_rs::ops::indexing::TryIndexOp;
@@ -29,7 +30,7 @@ use crate::audio::gemma4::AudioFrames;
 use crate::audio::mel::MelFrames;
 use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
-use crate::media::{Check, Media, MediaKind};
+use crate::media::{Check, Image, Media, MediaKind};
 use crate::nn::Device;
 use crate::nn::held::Held;
 use crate::nn::positions::Positions;
@@ -37,6 +38,7 @@ use crate::nn::state::State;
 use crate::prompt::{MediaLayout, Placed};
 use crate::snapshot::Snapshot;
 use crate::vision::patches::Patches;
+use crate::vision::resize::{Target, reduced};
 
 /// The host side of an architecture: everything that is known before the weights are read.
 pub trait Architecture: Send + Sync {
@@ -86,10 +88,30 @@ pub trait MediaModel: MediaLayout {
     /// their parts. `check` is called now and then; an error from it (a cancel) stops the work.
     fn prepare(&self, media: &Media, check: Check) -> Result<Prepared>;
 
+    /// The pictures of a medium that [`MediaLayout::blocks`] gave, and the sizes at which [`prepare`](Self::prepare)
+    /// takes them. Nothing for what is no picture.
+    fn targets(&self, media: &Media) -> Result<Vec<(Image, Target)>>;
+
     /// Positions of a prompt's rows.
     fn positions(&self, prompt: &Placed) -> Positions {
         Positions::counting(prompt.ids.len())
     }
+}
+
+/// A medium of which only what `model` takes of its pictures is left, where that is less than all of it: to the model, it
+/// is the same. A sound stays as it is.
+///
+/// Errors: `Unsupported` for a medium or a wish that the model does not know, `InvalidArgument` for one that was reduced
+/// for another model, `InvalidMedia`, `OutOfMemory`, and what `check` ends it with.
+pub fn reduce(model: &dyn MediaModel, media: &Arc<Media>, check: Check) -> Result<Media> {
+    let mut sizes = Vec::new();
+    for block in model.blocks(media)? {
+        for (image, target) in model.targets(&block.media)? {
+            check()?;
+            sizes.push(reduced(&image, target, check)?);
+        }
+    }
+    Ok(media.with_sizes(&sizes))
 }
 
 /// A medium as an encoder takes it.

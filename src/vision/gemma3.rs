@@ -4,7 +4,7 @@
 //! why a long picture may be shown as crops besides the whole.
 
 use super::patches::{Levels, Patches, by_row_column_channel};
-use super::resize::{Filter, resize};
+use super::resize::{Filter, Target, resized};
 use super::{MAX_SIZE, cannot, check_tower, filter};
 use crate::error::Result;
 use crate::media::{Check, Image};
@@ -114,9 +114,13 @@ impl ImageProcessor {
     ///
     /// Errors: `OutOfMemory`, and what `check` ends it with.
     pub fn patches(&self, image: &Image, check: Check) -> Result<Patches> {
-        let side = self.tower.image_size;
-        let resized = resize(image.pixels(), side, side, self.filter, check)?;
+        let resized = resized(image, self.target(), check)?;
         by_row_column_channel(&resized, self.tower.patch_size, &self.levels, check)
+    }
+
+    /// The size that every [`Part`] is brought to.
+    pub fn target(&self) -> Target {
+        Target { width: self.tower.image_size, height: self.tower.image_size, filter: self.filter }
     }
 
     fn check_wishes(&self, image: &Image) -> Result<()> {

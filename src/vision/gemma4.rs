@@ -3,7 +3,7 @@
 //! Both the tower models and the unified one use this processor (transformers' `image_processing_pil_gemma4.py`).
 
 use super::patches::{Levels, Patches, by_row_column_channel};
-use super::resize::{Filter, Resized, resize};
+use super::resize::{Filter, Resized, Target, resized};
 use super::{MAX_SIZE, cannot};
 use crate::error::{Error, Result};
 use crate::media::limits::MAX_SIDE;
@@ -87,8 +87,13 @@ impl ImageProcessor {
     ///
     /// Errors: as for [`ImageProcessor::target_size`], `OutOfMemory`, and what `check` ends it with.
     pub fn resized(&self, image: &Image, check: Check) -> Result<Resized> {
+        resized(image, self.target(image)?, check)
+    }
+
+    /// [`ImageProcessor::target_size`], and how `image` is brought to it.
+    pub fn target(&self, image: &Image) -> Result<Target> {
         let (width, height) = self.target_size(image)?;
-        resize(image.pixels(), width, height, Filter::Bicubic, check)
+        Ok(Target { width, height, filter: Filter::Bicubic })
     }
 
     /// `image` at its target size, cut into squares of `side` pixels ([`Self::patch_size`] for a tower,
@@ -222,7 +227,7 @@ mod tests {
         let resized = processor.resized(&square, &go_on).unwrap();
         assert_eq!((resized.width, resized.height, resized.rgb.len()), (768, 768, 768 * 768 * 3));
         let same = image(768, 768);
-        let rgb: Vec<u8> = same.pixels().rows().flatten().copied().collect();
+        let rgb: Vec<u8> = same.pixels().unwrap().rows().flatten().copied().collect();
         assert_eq!(processor.resized(&same, &go_on).unwrap().rgb, rgb);
         let patches = processor.patches(&same, 48, &go_on).unwrap();
         assert_eq!((patches.rows, patches.columns, patches.values.len()), (16, 16, 768 * 768 * 3));

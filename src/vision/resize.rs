@@ -7,9 +7,12 @@
 //! is left out.
 //! Earlier Pillow always began with the horizontal pass: it differs by a few levels where [`vertical_first`] holds.
 
-use crate::error::Result;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+pub use crate::media::Filter;
 use crate::media::limits::{check_dimensions, zeroed};
-use crate::media::{Check, Pixels};
+use crate::media::{Check, Image, Pixels, Reduced};
 
 /// Fraction bits of a weight: 32, less 8 for the pixel and 2 for the kernel's overshoot.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
@@ -20,13 +23,12 @@ const TILE: usize = 2048;
 /// Rows of a result between two questions whether to go on.
 const ROWS: usize = 16;
 
-/// How source pixels are weighed.
+/// The size that a processor brings a picture to, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// A triangle that reaches one source pixel to each side.
-    Bilinear,
-    /// Keys' cubic convolution with a = -0.5, which reaches two.
-    Bicubic,
+pub struct Target {
+    pub width: u32,
+    pub height: u32,
+    pub filter: Filter,
 }
 
 /// A picture of the size that it was brought to.
@@ -36,6 +38,32 @@ pub struct Resized {
     pub height: u32,
     /// `height` rows of `width` times R, G, B.
     pub rgb: Vec<u8>,
+}
+
+/// `image` at the size that a model takes it at: resized, or what was kept of it for that.
+///
+/// Errors: as for [`resize`], and `InvalidArgument` for an image of which another size was kept.
+pub fn resized(image: &Image, target: Target, check: Check) -> Result<Resized> {
+    let Target { width, height, filter } = target;
+    match (image.pixels(), image.reduced(width, height, filter)) {
+        (Some(pixels), _) => resize(pixels, width, height, filter, check),
+        (None, Some(kept)) => Ok(Resized { width, height, rgb: kept.rgb.clone() }),
+        (None, None) => Err(Error::invalid_argument(format!(
+            "the image was prepared for a model that takes it at another size: this one takes it at {width} x {height} \
+             pixels, and needs the image itself"
+        ))),
+    }
+}
+
+/// What a model takes of `image`, to be kept instead of it.
+///
+/// Errors: as for [`resized`].
+pub(crate) fn reduced(image: &Image, target: Target, check: Check) -> Result<Arc<Reduced>> {
+    let Target { width, height, filter } = target;
+    match image.reduced(width, height, filter) {
+        Some(kept) => Ok(Arc::clone(kept)),
+        None => Ok(Arc::new(image.reduced_to(width, height, filter, resized(image, target, check)?.rgb))),
+    }
 }
 
 /// Resizes `source` to `width` x `height`.
@@ -196,9 +224,9 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::error::{Code, Error};
+    use crate::error::Code;
     use crate::media::testing::{fnv, noise, text_beside};
-    use crate::media::{Image, PixelDesc, PixelFormat, go_on};
+    use crate::media::{PixelDesc, PixelFormat, go_on};
 
     fn resized(rgb: &[u8], from: (u32, u32), to: (u32, u32), filter: Filter) -> Vec<u8> {
         resize(Pixels::new(rgb, from.0, from.1).unwrap(), to.0, to.1, filter, &go_on).unwrap().rgb
@@ -244,7 +272,7 @@ mod tests {
         let crop = Image::from_pixels(&desc(50, 40), &whole).unwrap().crop(10, 5, 30, 20).unwrap();
         for filter in [Filter::Bilinear, Filter::Bicubic] {
             for to in [(30, 20), (30, 7), (7, 20), (64, 48), (9, 8), (28, 3)] {
-                let found = resize(crop.pixels(), to.0, to.1, filter, &go_on).unwrap();
+                let found = resize(crop.pixels().unwrap(), to.0, to.1, filter, &go_on).unwrap();
                 assert_eq!(found.rgb, resized(&own, (30, 20), to, filter), "{to:?}");
             }
         }

@@ -137,11 +137,11 @@ fn functions_of_media_refuse_null() {
     let mut out = slot();
     // SAFETY: what is not NULL is what it says.
     unsafe {
-        refuses_null("bytes", |e| rmlx_image_from_encoded(ptr::null(), 9, Some(&mut out), e));
-        refuses_null("out", |e| rmlx_image_from_encoded([0u8; 9].as_ptr().cast(), 9, None, e));
+        refuses_null("bytes", |e| rmlx_image_from_encoded(ptr::null(), 9, None, Some(&mut out), e));
+        refuses_null("out", |e| rmlx_image_from_encoded([0u8; 9].as_ptr().cast(), 9, None, None, e));
         refuses_null("desc", |e| rmlx_image_from_pixels(ptr::null(), Some(&mut out), e));
-        refuses_null("bytes", |e| rmlx_audio_from_encoded(ptr::null(), 9, Some(&mut out), e));
-        refuses_null("out", |e| rmlx_audio_from_encoded([0u8; 9].as_ptr().cast(), 9, None, e));
+        refuses_null("bytes", |e| rmlx_audio_from_encoded(ptr::null(), 9, None, Some(&mut out), e));
+        refuses_null("out", |e| rmlx_audio_from_encoded([0u8; 9].as_ptr().cast(), 9, None, None, e));
         refuses_null("samples", |e| rmlx_audio_from_pcm_f32(ptr::null(), 9, 1, 16_000, Some(&mut out), e));
         refuses_null("out", |e| rmlx_audio_from_pcm_f32([0f32; 9].as_ptr(), 9, 1, 16_000, None, e));
         assert!(rmlx_media_retain(ptr::null()).is_null());

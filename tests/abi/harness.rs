@@ -4,8 +4,11 @@ use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
+use rmlx::ffi::cancel::{rmlx_cancel_new, rmlx_cancel_release, rmlx_cancel_trigger};
 use rmlx::ffi::load_options::{rmlx_load_options, rmlx_load_options_new, rmlx_load_options_release};
 use rmlx::ffi::media::*;
+use rmlx::ffi::media_options::*;
+use rmlx::ffi::media_prepare::rmlx_media_prepare;
 use rmlx::ffi::model::*;
 use rmlx::ffi::probe::rmlx_probe;
 use rmlx::ffi::prompt::*;
@@ -222,7 +225,7 @@ impl Media {
     pub fn image(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {
-            rmlx_image_from_encoded(bytes.as_ptr().cast(), bytes.len(), out, error)
+            rmlx_image_from_encoded(bytes.as_ptr().cast(), bytes.len(), None, out, error)
         })
         .map(Self)
     }
@@ -259,7 +262,7 @@ impl Media {
     pub fn sound(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {
-            rmlx_audio_from_encoded(bytes.as_ptr().cast(), bytes.len(), out, error)
+            rmlx_audio_from_encoded(bytes.as_ptr().cast(), bytes.len(), None, out, error)
         })
         .map(Self)
     }
@@ -284,6 +287,32 @@ impl Media {
             rmlx_video_from_frames(frames.as_ptr(), seconds.as_ptr(), frames.len(), out, error)
         })
         .map(Self)
+    }
+
+    /// The same medium without what the model does not take of it.
+    pub fn prepare(&self, model: &Model) -> Outcome<Self> {
+        make_object(|out, error| rmlx_media_prepare(model.raw(), self.raw(), None, out, error)).map(Self)
+    }
+
+    /// [`Media::prepare`] under a cancel object that was triggered before.
+    pub fn prepare_cancelled(&self, model: &Model) -> Outcome<Self> {
+        let cancel = rmlx_cancel_new();
+        let mut options = rmlx_media_options_new();
+        // SAFETY: the cancel object is this function's until it gives it back below.
+        let watched = unsafe { cancel.as_ref() };
+        check(|error| rmlx_media_options_set_cancel(options.as_deref_mut(), watched, error))?;
+        rmlx_cancel_trigger(watched);
+        let made = make_object(|out, error| {
+            rmlx_media_prepare(model.raw(), self.raw(), options.as_deref(), out, error)
+        });
+        rmlx_media_options_release(options);
+        // SAFETY: as above.
+        unsafe { rmlx_cancel_release(NonNull::new(cancel)) };
+        made.map(Self)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        rmlx_media_bytes(self.raw())
     }
 
     pub fn raw(&self) -> Option<&rmlx_media> {

@@ -32,10 +32,13 @@ mod lifetimes;
 mod limits;
 mod loading;
 mod lost_messages;
+#[cfg(target_os = "linux")]
+mod media_memory;
 mod memory;
 mod mistakes;
 mod past;
 mod prefixes;
+mod prepared_media;
 mod processors;
 mod sampling;
 mod saving;

@@ -102,7 +102,7 @@ static inline rmlx_media *load_image(const char *name) {
     size_t size = 0;
     unsigned char *bytes = read_fixture(name, &size);
     rmlx_media *media = NULL;
-    CHECK_OK(rmlx_image_from_encoded(bytes, size, &media, &error));
+    CHECK_OK(rmlx_image_from_encoded(bytes, size, NULL, &media, &error));
     free(bytes);
     return media;
 }
@@ -111,7 +111,7 @@ static inline rmlx_media *load_audio(const char *name) {
     size_t size = 0;
     unsigned char *bytes = read_fixture(name, &size);
     rmlx_media *media = NULL;
-    CHECK_OK(rmlx_audio_from_encoded(bytes, size, &media, &error));
+    CHECK_OK(rmlx_audio_from_encoded(bytes, size, NULL, &media, &error));
     free(bytes);
     return media;
 }

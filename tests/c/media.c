@@ -184,26 +184,26 @@ static void frames_make_a_video(void) {
 /* Every beginning of a file, and every byte of its head turned over: an error or a medium, never a crash. */
 static void corrupt_bytes_are_refused(void) {
     rmlx_media *none = NULL;
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("", 0, &none, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("", 0, &none, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("no picture", 10, &none, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("no sound", 8, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("", 0, NULL, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("", 0, NULL, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_image_from_encoded("no picture", 10, NULL, &none, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "", rmlx_audio_from_encoded("no sound", 8, NULL, &none, &error));
     size_t size = 0;
     unsigned char *bytes = read_fixture("media/flat.png", &size);
     for (size_t len = 0; len < size; len++) {
-        if (rmlx_image_from_encoded(bytes, len, &none, NULL) == RMLX_OK)
+        if (rmlx_image_from_encoded(bytes, len, NULL, &none, NULL) == RMLX_OK)
             rmlx_media_release(none);
         bytes[len] ^= 0xFF;
-        if (rmlx_image_from_encoded(bytes, size, &none, NULL) == RMLX_OK)
+        if (rmlx_image_from_encoded(bytes, size, NULL, &none, NULL) == RMLX_OK)
             rmlx_media_release(none);
         bytes[len] ^= 0xFF;
     }
     free(bytes);
     bytes = read_fixture("media/gap.wav", &size);
     for (size_t len = 0; len < 64; len++) {
-        CHECK(rmlx_audio_from_encoded(bytes, len, &none, NULL) == RMLX_ERROR_INVALID_MEDIA);
+        CHECK(rmlx_audio_from_encoded(bytes, len, NULL, &none, NULL) == RMLX_ERROR_INVALID_MEDIA);
         bytes[len] ^= 0xFF;
-        if (rmlx_audio_from_encoded(bytes, size, &none, NULL) == RMLX_OK)
+        if (rmlx_audio_from_encoded(bytes, size, NULL, &none, NULL) == RMLX_OK)
             rmlx_media_release(none);
         bytes[len] ^= 0xFF;
     }
@@ -213,21 +213,96 @@ static void corrupt_bytes_are_refused(void) {
 static void files_are_named(void) {
     char *picture = fixture("media/square.png"), *sound = fixture("media/gap.wav");
     rmlx_media *media = NULL;
-    CHECK_OK(rmlx_image_from_file(picture, &media, &error));
+    CHECK_OK(rmlx_image_from_file(picture, NULL, &media, &error));
     CHECK(rmlx_image_width(media) > 0);
     rmlx_media_release(media);
-    CHECK_OK(rmlx_audio_from_file(sound, &media, &error));
+    CHECK_OK(rmlx_audio_from_file(sound, NULL, &media, &error));
     CHECK(rmlx_audio_seconds(media) > 0);
     rmlx_media_release(media);
     media = NULL;
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, picture, rmlx_audio_from_file(picture, &media, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, sound, rmlx_image_from_file(sound, &media, &error));
-    CHECK_FAILS(RMLX_ERROR_NOT_FOUND, "no such file", rmlx_image_from_file("no such file", &media, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "not a file", rmlx_image_from_file("/dev/zero", &media, &error));
-    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_image_from_file("\xff", &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, picture, rmlx_audio_from_file(picture, NULL, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, sound, rmlx_image_from_file(sound, NULL, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_NOT_FOUND, "no such file", rmlx_image_from_file("no such file", NULL, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "not a file", rmlx_image_from_file("/dev/zero", NULL, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "UTF-8", rmlx_image_from_file("\xff", NULL, &media, &error));
     CHECK(media == NULL);
     free(picture);
     free(sound);
+}
+
+static void options_bound_what_is_decoded(void) {
+    char *picture = fixture("media/square.png"), *sound = fixture("media/gap.wav");
+    rmlx_media *media = NULL;
+    rmlx_cancel *cancel = rmlx_cancel_new();
+    rmlx_media_options *options = rmlx_media_options_new();
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "pixels", rmlx_media_options_set_max_pixels(options, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "bytes", rmlx_media_options_set_max_bytes(options, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "seconds", rmlx_media_options_set_max_seconds(options, 0, &error));
+    CHECK_OK(rmlx_image_from_file(picture, options, &media, &error));
+    const uint64_t pixels = (uint64_t)rmlx_image_width(media) * rmlx_image_height(media);
+    rmlx_media_release(media);
+    media = NULL;
+    CHECK_OK(rmlx_media_options_set_max_pixels(options, pixels - 1, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "pixels", rmlx_image_from_file(picture, options, &media, &error));
+    CHECK_OK(rmlx_media_options_set_max_pixels(options, pixels, &error));
+    CHECK_OK(rmlx_media_options_set_max_bytes(options, 3 * pixels - 1, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_MEDIA, "limit", rmlx_image_from_file(picture, options, &media, &error));
+    CHECK(media == NULL);
+    CHECK_OK(rmlx_media_options_set_max_bytes(options, UINT64_MAX, &error));
+    CHECK_OK(rmlx_image_from_file(picture, options, &media, &error));
+    rmlx_media_release(media);
+    CHECK_OK(rmlx_audio_from_file(sound, options, &media, &error));
+    const double seconds = rmlx_audio_seconds(media);
+    rmlx_media_release(media);
+    media = NULL;
+    CHECK_OK(rmlx_media_options_set_max_seconds(options, (uint64_t)seconds + 1, &error));
+    CHECK_OK(rmlx_audio_from_file(sound, options, &media, &error));
+    rmlx_media_release(media);
+    media = NULL;
+    CHECK_OK(rmlx_media_options_set_cancel(options, cancel, &error));
+    rmlx_cancel_trigger(cancel);
+    rmlx_cancel_release(cancel);
+    CHECK_FAILS(RMLX_ERROR_CANCELLED, "", rmlx_image_from_file(picture, options, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_CANCELLED, "", rmlx_audio_from_file(sound, options, &media, &error));
+    CHECK_FAILS(RMLX_ERROR_CANCELLED, "", rmlx_audio_from_encoded(sound, 1, options, &media, &error));
+    CHECK_OK(rmlx_media_options_set_cancel(options, NULL, &error));
+    CHECK_OK(rmlx_image_from_file(picture, options, &media, &error));
+    rmlx_media_release(media);
+    rmlx_media_options_release(options);
+    free(picture);
+    free(sound);
+}
+
+static void prepared_media_are_smaller(void) {
+    enum { SIDE = 1200 };
+    unsigned char *pixels = calloc(SIDE, SIDE);
+    rmlx_pixels desc = {.struct_size = sizeof desc,
+                        .data = pixels,
+                        .size = SIDE * SIDE,
+                        .width = SIDE,
+                        .height = SIDE,
+                        .format = RMLX_PIXELS_GRAY8};
+    rmlx_media *whole = NULL, *small = NULL;
+    CHECK_OK(rmlx_image_from_pixels(&desc, &whole, &error));
+    free(pixels);
+    CHECK(rmlx_media_bytes(whole) == 3 * SIDE * SIDE);
+    rmlx_model *model = load_model();
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "`media`", rmlx_media_prepare(model, NULL, NULL, &small, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "`out`", rmlx_media_prepare(model, whole, NULL, NULL, &error));
+    rmlx_media_options *options = rmlx_media_options_new();
+    CHECK_OK(rmlx_media_prepare(model, whole, options, &small, &error));
+    rmlx_media_options_release(options);
+    rmlx_media_release(whole);
+    CHECK(rmlx_media_bytes(small) < 3 * SIDE * SIDE && rmlx_image_width(small) == SIDE);
+    rmlx_prompt *prompt = rmlx_prompt_new();
+    CHECK_OK(rmlx_prompt_begin_message(prompt, "user", &error));
+    CHECK_OK(rmlx_prompt_add_media(prompt, small, &error));
+    size_t tokens = 0;
+    CHECK_OK(rmlx_model_count_tokens(model, prompt, NULL, &tokens, &error));
+    CHECK(tokens > 0);
+    rmlx_prompt_release(prompt);
+    rmlx_media_release(small);
+    rmlx_model_release(model);
 }
 
 static void samples_of_every_rate(void) {
@@ -261,6 +336,8 @@ int main(void) {
     frames_make_a_video();
     corrupt_bytes_are_refused();
     files_are_named();
+    options_bound_what_is_decoded();
+    prepared_media_are_smaller();
     samples_of_every_rate();
     rmlx_model *model = load_model();
     rmlx_session *session = new_session(model);

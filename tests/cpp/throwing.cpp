@@ -211,6 +211,19 @@ void answers_become_types(const Model &model) {
     CHECK(thrown([] { static_cast<void>(Media::image_file("no such file")); }) == RMLX_ERROR_NOT_FOUND);
     CHECK(Media::image_file("models/demo/example.png").width() > 0);
     CHECK(Media::audio_file("models/demo/example.wav").seconds() > 0);
+    CHECK(Media::image_file("models/demo/example.png").prepare(model).bytes() > 0);
+    rmlx::Cancel ended;
+    rmlx::MediaOptions bounds;
+    bounds.max_pixels = 1;
+    bounds.max_seconds = 60;
+    bounds.max_bytes = 1 << 20;
+    CHECK(thrown([&] { static_cast<void>(Media::image_file("models/demo/example.png", bounds)); }) ==
+          RMLX_ERROR_INVALID_MEDIA);
+    CHECK(Media::audio_file("models/demo/example.wav", bounds).seconds() > 0);
+    ended.trigger();
+    bounds.cancel = &ended;
+    CHECK(thrown([&] { static_cast<void>(Media::audio_file("models/demo/example.wav", bounds)); }) ==
+          RMLX_ERROR_CANCELLED);
     rmlx::LoadOptions options;
     options.chat_template = "{% if %}";
     CHECK(thrown([&] { static_cast<void>(Model::load(DEMO, options)); }) == RMLX_ERROR_INVALID_ARGUMENT);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::config::SightConfig;
 use crate::error::Result;
-use crate::media::{Check, Media, MediaKind};
+use crate::media::{Check, Image, Media, MediaKind};
 use crate::models::{MediaModel, Prepared, lacks};
 use crate::prompt::{MediaLayout, SoftBlock};
 use crate::snapshot::processors::ProcessorFiles;
 use crate::vision::gemma3::{AROUND_PICTURE, ImageProcessor, Part, Tower};
+use crate::vision::resize::Target;
 
 pub struct Layout {
     sight: Option<Sight>,
@@ -69,6 +70,13 @@ impl Sight {
 }
 
 impl MediaModel for Layout {
+    fn targets(&self, media: &Media) -> Result<Vec<(Image, Target)>> {
+        match (media, &self.sight) {
+            (Media::Image(image), Some(sight)) => Ok(vec![(image.clone(), sight.processor.target())]),
+            _ => Err(lacks(media.kind())),
+        }
+    }
+
     fn prepare(&self, media: &Media, check: Check) -> Result<Prepared> {
         match (media, &self.sight) {
             (Media::Image(image), Some(sight)) => {

@@ -6,11 +6,12 @@ use super::tokens::Tokens;
 use crate::audio::gemma4::{raw_frame_count, raw_frames, speech_clips, speech_tokens};
 use crate::audio::mel::{self, MelFrontEnd};
 use crate::error::{Error, Result};
-use crate::media::{Audio, Check, Media, MediaKind, Video, VideoFrame};
+use crate::media::{Audio, Check, Image, Media, MediaKind, Video, VideoFrame};
 use crate::models::{MediaModel, Prepared, lacks};
 use crate::prompt::{MediaLayout, SoftBlock};
 use crate::snapshot::processors::ProcessorFiles;
 use crate::vision::gemma4::ImageProcessor;
+use crate::vision::resize::Target;
 
 /// The kinds that the model has an encoder for.
 pub struct Layout {
@@ -137,6 +138,16 @@ impl MediaLayout for Layout {
 }
 
 impl MediaModel for Layout {
+    fn targets(&self, media: &Media) -> Result<Vec<(Image, Target)>> {
+        match (media, &self.image) {
+            (Media::Image(image), Some((_, processor))) => {
+                Ok(vec![(image.clone(), processor.target(image)?)])
+            }
+            (Media::Audio(_), _) => Ok(Vec::new()),
+            _ => Err(lacks(media.kind())),
+        }
+    }
+
     fn prepare(&self, media: &Media, check: Check) -> Result<Prepared> {
         check()?;
         match (media, &self.image, &self.audio) {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::config::SightConfig;
 use crate::error::Result;
-use crate::media::{Check, Media, MediaKind};
+use crate::media::{Check, Image, Media, MediaKind};
 use crate::models::{MediaModel, Prepared, lacks};
 use crate::nn::positions::Positions;
 use crate::prompt::{Grid, MediaLayout, Placed, SoftBlock};
 use crate::snapshot::processors::ProcessorFiles;
 use crate::vision::qwen3_vl::{self, ImageProcessor, Tower, VideoProcessor};
+use crate::vision::resize::Target;
 
 pub struct Layout {
     sight: Option<Sight>,
@@ -83,6 +84,17 @@ fn block(media: Arc<Media>, lead: String, [start, soft, end]: [u32; 3], grid: qw
 }
 
 impl MediaModel for Layout {
+    fn targets(&self, media: &Media) -> Result<Vec<(Image, Target)>> {
+        match (media, &self.sight) {
+            (Media::Image(image), Some(sight)) => Ok(vec![(image.clone(), sight.images.target(image)?)]),
+            (Media::Video(part), Some(sight)) => {
+                let target = sight.videos.target(part)?;
+                Ok(part.frames().iter().map(|frame| (frame.image.clone(), target)).collect())
+            }
+            _ => Err(lacks(media.kind())),
+        }
+    }
+
     fn prepare(&self, media: &Media, check: Check) -> Result<Prepared> {
         match (media, &self.sight) {
             (Media::Image(image), Some(sight)) => Ok(Prepared::Patches(sight.images.patches(image, check)?)),

@@ -2,7 +2,7 @@
 
 use super::super::filter;
 use super::super::patches::{Levels, Patches, by_merged_block};
-use super::super::resize::{Filter, resize};
+use super::super::resize::{Filter, Target, resized};
 use super::super::smart_resize::image_size;
 use super::{Grid, MAX_BUDGET, Tower, budget, checked};
 use crate::error::Result;
@@ -54,6 +54,12 @@ impl ImageProcessor {
         checked(image_size(image.width(), image.height(), &bounds)?)
     }
 
+    /// [`ImageProcessor::target_size`], and how `image` is brought to it.
+    pub fn target(&self, image: &Image) -> Result<Target> {
+        let (width, height) = self.target_size(image)?;
+        Ok(Target { width, height, filter: self.filter })
+    }
+
     /// The soft tokens of `image`.
     ///
     /// Errors: as for [`ImageProcessor::target_size`].
@@ -67,8 +73,7 @@ impl ImageProcessor {
     ///
     /// Errors: as for [`ImageProcessor::target_size`], `OutOfMemory`, and what `check` ends it with.
     pub fn patches(&self, image: &Image, check: Check) -> Result<Patches> {
-        let (width, height) = self.target_size(image)?;
-        let resized = resize(image.pixels(), width, height, self.filter, check)?;
+        let resized = resized(image, self.target(image)?, check)?;
         let frames = vec![&resized; self.tower.temporal_patch_size as usize];
         by_merged_block(&frames, self.tower.patch_size, self.tower.merge_size, &self.levels, check)
     }

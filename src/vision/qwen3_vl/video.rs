@@ -2,7 +2,7 @@
 
 use super::super::filter;
 use super::super::patches::{Levels, Patches, by_merged_block};
-use super::super::resize::{Filter, Resized, resize};
+use super::super::resize::{Filter, Resized, Target, resized};
 use super::super::smart_resize::video_size;
 use super::{Grid, MAX_BUDGET, Tower, budget, checked};
 use crate::error::{Error, Result};
@@ -88,6 +88,14 @@ impl VideoProcessor {
         Ok((0..count).step_by(temporal).map(part).collect())
     }
 
+    /// The size that the frames of a [`Part`] are brought to, and how.
+    ///
+    /// Errors: as for [`VideoProcessor::target_size`] for frames that are no part of a video.
+    pub fn target(&self, part: &Video) -> Result<Target> {
+        let (width, height) = part.frame_size().map_or_else(|| self.target_size(part), Ok)?;
+        Ok(Target { width, height, filter: self.filter })
+    }
+
     /// The frames of a [`Part`] as the tower takes them: `[rows * columns, 3 * temporal_patch_size * patch_size *
     /// patch_size]`, the patches of a soft token one after the other, within a patch by channel, frame, row and column,
     /// normalized. The last frame is repeated where some are missing. `rows` and `columns` count patches, not soft
@@ -102,8 +110,8 @@ impl VideoProcessor {
             let message = format!("{} frames are embedded {temporal} at a time", frames.len());
             return Err(Error::invalid_argument(message));
         }
-        let (width, height) = part.frame_size().map_or_else(|| self.target_size(part), Ok)?;
-        let resized = |frame: &VideoFrame| resize(frame.image.pixels(), width, height, self.filter, check);
+        let target = self.target(part)?;
+        let resized = |frame: &VideoFrame| resized(&frame.image, target, check);
         let resized = frames.iter().map(resized).collect::<Result<Vec<Resized>>>()?;
         let last = resized.last().into_iter().cycle();
         let group: Vec<&Resized> = resized.iter().chain(last).take(temporal).collect();

@@ -140,8 +140,8 @@ final class MediaSource: Hashable, Sendable {
         // Of no bytes there may be no address, and C wants one.
         let start = bytes.baseAddress ?? UnsafeRawPointer(out)
         return switch kind {
-        case .image: rmlx_image_from_encoded(start, bytes.count, out, error)
-        case .audio: rmlx_audio_from_encoded(start, bytes.count, out, error)
+        case .image: rmlx_image_from_encoded(start, bytes.count, nil, out, error)
+        case .audio: rmlx_audio_from_encoded(start, bytes.count, nil, out, error)
         // A video is made of images.
         case .video: RMLX_ERROR_UNSUPPORTED
         }
