@@ -42,6 +42,7 @@ pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+mod files;
 pub mod log;
 pub mod media;
 pub mod memory;

@@ -28,7 +28,7 @@ use crate::nn::self_test::{Mlx, Operations};
 use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Storages};
 use crate::system::{self, room};
 
 /// Threads with their stacks, buffers of the BLAS, code that is mapped when it is first used.
@@ -95,7 +95,7 @@ impl Model {
         let (progress, encoded) = (options.progress.as_deref(), Known::default());
         let kept = (limit, encoded.clone());
         let loaded = planned.start(&cancel, progress, kept);
-        let Planned { snapshot, architecture, device, .. } = planned;
+        let Planned { snapshot, architecture, device, budget, .. } = planned;
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
@@ -111,11 +111,14 @@ impl Model {
         let dialect = architecture.dialect();
         let mut end_tokens = defaults.end_tokens.clone();
         end_tokens.extend(formatter.turn_ends(dialect.ends()));
-        let mut info = snapshot.inspect();
+        let mut info = told(&snapshot, architecture.as_ref(), &budget.held().storages);
         info["device"] = json!(device.name());
         info["loaded_bytes"] = json!(weight_bytes);
         info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
+        for note in notes(&snapshot, architecture.as_ref()) {
+            log::warning(&format!("{}: {note}", dir.display()));
+        }
         log::info(&format!("loaded {} from {}", architecture.facts().name, dir.display()));
         Ok(Self(Arc::new(Shared {
             id,
@@ -134,13 +137,13 @@ impl Model {
 
     /// What a snapshot folder holds, without reading a weight.
     pub fn inspect(dir: &Path) -> Result<Value> {
-        let snapshot = Arc::new(Snapshot::open(dir)?);
-        let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
         // Where MLX does not run there is no load that could refuse anything.
-        if require_platform().is_ok() {
-            plan(&snapshot, &architecture, default_device(), &CancelToken::default())?;
+        if require_platform().is_err() {
+            let snapshot = Snapshot::open(dir)?;
+            return Ok(told(&snapshot, architecture(&snapshot)?.as_ref(), &Storages::new()));
         }
-        Ok(snapshot.inspect())
+        let planned = Planned::open(dir, DeviceChoice::Auto, &CancelToken::default())?;
+        Ok(told(&planned.snapshot, planned.architecture.as_ref(), &planned.budget.held().storages))
     }
 
     /// [`Model::inspect`]'s facts and those of the loaded form: device, bytes, context length.
@@ -321,6 +324,7 @@ impl Planned {
     /// From the configuration and the headers of the weight files.
     pub fn open(dir: &Path, device: DeviceChoice, cancel: &CancelToken) -> Result<Planned> {
         let snapshot = Arc::new(Snapshot::open(dir)?);
+        Formatter::require_files(dir)?;
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
         let device = choose(device)?;
         let budget = Arc::new(plan(&snapshot, &architecture, device, cancel)?);
@@ -348,7 +352,8 @@ impl Planned {
             let border = || shared.borrow_mut().border(|| cancel.check());
             let mut context =
                 LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
-            let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), &mut context)?;
+            let storages = &budget.held().storages;
+            let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), storages, &mut context)?;
             let bytes = model.held().bytes();
             let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
             worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device, budget });
@@ -386,6 +391,21 @@ fn plan(
     })
 }
 
+/// What a snapshot holds, and what of it is not used.
+fn told(snapshot: &Snapshot, architecture: &dyn Architecture, storages: &Storages) -> Value {
+    let media = architecture.modalities();
+    let modalities: Vec<&str> = ["text"].into_iter().chain(media.iter().map(|kind| kind.name())).collect();
+    let mut told = snapshot.inspect(storages);
+    told["modalities"] = json!(modalities);
+    told["notes"] = json!(notes(snapshot, architecture).collect::<Vec<_>>());
+    told
+}
+
+/// What of a snapshot is not used, in sentences.
+fn notes<'a>(snapshot: &'a Snapshot, architecture: &'a dyn Architecture) -> impl Iterator<Item = &'a String> {
+    snapshot.notes().iter().chain(&architecture.facts().notes)
+}
+
 /// What reading the tokenizer and the template takes, from the sizes of their files.
 fn text_bytes(dir: &Path) -> u64 {
     let size = |name: &str| std::fs::metadata(dir.join(name)).map_or(0, |file| file.len());
@@ -397,12 +417,19 @@ fn checked_load(
     worker: &RefCell<&mut Worker>,
     operations: &dyn Operations,
     architecture: &dyn Architecture,
+    storages: &Storages,
     context: &mut LoadContext,
 ) -> Result<Box<dyn LanguageModel>> {
-    let (snapshot, device) = (context.snapshot, context.device);
+    let device = context.device;
+    let mut used = Vec::new();
+    for storage in storages.values() {
+        if !used.contains(storage) {
+            used.push(*storage);
+        }
+    }
     (context.border)()?;
     nn::on(device, || {
-        worker.borrow_mut().self_test.require(device, &snapshot.quantization.used(snapshot), operations)?;
+        worker.borrow_mut().self_test.require(device, &used, operations)?;
         system::unhurried(|| architecture.load(context))
     })
 }
@@ -441,16 +468,17 @@ mod tests {
             progress: &mut progress,
             border: &|| Ok(()),
         };
+        let storages = Storages::new();
         let mut worker = Worker::default();
         let worker = RefCell::new(&mut worker);
-        let refused = checked_load(&worker, &Zeros, architecture.as_ref(), &mut context);
+        let refused = checked_load(&worker, &Zeros, architecture.as_ref(), &storages, &mut context);
         assert_eq!(refused.err().map(|error| error.code()), Some(Code::Backend));
         // What was found is kept: the right operations are not asked any more.
-        let again = checked_load(&worker, &Mlx(Device::Cpu), architecture.as_ref(), &mut context);
+        let again = checked_load(&worker, &Mlx(Device::Cpu), architecture.as_ref(), &storages, &mut context);
         assert_eq!(again.err().map(|error| error.code()), Some(Code::Backend));
         assert!(!reported.get());
         let mut fresh = Worker::default();
         let fresh = RefCell::new(&mut fresh);
-        assert!(checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &mut context).is_ok());
+        assert!(checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &storages, &mut context).is_ok());
     }
 }

@@ -68,6 +68,8 @@ pub struct Facts {
     pub vocab_size: usize,
     /// `eos_token_id`, for snapshots without a `generation_config.json`. Empty when there is none.
     pub eos: Vec<u32>,
+    /// Sentences about parts that the snapshot has not whole, and that are left out.
+    pub notes: Vec<String>,
 }
 
 /// What a model is loaded from, and for.

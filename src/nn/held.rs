@@ -2,6 +2,8 @@
 //! built, so that a load in which nothing is read tells it beforehand.
 
 use super::matrix::Block;
+use crate::snapshot::Storages;
+use crate::snapshot::quantization::Quantization;
 
 /// The parts of a model that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Held {
     pub table: u64,
     /// The largest array, and the tensor or the module that it is made of.
     pub largest: Option<(String, u64)>,
+    /// Of the packed matrices, as the files hold them.
+    pub storages: Storages,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -112,6 +116,11 @@ impl Tally {
         if self.held.largest.as_ref().is_none_or(|(_, most)| bytes > *most) {
             self.held.largest = Some((name.to_owned(), bytes));
         }
+    }
+
+    /// A matrix is packed in the file.
+    pub fn packed(&mut self, path: &str, storage: Quantization) {
+        self.held.storages.insert(path.to_owned(), storage);
     }
 
     /// An array that something else is made of.

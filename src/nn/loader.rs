@@ -14,7 +14,7 @@ use super::mlx;
 use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
 use super::{Device, item_size};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::snapshot::quantization::Mode;
 use crate::snapshot::{Snapshot, Weights};
 use crate::system::room;
@@ -89,20 +89,27 @@ impl<'a> Loader<'a> {
         self.stored(path, &[out, input], self.dtype)
     }
 
-    /// The matrices `path.weight` of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts).
-    pub fn expert_matrix(&mut self, path: &str, shape: [usize; 3]) -> Result<Matrix> {
-        self.stored(path, &shape, self.dtype)
-    }
-
-    /// The same as a tensor that has no module around it, and is never packed; `turned` if the file has `[E, in, out]`.
-    pub fn expert_tensor(&mut self, name: &str, shape: [usize; 3], turned: bool) -> Result<Matrix> {
+    /// The matrices of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts): `path.name.weight`, where
+    /// `turned` says that a dense one is `[E, in, out]`, or `path.0.name.weight` and so on.
+    pub fn expert_matrix(&mut self, path: &str, name: &str, shape: [usize; 3], turned: bool) -> Result<Matrix> {
+        let [count, out, input] = shape;
+        let whole = format!("{path}.{name}");
         if turned {
-            let [count, out, input] = shape;
-            let array = self.part(name, &[count, input, out], self.dtype)?;
+            let array = self.part(&format!("{whole}.weight"), &[count, input, out], self.dtype)?;
             self.tally.source(array.nbytes() as u64);
             return Ok(Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?));
         }
-        Ok(Matrix::Dense(self.part(name, &shape, self.dtype)?))
+        if self.has(&format!("{whole}.weight")) || !self.has(&format!("{path}.0.{name}.weight")) {
+            return self.stored(&whole, &shape, self.dtype);
+        }
+        let parts = (0..count).map(|expert| self.stored(&format!("{path}.{expert}.{name}"), &[out, input], self.dtype));
+        let parts: Vec<Matrix> = parts.collect::<Result<_>>()?;
+        self.tally.source(parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum());
+        let stacked = Matrix::stacked(parts)?;
+        let stacked = stacked.map_err(|_| {
+            Error::unsupported(format!("the experts of {path}.*.{name} are not all stored in the same way"))
+        })?;
+        stacked.apart(count)
     }
 
     /// `gate_up` is one matrix, or two.
@@ -118,6 +125,7 @@ impl<'a> Loader<'a> {
         let Some(quantization) = quantization else {
             return Ok(Matrix::Dense(self.as_dtype(&weight, dtype)?));
         };
+        self.tally.packed(path, quantization);
         let mut scales = self.weights.take(&format!("{path}.scales"))?;
         let mut biases = None;
         if quantization.mode == Mode::Affine {

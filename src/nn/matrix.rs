@@ -136,6 +136,20 @@ impl Matrix {
         Ok(Ok(stacked))
     }
 
+    /// `count` matrices of as many rows, on top of each other, as `[count, out, in]`.
+    pub fn apart(self, count: usize) -> Result<Matrix> {
+        let apart = |array: &Array| array.reshape(&[count as i32, -1, array.dim(-1)]);
+        Ok(match self {
+            Matrix::Dense(w) => Matrix::Dense(apart(&w)?),
+            Matrix::Packed(p) => Matrix::Packed(Packed {
+                codes: apart(&p.codes)?,
+                scales: apart(&p.scales)?,
+                biases: p.biases.as_ref().map(apart).transpose()?,
+                ..p
+            }),
+        })
+    }
+
     /// The same matrix with its values written out.
     pub fn unpacked(self, dtype: Dtype) -> Result<Matrix> {
         match self {

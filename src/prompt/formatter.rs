@@ -37,6 +37,11 @@ impl Formatter {
         Self::new(tokenizer, sources)
     }
 
+    /// An error for a snapshot whose tokenizer is not there, or not the file itself, without reading it.
+    pub fn require_files(dir: &Path) -> Result<()> {
+        TextTokenizer::require_file(dir)
+    }
+
     fn new(tokenizer: TextTokenizer, sources: Sources) -> Result<Formatter> {
         let markers = TurnMarkers::resolve(&tokenizer);
         let chat = |source: Option<Source>| source.map(|s| compile(s, &tokenizer, &markers)).transpose();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::token_config::{TokenConfig, read_json};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A template's text and the file it came from (for messages).
 #[derive(Clone, Debug, PartialEq)]
@@ -98,11 +99,8 @@ impl Sources {
 
 /// A template in a file of its own, if there is that file.
 fn read_template(dir: &Path, file: &str) -> Result<Option<Source>> {
-    match std::fs::read_to_string(dir.join(file)) {
-        Ok(text) => Ok(Some(Source { file: file.to_owned(), text })),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::snapshot(format!("{file} cannot be read: {e}")).with("file", file)),
-    }
+    let text = files::read_optional_text(&dir.join(file)).map_err(|e| e.with("file", file))?;
+    Ok(text.map(|text| Source { file: file.to_owned(), text }))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::tokenizer::tokenizer_error;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files;
 
 /// What the configuration says of tokens.
 #[derive(Debug, Default)]
@@ -32,14 +33,7 @@ const MADE_SPECIAL: &str = "<|video|>";
 
 /// Reads a JSON file of the snapshot; `None` where it does not exist.
 pub(super) fn read_json(dir: &Path, name: &str) -> Result<Option<Value>> {
-    let text = match std::fs::read_to_string(dir.join(name)) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::snapshot(format!("{name} cannot be read: {e}")).with("file", name)),
-    };
-    let invalid = |e| Error::snapshot(format!("{name} is not valid JSON: {e}")).with("file", name);
-    // Tolerates the byte order mark that some editors leave.
-    serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map(Some).map_err(invalid)
+    files::read_optional_json(&dir.join(name)).map_err(|e| e.with("file", name))
 }
 
 /// Whether a spelling looks like markup rather than like a word or whitespace.

@@ -12,6 +12,7 @@ use super::decoder::{Decoding, TextDecoder};
 use super::spellings::{Match, Spelled, Spellings};
 use super::token_config::{self, TokenConfig};
 use crate::error::{Code, Error, Result};
+use crate::files;
 
 /// Which control spellings of a text are only text.
 pub(super) enum Plain<'a> {
@@ -45,21 +46,28 @@ pub(super) struct TextTokenizer {
     special_ids: HashSet<u32>,
 }
 
+const FILE: &str = "tokenizer.json";
+
+fn absent() -> Error {
+    Error::new(Code::NotFound, format!("the snapshot has no {FILE}")).with("file", FILE)
+}
+
 impl TextTokenizer {
     /// Reads `tokenizer.json`, and `tokenizer_config.json` where there is one.
     ///
     /// `template` is the source of the chat templates: spellings that they write carry structure.
     pub fn load(dir: &Path, config: TokenConfig, template: &str) -> Result<Self> {
-        const FILE: &str = "tokenizer.json";
-        let error = |what, e| Error::snapshot(format!("{FILE} {what}: {e}")).with("file", FILE);
-        let bytes = std::fs::read(dir.join(FILE)).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(Code::NotFound, format!("the snapshot has no {FILE}")).with("file", FILE)
-            }
-            _ => error("cannot be read", e.into()),
-        })?;
-        let inner = Tokenizer::from_bytes(bytes).map_err(|e| error("is not valid", e))?;
+        let bytes = files::read_optional(&dir.join(FILE)).map_err(|e| e.with("file", FILE))?;
+        let bytes = bytes.ok_or_else(absent)?;
+        let inner = Tokenizer::from_bytes(bytes)
+            .map_err(|e| Error::snapshot(format!("{FILE} is not valid: {e}")).with("file", FILE))?;
         Self::new(inner, config, template)
+    }
+
+    /// An error if [`load`](Self::load) would not find the file itself.
+    pub fn require_file(dir: &Path) -> Result<()> {
+        let is_there = files::is_there(&dir.join(FILE)).map_err(|e| e.with("file", FILE))?;
+        if is_there { Ok(()) } else { Err(absent()) }
     }
 
     pub fn new(mut inner: Tokenizer, config: TokenConfig, template: &str) -> Result<Self> {

@@ -1,54 +1,15 @@
 //! Reading JSON files and their keys, with errors that say where.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::file_name;
-use crate::error::{Code, Error, Result};
-
-/// No configuration file is anywhere near this; a larger one is a mistake, and is not read.
-const MAX_JSON_BYTES: u64 = 64 << 20;
+use crate::error::{Error, Result};
+pub use crate::files::read_optional_json;
 
 /// Largest of the whole numbers that an `f64` holds without gaps.
 const MAX_WHOLE: f64 = (1u64 << 53) as f64;
-
-/// Parses `path`, which must exist.
-pub fn read_json(path: &Path) -> Result<Value> {
-    read_optional_json(path)?.ok_or_else(|| {
-        let message =
-            format!("{} is missing in {}", file_name(path), path.parent().unwrap_or(path).display());
-        Error::new(Code::NotFound, message).with("file", path.display().to_string())
-    })
-}
-
-/// Parses `path`, if it exists.
-pub fn read_optional_json(path: &Path) -> Result<Option<Value>> {
-    let unreadable = |e: std::io::Error| {
-        Error::snapshot(format!("{} cannot be read: {e}", path.display()))
-            .with("file", path.display().to_string())
-    };
-    let size = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(unreadable(e)),
-    };
-    if size > MAX_JSON_BYTES {
-        let message = format!("{} has {size} bytes, more than any configuration has", file_name(path));
-        return Err(Error::snapshot(message).with("file", path.display().to_string()));
-    }
-    let text = std::fs::read(path).map_err(unreadable)?;
-    serde_json::from_slice(&text).map(Some).map_err(|e| {
-        let message =
-            format!("{} is not valid JSON, line {}, column {}: {e}", file_name(path), e.line(), e.column());
-        Error::snapshot(message)
-            .with("file", path.display().to_string())
-            .with("line", e.line())
-            .with("column", e.column())
-    })
-}
 
 /// A JSON object of a configuration file and where it is, so that every error can name the file and the key.
 #[derive(Clone, Debug)]
@@ -114,14 +75,19 @@ impl<'a> Section<'a> {
         self.get(key).map(|v| v.as_str().ok_or_else(|| self.wrong(key, v, "a string"))).transpose()
     }
 
-    /// A count: a whole number that fits MLX's dimensions.
+    /// A count: a whole number that fits MLX's dimensions. `3.0` counts as whole.
     pub fn optional_usize(&self, key: &str) -> Result<Option<usize>> {
-        let count = |v: &Value| v.as_u64().filter(|&n| n <= i32::MAX as u64).map(|n| n as usize);
+        let count = |v: &Value| whole(v).filter(|&n| n <= i32::MAX as u64).map(|n| n as usize);
         self.get(key).map(|v| count(v).ok_or_else(|| self.wrong(key, v, "a whole number"))).transpose()
     }
 
     pub fn usize_or(&self, key: &str, default: usize) -> Result<usize> {
         Ok(self.optional_usize(key)?.unwrap_or(default))
+    }
+
+    /// A count that is at least 1: `default` where the key is missing, but not where it is null.
+    pub fn positive_or(&self, key: &str, default: usize) -> Result<usize> {
+        if self.map.contains_key(key) { self.usize(key) } else { Ok(default) }
     }
 
     /// A count that must be there and at least 1.
@@ -144,15 +110,16 @@ impl<'a> Section<'a> {
     }
 
     pub fn bool_or(&self, key: &str, default: bool) -> Result<bool> {
-        self.get(key).map_or(Ok(default), |v| v.as_bool().ok_or_else(|| self.wrong(key, v, "true or false")))
+        Ok(self.optional_bool(key)?.unwrap_or(default))
+    }
+
+    pub fn optional_bool(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key).map(|v| v.as_bool().ok_or_else(|| self.wrong(key, v, "true or false"))).transpose()
     }
 
     /// A whole number within `range`, if there is one. `3.0` counts as whole.
     pub fn optional_in_range(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
-        let whole = |v: &Value| {
-            let float = || v.as_f64().filter(|x| x.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(x));
-            v.as_u64().or_else(|| float().map(|x| x as u64)).filter(|n| range.contains(n))
-        };
+        let whole = |v: &Value| whole(v).filter(|n| range.contains(n));
         let needed = || format!("a whole number from {} to {}", range.start(), range.end());
         self.get(key).map(|v| whole(v).ok_or_else(|| self.wrong(key, v, &needed()))).transpose()
     }
@@ -176,21 +143,28 @@ impl<'a> Section<'a> {
         found.map(Some).ok_or_else(|| self.wrong(key, value, &format!("a number or a list of {N}")))
     }
 
+    /// A token id, by itself or as a list of one. Negative ones, which some files have, stand for none.
     pub fn optional_token(&self, key: &str) -> Result<Option<u32>> {
-        Ok(self.optional_usize(key)?.map(|n| n as u32))
+        match (self.tokens(key)?.as_slice(), self.get(key)) {
+            ([], _) => Ok(None),
+            ([id], _) => Ok(Some(*id)),
+            (_, found) => Err(self.wrong(key, found.unwrap_or(&Value::Null), "a token id")),
+        }
     }
 
-    /// One token id or a list of them; none when the key is missing.
+    /// One token id or a list of them; none when the key is missing, and for negative ones.
     pub fn tokens(&self, key: &str) -> Result<Vec<u32>> {
-        let id = |v: &Value| {
-            v.as_u64()
-                .and_then(|n| u32::try_from(n).ok())
-                .ok_or_else(|| self.wrong(key, v, "a token id or a list of them"))
+        let id = |v: &Value| -> Result<Option<u32>> {
+            if v.as_f64().is_some_and(|x| x < 0.0) {
+                return Ok(None);
+            }
+            let id = whole(v).and_then(|n| u32::try_from(n).ok());
+            id.map(Some).ok_or_else(|| self.wrong(key, v, "a token id or a list of them"))
         };
         match self.get(key) {
             None => Ok(Vec::new()),
-            Some(Value::Array(ids)) => ids.iter().map(id).collect(),
-            Some(one) => Ok(vec![id(one)?]),
+            Some(Value::Array(ids)) => ids.iter().filter_map(|v| id(v).transpose()).collect(),
+            Some(one) => Ok(id(one)?.into_iter().collect()),
         }
     }
 
@@ -226,6 +200,12 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A number without a fraction, however it is written.
+fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(x));
+    value.as_u64().or_else(|| float().map(|x| x as u64))
+}
+
 /// A value for a message, cut off where it is long.
 fn shown(value: &Value) -> String {
     let mut text = value.to_string();
@@ -239,6 +219,7 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
     use serde_json::json;
 
     #[test]
@@ -246,10 +227,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.json");
         std::fs::write(&path, "{\n \"a\": 1,\n \"b\" 2\n}").unwrap();
-        let error = read_json(&path).unwrap_err();
+        let error = read_optional_json(&path).unwrap_err();
         assert_eq!(error.code(), Code::InvalidSnapshot);
         assert!(error.message().contains("config.json is not valid JSON, line 3"), "{error}");
-        assert_eq!(read_json(&dir.path().join("other.json")).unwrap_err().code(), Code::NotFound);
         assert_eq!(read_optional_json(&dir.path().join("other.json")).unwrap(), None);
     }
 
@@ -272,6 +252,13 @@ mod tests {
         assert_eq!(text.usize_or("null", 7).unwrap(), 7);
         assert_eq!(root.tokens("eos").unwrap(), [1, 106]);
         assert!(root.tokens("none").unwrap().is_empty());
+        let ids = json!({ "pad": -1, "image": [7], "eos": [1, -1, 106.0], "two": [1, 2], "size": 8.0, "no": null });
+        let ids = Section::root(&ids).unwrap();
+        assert_eq!((ids.optional_token("pad").unwrap(), ids.optional_token("image").unwrap()), (None, Some(7)));
+        assert_eq!((ids.tokens("eos").unwrap(), ids.usize("size").unwrap()), (vec![1, 106], 8));
+        assert!(ids.optional_token("two").unwrap_err().message().contains("two is [1,2], but must be a token id"));
+        assert_eq!(ids.positive_or("none", 3).unwrap(), 3);
+        assert!(ids.positive_or("no", 3).unwrap_err().message().contains("no is missing"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The headers of safetensors files: which tensors there are, and whether the files are whole.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata};
@@ -10,6 +10,10 @@ use safetensors::tensor::{Dtype, Metadata};
 use super::file_name;
 use super::names::canonical;
 use crate::error::{Error, Result};
+use crate::files;
+
+/// What is looked at to tell a file that only stands for another.
+const START: u64 = 512;
 
 /// Longer headers than this are refused by the format itself.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -32,25 +36,6 @@ impl TensorInfo {
     pub fn is_float(&self) -> bool {
         matches!(self.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
-}
-
-/// Every `*.safetensors` of `dir` but `consolidated*` (another copy of the weights in Mistral's layout), sorted.
-pub fn find_shards(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).map_err(|e| unreadable(dir, &e.to_string()))?;
-    let mut shards = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|e| unreadable(dir, &e.to_string()))?.path();
-        let name = file_name(&path);
-        if name.ends_with(".safetensors") && !name.starts_with("consolidated") && !name.starts_with("._") {
-            shards.push(path);
-        }
-    }
-    if shards.is_empty() {
-        let message = format!("there is no .safetensors file in {}", dir.display());
-        return Err(Error::snapshot(message).with("file", dir.display().to_string()));
-    }
-    shards.sort();
-    Ok(shards)
 }
 
 /// The tensors of all `shards` by canonical name.
@@ -80,10 +65,12 @@ pub fn read_headers(shards: &[PathBuf]) -> Result<BTreeMap<String, TensorInfo>> 
 }
 
 /// The header of one file, whose size must be what the header says, and where the data behind it begin.
-fn read_header(path: &Path) -> Result<(Metadata, u64)> {
-    let io = |e: std::io::Error| unreadable(path, &e.to_string());
-    let mut file = File::open(path).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
+pub(super) fn read_header(path: &Path) -> Result<(Metadata, u64)> {
+    let io = |e: std::io::Error| files::unreadable(path, &e);
+    let (mut file, size) = files::open(path)?;
+    let mut start = vec![0; START.min(size) as usize];
+    file.read_exact_at(&mut start, 0).map_err(io)?;
+    files::require_itself(path, &start)?;
     let mut length = [0; 8];
     if size < 8 {
         return Err(unreadable(path, &format!("it has {size} bytes, too few for a safetensors file")));
@@ -94,7 +81,10 @@ fn read_header(path: &Path) -> Result<(Metadata, u64)> {
         let fault = format!("its header says to be {length} bytes long, but the file has {size} bytes");
         return Err(unreadable(path, &fault));
     }
-    let mut header = vec![0; length as usize];
+    let mut header = Vec::new();
+    let room = header.try_reserve_exact(length as usize);
+    room.map_err(|_| files::unreadable(path, &std::io::ErrorKind::OutOfMemory.into()))?;
+    header.resize(length as usize, 0);
     file.read_exact(&mut header).map_err(io)?;
     let metadata: Metadata = serde_json::from_slice(&header)
         .map_err(|e| unreadable(path, &format!("its header is broken: {e}")).with("byte", 8 + e.column()))?;
@@ -120,6 +110,7 @@ pub(super) fn unreadable(path: &Path, fault: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::weight_files::WeightFiles;
     use safetensors::tensor::{TensorView, serialize};
 
     fn shard(names: &[&str]) -> Vec<u8> {
@@ -133,7 +124,7 @@ mod tests {
         for (name, bytes) in files {
             std::fs::write(dir.path().join(name), bytes).unwrap();
         }
-        read_headers(&find_shards(dir.path())?)
+        read_headers(&WeightFiles::choose(dir.path())?.shards)
     }
 
     #[test]
@@ -169,6 +160,9 @@ mod tests {
             (long, "header says to be"),
             (tail, "1 bytes follow"),
             (vec![1, 2, 3], "too few"),
+            (vec![0; 4096], "nothing but zeros"),
+            (Vec::new(), "empty: the download is not complete"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "a pointer of Git LFS"),
         ] {
             let error = read(&[("model.safetensors", bytes)]).unwrap_err();
             assert!(error.message().contains("model.safetensors"), "{error}");

@@ -6,29 +6,25 @@ use serde_json::{Value, json};
 
 use super::Snapshot;
 use super::config::Section;
+use super::quantization::Quantization;
+
+/// How the modules that have scales are stored, by canonical path.
+pub type Storages = BTreeMap<String, Quantization>;
 
 impl Snapshot {
-    /// Architecture, modalities, quantization and sizes, from the configuration and the weight files' headers.
-    pub fn inspect(&self) -> Value {
+    /// Architecture, quantization and sizes, from the configuration and the weight files' headers. `storages` are those that
+    /// a plan of a load has found.
+    pub fn inspect(&self, storages: &Storages) -> Value {
         let text = self.text_key("text_config").cloned().unwrap_or_else(|| self.config.clone());
         let key = |name: &str| text.get(name).cloned().unwrap_or(Value::Null);
-        let has = |key: &str| self.text_key(key).is_some();
-        let names = [
-            ("text", true),
-            ("image", has("vision_config")),
-            ("audio", has("audio_config")),
-            ("video", has("vision_config") && has("video_token_id")),
-        ];
-        let modalities: Vec<&str> = names.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
         json!({
             "architecture": self.config["architectures"].get(0).cloned().unwrap_or(Value::Null),
             "model_type": self.config.get("model_type").cloned().unwrap_or(Value::Null),
-            "modalities": modalities,
-            "quantization": self.quantization_summary(),
+            "quantization": self.quantization_summary(storages),
             "bytes": self.tensor_bytes(),
             "files": self.shards().len(),
             "tensors": self.tensors().count(),
-            "parameters": self.parameters(),
+            "parameters": self.parameters(storages),
             "layers": key("num_hidden_layers"),
             "hidden_size": key("hidden_size"),
             "context_length": key("max_position_embeddings"),
@@ -41,12 +37,12 @@ impl Snapshot {
     }
 
     /// Numbers that the model has, however they are stored: codes count, their scales and biases do not.
-    pub fn parameters(&self) -> u64 {
+    fn parameters(&self, storages: &Storages) -> u64 {
         let count = |name: &str, shape: &[usize]| {
             let elements: usize = shape.iter().product();
             match module_of(name) {
                 (module, "weight") if self.tensor(&format!("{module}.scales")).is_some() => {
-                    self.quantization.of_scales(module).map_or(elements, |q| q.codes(elements))
+                    self.storage(storages, module).map_or(elements, |q| q.codes(elements))
                 }
                 (module, "scales" | "biases") if self.tensor(&format!("{module}.scales")).is_some() => 0,
                 _ => elements,
@@ -55,15 +51,27 @@ impl Snapshot {
         self.tensors().map(|(name, info)| count(name, &info.shape) as u64).sum()
     }
 
-    /// Null for a snapshot without scales; else the default, and how many matrices are stored in which way.
-    fn quantization_summary(&self) -> Value {
+    /// Of a module that has scales.
+    fn storage(&self, storages: &Storages, module: &str) -> Option<Quantization> {
+        storages.get(module).copied().or_else(|| self.quantization.of_scales(module))
+    }
+
+    /// Null for a snapshot without scales; else the most frequent storage, or the configuration's default where that is
+    /// one of them, and how many matrices are stored in which way.
+    fn quantization_summary(&self, storages: &Storages) -> Value {
         let mut ways: BTreeMap<String, u64> = BTreeMap::new();
-        let mut quantized = false;
+        let mut counts: Vec<(Quantization, u64)> = Vec::new();
         for (name, info) in self.tensors() {
             let (module, "weight") = module_of(name) else { continue };
             let way = if self.tensor(&format!("{module}.scales")).is_some() {
-                quantized = true;
-                self.quantization.of_scales(module).map_or("unknown".to_owned(), |q| q.to_string())
+                let storage = self.storage(storages, module);
+                if let Some(storage) = storage {
+                    match counts.iter_mut().find(|(known, _)| *known == storage) {
+                        Some((_, count)) => *count += 1,
+                        None => counts.push((storage, 1)),
+                    }
+                }
+                storage.map_or("unknown".to_owned(), |q| q.to_string())
             } else if info.shape.len() > 1 {
                 format!("{:?}", info.dtype).to_lowercase()
             } else {
@@ -71,11 +79,14 @@ impl Snapshot {
             };
             *ways.entry(way).or_default() += 1;
         }
-        match self.quantization.default_quantization() {
-            Some(q) if quantized => json!({
+        let default = self.quantization.default_quantization();
+        let said = default.filter(|default| counts.iter().any(|(storage, _)| storage == default));
+        let most = counts.iter().max_by_key(|(_, count)| *count).map(|(storage, _)| *storage);
+        match said.or(most) {
+            Some(q) => json!({
                 "mode": q.mode.name(), "bits": q.bits, "group_size": q.group_size, "matrices": ways,
             }),
-            _ => Value::Null,
+            None => Value::Null,
         }
     }
 }

@@ -4,12 +4,16 @@
 
 pub mod config;
 mod fingerprint;
+mod folder;
 mod header;
 mod inspect;
 mod names;
+mod parts;
 pub mod processors;
 pub mod quantization;
 mod shard;
+mod storage;
+mod weight_files;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -17,13 +21,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use self::config::{read_json, read_optional_json};
+use self::config::read_optional_json;
 pub use self::header::TensorInfo;
+pub use self::inspect::Storages;
+pub use self::parts::{Part, Present};
 use self::processors::ProcessorFiles;
 use self::quantization::QuantizationPlan;
 pub use self::shard::keep_errors;
+use self::weight_files::{INDEX, WeightFiles};
 pub use self::weights::Weights;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
+use crate::files::name as file_name;
 
 /// A folder whose JSON files and weight headers have been read, and no weights.
 #[derive(Clone, Debug)]
@@ -36,8 +44,8 @@ pub struct Snapshot {
     pub processors: ProcessorFiles,
     /// How modules are quantized.
     pub quantization: QuantizationPlan,
-    /// Weight files of the folder, sorted by name.
-    shards: Vec<PathBuf>,
+    /// Those of the folder that count.
+    files: WeightFiles,
     /// Every tensor of every shard, by canonical name (see [`names::canonical`]).
     tensors: BTreeMap<String, TensorInfo>,
     /// Whether the shards have data behind their headers.
@@ -45,25 +53,23 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the JSON files and the headers of every weight file of `dir`. What is in `model.safetensors.index.json`
-    /// is not believed and not needed: the headers say what is where.
+    /// Reads the JSON files and the headers of the weight files of `dir` (see [`WeightFiles`] for which those are).
     ///
-    /// Errors: `NotFound` for the folder or `config.json`, `InvalidSnapshot` for broken JSON, and for weight files
-    /// that are missing, truncated, corrupt, or hold a tensor twice.
+    /// Errors: `NotFound` for the folder or `config.json`; `InvalidSnapshot` for broken JSON, and for weight files that are missing, truncated, corrupt, or hold a tensor twice; `Unsupported` for models in formats
+    /// and storages of others; `OutOfMemory` where the process may not open more files.
     pub fn open(dir: &Path) -> Result<Snapshot> {
-        if !dir.is_dir() {
-            let message = format!("there is no folder {}", dir.display());
-            return Err(Error::new(Code::NotFound, message).with("file", dir.display().to_string()));
-        }
-        let config = read_json(&dir.join("config.json"))?;
-        let shards = header::find_shards(dir)?;
-        let tensors = header::read_headers(&shards)?;
+        folder::require(dir)?;
+        let config = read_optional_json(&dir.join("config.json"))?;
+        let config = config.ok_or_else(|| folder::without_config(dir))?;
+        let files = WeightFiles::choose(dir)?;
+        let tensors = header::read_headers(&files.shards)?;
+        storage::require_known(&config, &tensors, &files.shards)?;
         Ok(Snapshot {
             quantization: QuantizationPlan::from_config(&config)?,
             generation_config: read_optional_json(&dir.join("generation_config.json"))?,
             config,
             processors: ProcessorFiles::read(dir)?,
-            shards,
+            files,
             tensors,
             has_data: true,
         })
@@ -96,9 +102,9 @@ impl Snapshot {
         self.tensors.iter().map(|(name, info)| (name.as_str(), info))
     }
 
-    /// The weight files, sorted by name.
+    /// The weight files.
     pub fn shards(&self) -> &[PathBuf] {
-        &self.shards
+        &self.files.shards
     }
 
     /// Bytes of all tensors as they are in the files.
@@ -108,7 +114,7 @@ impl Snapshot {
 
     /// The error of what is said of a tensor that is there, with the file that has it.
     pub fn of_tensor(&self, message: String, name: &str) -> Error {
-        match self.tensor(name).and_then(|tensor| self.shards.get(tensor.shard)) {
+        match self.tensor(name).and_then(|tensor| self.shards().get(tensor.shard)) {
             None => Error::snapshot(message).with("tensor", name),
             Some(path) => Error::snapshot(format!("{message} ({})", file_name(path)))
                 .with("tensor", name)
@@ -116,16 +122,33 @@ impl Snapshot {
         }
     }
 
-    /// The error for a tensor that no weight file has.
+    /// Sentences about what of the folder is not used.
+    pub fn notes(&self) -> &[String] {
+        &self.files.notes
+    }
+
+    /// The error for a tensor that no weight file has, with the file that should have it.
     pub fn missing(&self, name: &str) -> Error {
-        let files: Vec<String> = self.shards.iter().map(|p| file_name(p)).collect();
-        Error::snapshot(format!("tensor {name} is missing: it is not in {}", files.join(", ")))
-            .with("tensor", name)
-            .with("files", files)
+        let names: Vec<String> = self.shards().iter().map(|p| file_name(p)).collect();
+        let absent = &self.files.absent;
+        let why = match self.files.indexed.get(name) {
+            Some(file) if absent.contains(file) => format!(
+                "{INDEX} has it in {file}, which is not there: the download is not complete, or the file was removed"
+            ),
+            Some(file) => format!("{INDEX} has it in {file}, which lacks it"),
+            None if !absent.is_empty() => {
+                format!("the folder lacks {}: the download is not complete, or files were removed", some_of(absent))
+            }
+            None => format!("it is not in {}", some_of(&names)),
+        };
+        Error::snapshot(format!("tensor {name} is missing: {why}")).with("tensor", name).with("files", names)
     }
 }
 
-/// The last part of a path, for messages.
-pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+/// A few of many names.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let others = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - others].join(", ");
+    if others > 0 { format!("{shown} and {others} others") } else { shown }
 }

@@ -1,7 +1,7 @@
 //! How each module of a snapshot is quantized, from `config.json` and checked against the tensors.
 //!
 //! `quantization` holds a default and overrides by module path. Whether a module is quantized at all is decided by
-//! its `.scales` tensor; the configuration only gives the parameters.
+//! its `.scales` tensor, and where the parameters of the configuration do not fit the tensors' shapes, those that do count.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -66,6 +66,33 @@ impl Quantization {
         words * 32 / self.bits as usize
     }
 
+    /// What keeps the tensors of the module at `path` from being a matrix of `shape` in this storage.
+    fn misfit(self, snapshot: &Snapshot, path: &str, shape: &[usize]) -> Option<Error> {
+        let fit = || -> Result<()> {
+            let (weight_name, scales_name) = (format!("{path}.weight"), format!("{path}.scales"));
+            let weight = snapshot.tensor(&weight_name).ok_or_else(|| snapshot.missing(&weight_name))?;
+            let packed = with_last(shape, |n| self.words(n));
+            check(snapshot, &weight_name, weight.dtype == Dtype::U32 && weight.shape == packed, || {
+                let right = format!("U32 {packed:?} for {self} of {shape:?}");
+                (format!("{:?} {:?}", weight.dtype, weight.shape), right)
+            })?;
+            let groups = with_last(shape, |n| n / self.group_size as usize);
+            let affine = self.mode == Mode::Affine;
+            let names = if affine { vec![scales_name, format!("{path}.biases")] } else { vec![scales_name] };
+            for name in names {
+                let found = snapshot.tensor(&name).ok_or_else(|| snapshot.missing(&name))?;
+                let right_type = if affine { found.is_float() } else { found.dtype == Dtype::U8 };
+                check(snapshot, &name, right_type && found.shape == groups, || {
+                    let kind = if affine { "a float" } else { "U8" };
+                    let right = format!("{kind} {groups:?} for {self} of {shape:?}");
+                    (format!("{:?} {:?}", found.dtype, found.shape), right)
+                })?;
+            }
+            Ok(())
+        };
+        fit().err()
+    }
+
     /// What MLX takes where the configuration is silent.
     fn default_of(mode: Mode) -> Quantization {
         let (bits, group_size) = match mode {
@@ -97,12 +124,8 @@ impl Quantization {
         };
         let bits = number("bits", default.bits)?;
         let group_size = number("group_size", default.group_size)?;
-        let known = match mode {
-            Mode::Affine => [2, 3, 4, 5, 6, 8].contains(&bits) && [32, 64, 128].contains(&group_size),
-            _ => bits == default.bits && group_size == default.group_size,
-        };
         let quantization = Quantization { mode, bits, group_size };
-        if !known {
+        if !known().any(|q| q == quantization) {
             return Err(Error::unsupported(format!(
                 "config.json: {at} asks for {quantization}, which MLX has not"
             ))
@@ -110,6 +133,14 @@ impl Quantization {
         }
         Ok(quantization)
     }
+}
+
+/// All storages that MLX has. Two of them never fit the same tensors of a module whose width is known.
+fn known() -> impl Iterator<Item = Quantization> {
+    let affine = [4, 8, 6, 5, 3, 2].into_iter().flat_map(|bits| {
+        [64, 32, 128].into_iter().map(move |group_size| Quantization { mode: Mode::Affine, bits, group_size })
+    });
+    affine.chain([Mode::Mxfp4, Mode::Nvfp4, Mode::Mxfp8].map(Quantization::default_of))
 }
 
 /// The `quantization` of `config.json`.
@@ -131,10 +162,9 @@ impl QuantizationPlan {
         let object = value.as_object().ok_or_else(|| {
             Error::snapshot(format!("config.json: {key} is not an object")).with("key", key.clone())
         })?;
-        if let Some(method) = object.get("quant_method").filter(|_| key == "quantization_config") {
-            let message =
-                format!("config.json: weights quantized by {method} are not supported; convert them for MLX");
-            return Err(Error::unsupported(message).with("key", "quantization_config.quant_method"));
+        if key == "quantization_config" && object.contains_key("quant_method") {
+            // Of another program, or of what the weights once were.
+            return Ok(QuantizationPlan::default());
         }
         let default = Quantization::from_json(object, &key)?;
         let mut overrides = HashMap::new();
@@ -159,18 +189,6 @@ impl QuantizationPlan {
         self.default
     }
 
-    /// The different parameters of the modules that have scales.
-    pub fn used(&self, snapshot: &Snapshot) -> Vec<Quantization> {
-        let mut used = Vec::new();
-        let modules = snapshot.tensors.keys().filter_map(|name| name.strip_suffix(".scales"));
-        for parameters in modules.filter_map(|module| self.parameters(module)) {
-            if !used.contains(&parameters) {
-                used.push(parameters);
-            }
-        }
-        used
-    }
-
     /// The parameters of the module at canonical `path`, whose weight is `shape` = `[.., out, in]` when it is not
     /// packed; `None` for a module without scales. The tensors' shapes and types are checked against them.
     pub fn resolve(&self, snapshot: &Snapshot, path: &str, shape: &[usize]) -> Result<Option<Quantization>> {
@@ -183,41 +201,25 @@ impl QuantizationPlan {
             })?;
             return Ok(None);
         }
-        let Some(quantization) = self.parameters(path) else {
-            let message = format!(
-                "tensor {scales_name} is there, but the quantization of config.json has no parameters for {path}"
-            );
-            return Err(Error::snapshot(message).with("tensor", scales_name));
-        };
-        let packed = with_last(shape, |n| quantization.words(n));
-        check(snapshot, &weight_name, weight.dtype == Dtype::U32 && weight.shape == packed, || {
-            let right = format!("U32 {packed:?} for {quantization} of {shape:?}");
-            (format!("{:?} {:?}", weight.dtype, weight.shape), right)
-        })?;
-        let groups = with_last(shape, |n| n / quantization.group_size as usize);
-        let affine = quantization.mode == Mode::Affine;
-        let names = if affine { vec![scales_name, format!("{path}.biases")] } else { vec![scales_name] };
-        for name in names {
-            let found = snapshot.tensor(&name).ok_or_else(|| snapshot.missing(&name))?;
-            let right_type = if affine { found.is_float() } else { found.dtype == Dtype::U8 };
-            check(snapshot, &name, right_type && found.shape == groups, || {
-                let kind = if affine { "a float" } else { "U8" };
-                let right = format!("{kind} {groups:?} for {quantization} of {shape:?}");
-                (format!("{:?} {:?}", found.dtype, found.shape), right)
-            })?;
+        let said = self.parameters(path);
+        let known = said.into_iter().chain(known());
+        if let Some(fitting) = known.into_iter().find(|q| q.misfit(snapshot, path, shape).is_none()) {
+            return Ok(Some(fitting));
         }
-        Ok(Some(quantization))
+        let said = said.unwrap_or(Quantization::default_of(Mode::Affine));
+        Err(said.misfit(snapshot, path, shape).unwrap_or_else(|| snapshot.missing(&scales_name)))
     }
 
-    /// The parameters by which a tensor's codes are counted, without checks: for [`Snapshot::inspect`].
+    /// The parameters by which a tensor's codes are counted where no plan of a load has found them.
     pub(super) fn of_scales(&self, module: &str) -> Option<Quantization> {
         self.parameters(module)
     }
 }
 
-/// The canonical form of a module path of the configuration, which may lack or have any of the prefixes.
+/// The canonical form of a module path of the configuration, which may lack or have any of the prefixes, and may be that
+/// of the tensor.
 fn canonical_module(path: &str) -> String {
-    let name = canonical(&format!("{path}.weight"));
+    let name = canonical(&format!("{}.weight", path.strip_suffix(".weight").unwrap_or(path)));
     name.strip_suffix(".weight").unwrap_or(&name).to_owned()
 }
 
@@ -244,7 +246,6 @@ fn check(snapshot: &Snapshot, tensor: &str, right: bool, words: impl Fn() -> (St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
     use safetensors::tensor::{TensorView, serialize};
     use serde_json::json;
 
@@ -263,10 +264,16 @@ mod tests {
             "model.layers.1.mlp.up_proj": { "group_size": 64, "bits": 8 },
             "language_model.model.layers.2.mlp.up_proj": false,
             "embed_audio.embedding_projection": true,
+            "layers.3.mlp.up_proj": { "group_size": 64, "bits": 8 },
+            "language_model.layers.4.mlp.up_proj.weight": { "group_size": 64, "bits": 8 },
+            "model.layers.6.mlp.switch_mlp.up_proj": { "group_size": 64, "bits": 8 },
         }))
         .unwrap();
         assert_eq!(plan.parameters("language_model.model.layers.0.router.proj"), Some(AFFINE8));
         assert_eq!(plan.parameters("language_model.model.layers.1.mlp.up_proj"), Some(AFFINE8));
+        for path in ["layers.3.mlp.up_proj", "layers.4.mlp.up_proj", "layers.6.mlp.experts.up_proj"] {
+            assert_eq!(plan.parameters(&format!("language_model.model.{path}")), Some(AFFINE8), "{path}");
+        }
         assert_eq!(plan.parameters("language_model.model.layers.2.mlp.up_proj"), None);
         assert_eq!(plan.parameters("embed_audio.embedding_projection"), Some(MXFP4));
         assert_eq!(plan.parameters("language_model.model.layers.5.mlp.up_proj"), Some(MXFP4));
@@ -285,7 +292,7 @@ mod tests {
             assert!(error.message().contains(told), "{error}");
         }
         let foreign = json!({ "quantization_config": { "quant_method": "gptq", "bits": 4 } });
-        assert_eq!(QuantizationPlan::from_config(&foreign).unwrap_err().code(), Code::Unsupported);
+        assert_eq!(QuantizationPlan::from_config(&foreign).unwrap().default, None);
         assert_eq!(QuantizationPlan::from_config(&json!({})).unwrap().default, None);
     }
 
@@ -324,8 +331,8 @@ mod tests {
                 "tensor m.weight is BF16 [64, 16], but must be a float [64, 128]",
             ),
             (
-                vec![("weight", Dtype::U32, &[64, 32]), ("scales", Dtype::U8, &[64, 4])],
-                "tensor m.weight is U32 [64, 32], but must be U32 [64, 16] for mxfp4 of 4 bits in groups of 32 of [64, 128]",
+                vec![("weight", Dtype::U32, &[64, 24]), ("scales", Dtype::U8, &[64, 4])],
+                "tensor m.weight is U32 [64, 24], but must be U32 [64, 16] for mxfp4 of 4 bits in groups of 32 of [64, 128]",
             ),
             (
                 vec![("weight", Dtype::U32, packed), ("scales", Dtype::BF16, &[64, 2])],
@@ -340,6 +347,31 @@ mod tests {
             let error = resolve(mx.clone(), &tensors).unwrap_err();
             assert!(error.message().contains(told), "{error}");
         }
+    }
+
+    /// Every storage from its tensors' shapes, whatever the configuration says of it.
+    #[test]
+    fn shapes_tell_the_storage() {
+        let silent = json!({});
+        let wrong = json!({ "group_size": 64, "bits": 4, "mode": "affine" });
+        for expected in known() {
+            let (words, groups) = (expected.words(128), 128 / expected.group_size as usize);
+            let (weight, scales): ([usize; 2], [usize; 2]) = ([64, words], [64, groups]);
+            let affine = expected.mode == Mode::Affine;
+            let dtype = if affine { Dtype::BF16 } else { Dtype::U8 };
+            let mut tensors = vec![("weight", Dtype::U32, &weight[..]), ("scales", dtype, &scales[..])];
+            if affine {
+                tensors.push(("biases", dtype, &scales[..]));
+            }
+            for said in [&silent, &wrong] {
+                assert_eq!(resolve(said.clone(), &tensors).unwrap(), Some(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn affine_needs_biases() {
+        let packed: &'static [usize] = &[64, 16];
         let affine = [("weight", Dtype::U32, packed), ("scales", Dtype::BF16, &[64, 2])];
         let error = resolve(json!({ "group_size": 64, "bits": 4 }), &affine).unwrap_err();
         assert!(error.message().contains("tensor m.biases is missing"), "{error}");

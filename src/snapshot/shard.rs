@@ -18,6 +18,7 @@ use mlx_rs::{Array, Stream};
 use super::file_name;
 use super::header::unreadable;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// To be called before mlx-c is: its own error handler ends the process. mlx-rs puts another in place with its first
 /// operation.
@@ -45,7 +46,7 @@ impl Fault {
 
 /// Lazy arrays of all tensors of the file, by their names in it.
 pub fn open(path: &Path) -> Result<(HashMap<String, Array>, Fault)> {
-    let file = File::open(path).map_err(|e| unreadable(path, &e.to_string()))?;
+    let (file, _) = files::open(path)?;
     let fault = Fault { file: path.display().to_string(), error: Arc::default() };
     let label = CString::new(fault.file.clone()).unwrap_or_default();
     let source = Source { file, position: AtomicU64::new(0), label, fault: fault.clone() };

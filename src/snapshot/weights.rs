@@ -41,15 +41,21 @@ impl<'a> Weights<'a> {
         Ok(array)
     }
 
-    /// Hands the tensor over if its shape is `shape` and it is a float.
+    /// Hands the tensor over if its shape is `shape` and it is a float. A single number may have any count of dimensions.
     pub fn take_float(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
         let info = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
-        if !info.is_float() || info.shape != shape {
+        let is_number = |shape: &[usize]| shape.iter().all(|n| *n == 1);
+        let same = info.shape == shape || (is_number(&info.shape) && is_number(shape));
+        if !info.is_float() || !same {
             let found = format!("{:?} {:?}", info.dtype, info.shape);
             let message = format!("tensor {name} is {found}, but must be a float {shape:?}");
             return Err(self.snapshot.of_tensor(message, name).with("found", found));
         }
-        self.take(name)
+        let array = self.take(name)?;
+        if array.ndim() == shape.len() {
+            return Ok(array);
+        }
+        Ok(array.reshape(&shape.iter().map(|n| *n as i32).collect::<Vec<_>>())?)
     }
 
     /// An error if a tensor that has been evaluated could not be read.

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::paths;
 
 /// Each part of `src/` and the parts that it may use. What every part may use is in [`EVERYWHERE`].
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("ffi", &["dialect", "engine", "media", "memory", "probe", "prompt", "panics"]),
     ("probe", &["engine", "media", "prompt"]),
     ("memory", &["engine"]),
@@ -18,10 +18,11 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("vision", &["media", "snapshot"]),
     ("audio", &["media", "snapshot"]),
     ("dialect", &[]),
-    ("prompt", &["media"]),
+    ("prompt", &["files", "media"]),
     ("sampling", &[]),
-    ("snapshot", &[]),
+    ("snapshot", &["files"]),
     ("media", &[]),
+    ("files", &[]),
     ("panics", &[]),
     ("log", &[]),
     ("system", &[]),

@@ -66,12 +66,13 @@ impl Config {
     pub fn from_json(config: &Value) -> Result<Config> {
         let root = Section::root(config)?;
         let own = root.tokens("eos_token_id")?;
+        let tied = root.bool_or("tie_word_embeddings", true)?;
         let Some(text) = root.section("text_config")? else {
-            return Ok(Config { text: TextConfig::read(&root)?, sight: None, eos: own });
+            return Ok(Config { text: TextConfig::read(&root, tied)?, sight: None, eos: own });
         };
         let vision = root.section("vision_config")?;
         Ok(Config {
-            text: TextConfig::read(&text)?,
+            text: TextConfig::read(&text, tied)?,
             sight: vision.map(|s| SightConfig::read(&root, &s)).transpose()?,
             eos: if own.is_empty() { text.tokens("eos_token_id")? } else { own },
         })
@@ -80,7 +81,8 @@ impl Config {
 
 impl TextConfig {
     /// Missing keys are `Gemma3TextConfig`'s of transformers, which leaves those that have their default out.
-    fn read(s: &Section) -> Result<TextConfig> {
+    /// `tied` is what the whole model says of its output layer.
+    fn read(s: &Section, tied: bool) -> Result<TextConfig> {
         refuse_other_parts(s)?;
         let (heads, kv_heads) =
             (s.usize_or("num_attention_heads", 8)?, s.usize_or("num_key_value_heads", 4)?);
@@ -110,7 +112,7 @@ impl TextConfig {
             rope_factor,
             local_rope_theta: local_rope(s, ropes.as_ref())?,
             softcap: s.optional_f32("final_logit_softcapping")?.filter(|c| *c > 0.0),
-            tied: s.bool_or("tie_word_embeddings", true)?,
+            tied,
         })
     }
 }

@@ -7,21 +7,29 @@ mod vision;
 
 use self::config::Config;
 use self::layout::Layout;
-use self::text::{TextModel, is_surplus};
+use self::text::TextModel;
 use self::vision::VisionTower;
 use super::shared::whole::{self, Encoders};
 use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepared, SoftTokens};
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Part as Optional, Present, Snapshot};
 
 /// The whole model, and the text model by itself.
 pub const MODEL_TYPES: [&str; 2] = ["gemma3", "gemma3_text"];
 
+const PARTS: [Optional; 1] = [Optional {
+    section: "vision_config",
+    tower: "vision_tower.",
+    others: &["multi_modal_projector."],
+    takes: "images",
+}];
+
 /// The host side.
 pub struct Gemma3 {
     facts: Facts,
+    present: Present,
     config: Config,
     layout: Layout,
 }
@@ -31,15 +39,17 @@ struct Sight(Option<VisionTower>);
 
 impl Gemma3 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma3> {
-        let config = Config::from_json(&snapshot.config)?;
+        let present = snapshot.present(&PARTS);
+        let config = Config::from_json(&present.config)?;
         let layout = Layout::new(config.sight.as_ref(), &snapshot.processors)?;
         let facts = Facts {
             name: snapshot.model_type()?.to_owned(),
             context_length: config.text.context_length,
             vocab_size: config.text.vocab_size,
             eos: config.eos.clone(),
+            notes: present.notes.clone(),
         };
-        Ok(Gemma3 { facts, config, layout })
+        Ok(Gemma3 { facts, present, config, layout })
     }
 }
 
@@ -57,7 +67,9 @@ impl Architecture for Gemma3 {
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
-        whole::load(context, is_surplus, |loader, progress| {
+        // The head of a tower that was trained by itself is of no use here.
+        let ignored = |name: &str| self.present.is_left_out(name) || name.starts_with("vision_tower.head.");
+        whole::load(context, ignored, |loader, progress| {
             let (text, sight) = (&self.config.text, self.config.sight.as_ref());
             loader.enter(Part::Vision)?;
             let vision = sight.map(|sight| VisionTower::load(loader, sight, text.hidden_size)).transpose()?;

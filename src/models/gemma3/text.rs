@@ -7,7 +7,7 @@ use mlx_rs::{Array, Dtype};
 use super::config::TextConfig;
 use crate::error::Result;
 use crate::models::shared::attention::{Attention, Heads};
-use crate::models::shared::head::{Head, PATH};
+use crate::models::shared::head::{Head, PATH, Tables};
 use crate::models::shared::mlp::Mlp;
 use crate::models::shared::rows::{insert, keep};
 use crate::models::shared::setting::{Kind, Setting, advance};
@@ -52,7 +52,7 @@ impl TextModel {
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<TextModel> {
         let (hidden, device, dtype) = (config.hidden_size, loader.device, loader.dtype);
-        let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
+        let Tables { embeddings, own } = Tables::load(loader, config.tied, config.vocab_size, hidden)?;
         let steps = config.full_layers.len() as f32 + 1.0;
         let mut layers = Vec::new();
         for index in 0..config.full_layers.len() {
@@ -60,7 +60,6 @@ impl TextModel {
             progress((index as f32 + 1.0) / steps)?;
             layers.push(Layer::load(loader, config, index)?);
         }
-        let own = Head::own_table(loader, config.tied, config.vocab_size, hidden)?;
         let norm = loader.rms_norm_plus_one(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
         let (dim, global) = (config.head_dim, config.rope_theta);
         Ok(TextModel {
@@ -71,7 +70,7 @@ impl TextModel {
             config: config.clone(),
             device,
             dtype,
-            embed_tokens,
+            embed_tokens: embeddings,
             layers,
         })
     }
@@ -158,9 +157,4 @@ impl Layer {
         let fed = self.mlp.forward(&self.pre_feed_forward_norm.forward(&hidden)?)?;
         Ok(hidden.add(self.post_feed_forward_norm.forward(&fed)?)?)
     }
-}
-
-/// Tensors that some files hold and the model computes.
-pub fn is_surplus(name: &str) -> bool {
-    name.ends_with(".inv_freq") || name.ends_with(".position_ids")
 }

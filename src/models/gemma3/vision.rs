@@ -10,7 +10,7 @@ use crate::nn::loader::Loader;
 use crate::nn::norm::{LayerNorm, RmsNorm, cast};
 use crate::vision::patches::Patches;
 
-const TOWER: &str = "vision_tower.vision_model";
+const TOWER: &str = "vision_tower";
 const PROJECTOR: &str = "multi_modal_projector";
 
 const NAMES: Names = Names {

@@ -15,9 +15,19 @@ pub const MODEL_TYPES: [&str; 4] = ["gemma4", "gemma4_unified", "gemma4_text", "
 pub const NOT_RUN: &str = "Gemma 4 is not run with this value";
 
 /// `Gemma4TextConfig` of transformers.
-const DEFAULTS: Defaults = Defaults { image_blocks: false, hidden_size_per_layer_input: 256 };
+const DEFAULTS: Defaults = Defaults {
+    image_blocks: false,
+    hidden_size_per_layer_input: 256,
+    sliding_window: 512,
+    context_length: 131_072,
+};
 /// `Gemma4UnifiedTextConfig`.
-const UNIFIED_DEFAULTS: Defaults = Defaults { image_blocks: true, hidden_size_per_layer_input: 0 };
+const UNIFIED_DEFAULTS: Defaults = Defaults {
+    image_blocks: true,
+    hidden_size_per_layer_input: 0,
+    sliding_window: 1024,
+    context_length: 262_144,
+};
 
 /// What the model is made of.
 #[derive(Clone, Debug)]
@@ -54,12 +64,15 @@ impl Config {
         let text = if is_text { root.clone() } else { root.required_section("text_config")? };
         let encoder = |key: &str| if is_text { Ok(None) } else { root.section(key) };
         let own = root.tokens("eos_token_id")?;
+        // As in transformers, the text model's own word counts only where it is the whole model.
+        let tied = root.bool_or("tie_word_embeddings", true)?;
+        let text_config = TextConfig::read(&text, if unified { UNIFIED_DEFAULTS } else { DEFAULTS }, tied)?;
         Ok(Config {
             model_type: model_type.to_owned(),
-            text: TextConfig::read(&text, if unified { UNIFIED_DEFAULTS } else { DEFAULTS })?,
             vision: encoder("vision_config")?.map(|s| Vision::read(&s, unified)).transpose()?,
             audio: encoder("audio_config")?.map(|s| Audio::read(&s, unified)).transpose()?,
-            tokens: Tokens::read(&root)?,
+            tokens: Tokens::read(&root, text_config.vocab_size)?,
+            text: text_config,
             eos: if own.is_empty() { text.tokens("eos_token_id")? } else { own },
         })
     }
@@ -151,6 +164,14 @@ mod tests {
         assert_eq!((text.full.head_dim, text.full.kv_heads), (16, 1));
         assert_eq!((text.sliding.head_dim, text.sliding.kv_heads), (8, 2));
         assert_eq!(text.head_config(LayerType::Full).head_dim, 16);
+        let padded = json!({ "01": own, "0003": own, "05": own, "02": {} });
+        assert_eq!(with(&json!({ "per_layer_config": padded })).unwrap().full.head_dim, 16);
+        for odd in ["6", "-1", "one"] {
+            let mut layers = json!({ "1": own, "3": own, "5": own });
+            layers[odd] = own.clone();
+            let error = with(&json!({ "per_layer_config": layers })).unwrap_err();
+            assert!(error.message().contains("the number of a layer (0 to 5)"), "{error}");
+        }
         for odd in [
             json!({ "1": own, "3": own }),
             json!({ "1": own, "3": own, "5": own, "0": own }),
@@ -158,6 +179,17 @@ mod tests {
         ] {
             assert_eq!(with(&json!({ "per_layer_config": odd })).unwrap_err().code(), Code::Unsupported);
         }
+    }
+
+    #[test]
+    fn the_whole_model_says_whether_its_output_layer_is_the_embeddings() {
+        let tied = |whole: Value, text: Value| {
+            let mut config = small();
+            (config["tie_word_embeddings"], config["text_config"]["tie_word_embeddings"]) = (whole, text);
+            Config::from_json(&config).unwrap().text.tied
+        };
+        assert!(tied(Value::Null, Value::Null) && tied(json!(true), json!(false)));
+        assert!(!tied(json!(false), json!(true)) && tied(Value::Null, json!(false)));
     }
 
     #[test]
@@ -185,7 +217,6 @@ mod tests {
             ("pad_token_id", json!(64), Code::InvalidSnapshot),
             ("hidden_activation", json!("silu"), Code::Unsupported),
             ("attention_bias", json!(true), Code::Unsupported),
-            ("tie_word_embeddings", json!(false), Code::Unsupported),
             ("use_bidirectional_attention", json!("all"), Code::Unsupported),
         ] {
             let mut changes = json!({});

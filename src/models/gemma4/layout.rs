@@ -219,7 +219,7 @@ mod tests {
     fn tokens() -> Tokens {
         let config = json!({ "image_token_id": 10, "boi_token_id": 11, "eoi_token_id": 12, "audio_token_id": 20,
             "boa_token_id": 21, "eoa_token_id": 22, "video_token_id": 30 });
-        Tokens::read(&Section::root(&config).unwrap()).unwrap()
+        Tokens::read(&Section::root(&config).unwrap(), 1000).unwrap()
     }
 
     fn towers() -> Layout {

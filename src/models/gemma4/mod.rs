@@ -22,11 +22,32 @@ use crate::audio::mel::MelFrontEnd;
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Part as Optional, Present, Snapshot};
+
+const PARTS: [Optional; 2] = [
+    Optional {
+        section: "vision_config",
+        tower: "vision_tower.",
+        others: &["embed_vision."],
+        takes: "images and videos",
+    },
+    Optional { section: "audio_config", tower: "audio_tower.", others: &["embed_audio."], takes: "sounds" },
+];
+/// Of the models without towers.
+const UNIFIED_PARTS: [Optional; 2] = [
+    Optional {
+        section: "vision_config",
+        tower: "vision_embedder.",
+        others: &["embed_vision."],
+        takes: "images and videos",
+    },
+    Optional { section: "audio_config", tower: "embed_audio.", others: &[], takes: "sounds" },
+];
 
 /// The host side.
 pub struct Gemma4 {
     facts: Facts,
+    present: Present,
     config: Config,
     layout: Layout,
     /// Bands of the speech encoder's front end, where the model hears speech by its spectra.
@@ -41,7 +62,9 @@ struct Senses {
 
 impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
-        let config = Config::from_json(&snapshot.config)?;
+        let unified = snapshot.model_type()?.starts_with("gemma4_unified");
+        let present = snapshot.present(if unified { &UNIFIED_PARTS } else { &PARTS });
+        let config = Config::from_json(&present.config)?;
         let processors = &snapshot.processors;
         let side = config.vision.as_ref().map(config::Vision::side);
         let sound = match &config.audio {
@@ -58,15 +81,18 @@ impl Gemma4 {
             context_length: config.text.context_length,
             vocab_size: config.text.vocab_size,
             eos: config.eos.clone(),
+            notes: present.notes.clone(),
         };
-        Ok(Gemma4 { facts, config, layout, bands })
+        Ok(Gemma4 { facts, present, config, layout, bands })
     }
 
     /// Whether the file may hold a tensor that no part takes: some conversions write ranges for layers that are not
     /// clipped.
     fn is_ignored(&self, name: &str) -> bool {
         let ranges = [".input_min", ".input_max", ".output_min", ".output_max"];
-        is_surplus(&self.config.text, name) || ranges.iter().any(|range| name.ends_with(range))
+        self.present.is_left_out(name)
+            || is_surplus(&self.config.text, name)
+            || ranges.iter().any(|range| name.ends_with(range))
     }
 }
 

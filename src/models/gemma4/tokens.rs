@@ -17,16 +17,19 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The end-of-audio id goes by two names, depending on who wrote the file.
-    pub fn read(root: &Section) -> Result<Tokens> {
-        let end_audio = root.optional_token("eoa_token_index")?;
+    /// Missing ids are transformers' own, where the vocabulary has them. The end-of-audio id goes by two names, depending
+    /// on who wrote the file; transformers writes its default beside the other one.
+    pub fn read(root: &Section, vocab_size: usize) -> Result<Tokens> {
+        let own = |id: u32| Some(id).filter(|id| (*id as usize) < vocab_size);
+        let end_audio = root.optional_token("eoa_token_id")?;
+        let end_audio = end_audio.map_or_else(|| root.optional_token("eoa_token_index"), |id| Ok(Some(id)))?;
         Ok(Tokens {
-            image: root.optional_token("image_token_id")?,
-            begin_image: root.optional_token("boi_token_id")?,
-            end_image: root.optional_token("eoi_token_id")?,
-            audio: root.optional_token("audio_token_id")?,
-            begin_audio: root.optional_token("boa_token_id")?,
-            end_audio: end_audio.or(root.optional_token("eoa_token_id")?),
+            image: root.optional_token("image_token_id")?.or(own(258_880)),
+            begin_image: root.optional_token("boi_token_id")?.or(own(255_999)),
+            end_image: root.optional_token("eoi_token_id")?.or(own(258_882)),
+            audio: root.optional_token("audio_token_id")?.or(own(258_881)),
+            begin_audio: root.optional_token("boa_token_id")?.or(own(256_000)),
+            end_audio: end_audio.or(own(258_883)),
             video: root.optional_token("video_token_id")?,
         })
     }

@@ -222,7 +222,7 @@ fn a_missing_a_misshapen_and_a_surplus_tensor_are_told() {
         ),
         (
             "Gemma 3 4B",
-            "vision_model.encoder.layers.26.self_attn.out_proj.bias",
+            "encoder.layers.26.self_attn.out_proj.bias",
             "multi_modal_projector.mm_input_projection_weight",
             "[576, 2560], but must be a float [1152, 2560]",
         ),

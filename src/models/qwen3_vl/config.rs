@@ -1,4 +1,4 @@
-//! `config.json` of `qwen3_vl` and `qwen3_vl_moe`.
+//! `config.json` of `qwen3_vl` and `qwen3_vl_moe`, and of their text models by themselves.
 
 use serde_json::{Value, json};
 
@@ -74,10 +74,12 @@ pub struct SightConfig {
 impl Config {
     pub fn from_json(config: &Value) -> Result<Config> {
         let root = Section::root(config)?;
-        let text = root.required_section("text_config")?;
+        let is_text = root.optional_str("model_type")?.is_some_and(|name| name.ends_with("_text"));
+        let text = if is_text { root.clone() } else { root.required_section("text_config")? };
         let own = root.tokens("eos_token_id")?;
         let tied = root.bool_or("tie_word_embeddings", text.bool_or("tie_word_embeddings", false)?)?;
-        let text_config = TextConfig::read(&text, tied)?;
+        let has_experts = root.optional_str("model_type")?.is_some_and(|name| name.contains("_moe"));
+        let text_config = TextConfig::read(&text, tied, has_experts)?;
         let vision = root.section("vision_config")?;
         let hidden = text_config.hidden_size;
         Ok(Config {
@@ -89,21 +91,24 @@ impl Config {
 }
 
 impl TextConfig {
-    fn read(s: &Section, tied: bool) -> Result<TextConfig> {
+    /// Missing keys are `Qwen3VLTextConfig`'s and `Qwen3VLMoeTextConfig`'s of transformers.
+    fn read(s: &Section, tied: bool, has_experts: bool) -> Result<TextConfig> {
         refuse_other_parts(s)?;
-        let (heads, hidden_size) = (s.usize("num_attention_heads")?, s.usize("hidden_size")?);
+        let of_kind = |dense: usize, sparse: usize| if has_experts { sparse } else { dense };
+        let heads = s.positive_or("num_attention_heads", of_kind(32, 16))?;
+        let hidden_size = s.positive_or("hidden_size", of_kind(4096, 2048))?;
         let kv_heads = s.usize_or("num_key_value_heads", heads)?;
         if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             let needed = format!("a divisor of num_attention_heads ({heads})");
             return Err(s.wrong("num_key_value_heads", &json!(kv_heads), &needed));
         }
-        let head_dim = s.usize_or("head_dim", 128)?;
+        let head_dim = s.usize_or("head_dim", of_kind(128, hidden_size / heads))?;
         let (rope_theta, mrope_section) = rope(s, head_dim)?;
         Ok(TextConfig {
-            vocab_size: s.usize("vocab_size")?,
+            vocab_size: s.positive_or("vocab_size", 151_936)?,
             hidden_size,
-            intermediate_size: s.usize("intermediate_size")?,
-            layers: s.usize("num_hidden_layers")?,
+            intermediate_size: s.positive_or("intermediate_size", of_kind(22_016, 5632))?,
+            layers: s.positive_or("num_hidden_layers", of_kind(32, 24))?,
             heads,
             kv_heads,
             head_dim,
@@ -112,7 +117,7 @@ impl TextConfig {
             rope_theta,
             mrope_section,
             tied,
-            moe: MoeConfig::read(s)?,
+            moe: if has_experts { MoeConfig::read(s)? } else { None },
         })
     }
 
@@ -175,12 +180,14 @@ fn rope(s: &Section, head_dim: usize) -> Result<(f32, [usize; 3])> {
 }
 
 impl MoeConfig {
+    /// Newer versions of transformers write the number of experts under another name.
     fn read(s: &Section) -> Result<Option<MoeConfig>> {
-        let experts = s.usize_or("num_experts", 0)?;
+        let renamed = s.optional_usize("num_local_experts")?;
+        let experts = s.optional_usize("num_experts")?.or(renamed).unwrap_or(60);
         if experts == 0 {
             return Ok(None);
         }
-        let top_k = s.usize("num_experts_per_tok")?;
+        let top_k = s.positive_or("num_experts_per_tok", 4)?;
         if top_k > experts {
             let needed = format!("at most num_experts ({experts})");
             return Err(s.wrong("num_experts_per_tok", &json!(top_k), &needed));
@@ -188,7 +195,7 @@ impl MoeConfig {
         Ok(Some(MoeConfig {
             experts,
             top_k,
-            intermediate_size: s.usize("moe_intermediate_size")?,
+            intermediate_size: s.positive_or("moe_intermediate_size", 1408)?,
             sparse_step: s.usize_or("decoder_sparse_step", 1)?.max(1),
             dense_layers: counts(s, "mlp_only_layers")?.unwrap_or_default(),
         }))
@@ -299,6 +306,7 @@ mod tests {
     #[test]
     fn layers_have_experts_by_their_number() {
         let mut config = published();
+        config["model_type"] = json!("qwen3_vl_moe");
         let moe = json!({ "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 64,
             "decoder_sparse_step": 2, "mlp_only_layers": [3] });
         for (key, value) in moe.as_object().unwrap() {
@@ -307,6 +315,10 @@ mod tests {
         let text = Config::from_json(&config).unwrap().text;
         let sparse: Vec<usize> = (0..8).filter(|&i| text.experts_of(i).is_some()).collect();
         assert_eq!(sparse, [1, 5, 7]);
+        let text = config["text_config"].as_object_mut().unwrap();
+        let count = text.remove("num_experts").unwrap();
+        text.insert("num_local_experts".into(), count);
+        assert_eq!(Config::from_json(&config).unwrap().text.experts_of(1).unwrap().experts, 8);
         assert!(Config::from_json(&published()).unwrap().text.experts_of(1).is_none());
     }
 

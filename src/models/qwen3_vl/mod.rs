@@ -14,14 +14,23 @@ use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepare
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Part as Optional, Present, Snapshot};
 
-/// Dense, and with experts.
-pub const MODEL_TYPES: [&str; 2] = ["qwen3_vl", "qwen3_vl_moe"];
+/// Dense, and with experts; and the language models of both by themselves, whose `config.json` is what the others have as
+/// `text_config`.
+pub const MODEL_TYPES: [&str; 4] = ["qwen3_vl", "qwen3_vl_moe", "qwen3_vl_text", "qwen3_vl_moe_text"];
+
+const PARTS: [Optional; 1] = [Optional {
+    section: "vision_config",
+    tower: "vision_tower.",
+    others: &[],
+    takes: "images and videos",
+}];
 
 /// The host side.
 pub struct Qwen3Vl {
     facts: Facts,
+    present: Present,
     config: Config,
     layout: Layout,
 }
@@ -31,15 +40,17 @@ struct Sight(Option<VisionTower>);
 
 impl Qwen3Vl {
     pub fn new(snapshot: &Snapshot) -> Result<Qwen3Vl> {
-        let config = Config::from_json(&snapshot.config)?;
+        let present = snapshot.present(&PARTS);
+        let config = Config::from_json(&present.config)?;
         let layout = Layout::new(config.sight.as_ref(), &snapshot.processors)?;
         let facts = Facts {
             name: snapshot.model_type()?.to_owned(),
             context_length: config.text.context_length,
             vocab_size: config.text.vocab_size,
             eos: config.eos.clone(),
+            notes: present.notes.clone(),
         };
-        Ok(Qwen3Vl { facts, config, layout })
+        Ok(Qwen3Vl { facts, present, config, layout })
     }
 }
 
@@ -57,7 +68,7 @@ impl Architecture for Qwen3Vl {
     }
 
     fn load(&self, context: &mut LoadContext) -> Result<Box<dyn LanguageModel>> {
-        let ignored = |name: &str| name.ends_with(".inv_freq");
+        let ignored = |name: &str| self.present.is_left_out(name);
         whole::load(context, ignored, |loader, progress| {
             let (text, sight) = (&self.config.text, self.config.sight.as_ref());
             loader.enter(Part::Vision)?;

@@ -9,7 +9,7 @@ use super::config::{MoeConfig, TextConfig};
 use crate::error::Result;
 use crate::models::shared::attention::{Attention, Heads};
 use crate::models::shared::experts;
-use crate::models::shared::head::{Head, PATH};
+use crate::models::shared::head::{Head, PATH, Tables};
 use crate::models::shared::mlp::Mlp;
 use crate::models::shared::rows::{insert, keep};
 use crate::models::shared::setting::{Kind, Setting, advance};
@@ -62,14 +62,13 @@ impl TextModel {
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<TextModel> {
         let hidden = config.hidden_size;
-        let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
+        let Tables { embeddings, own } = Tables::load(loader, config.tied, config.vocab_size, hidden)?;
         let mut layers = Vec::new();
         for index in 0..config.layers {
             loader.read()?;
             progress((index as f32 + 1.0) / (config.layers as f32 + 1.0))?;
             layers.push(Layer::load(loader, config, index)?);
         }
-        let own = Head::own_table(loader, config.tied, config.vocab_size, hidden)?;
         let norm = loader.rms_norm(&format!("{PATH}.norm"), hidden, config.rms_norm_eps)?;
         Ok(TextModel {
             device: loader.device,
@@ -81,7 +80,7 @@ impl TextModel {
                 head_dim: config.head_dim,
                 dtype: loader.dtype,
             },
-            embed_tokens,
+            embed_tokens: embeddings,
             layers,
             head: Head::new(norm, own, None),
             rope: Rope::interleaved(config.head_dim, config.rope_theta, config.mrope_section, loader.device),
@@ -183,11 +182,10 @@ impl FeedForward {
             hidden_size: hidden,
             intermediate_size: moe.intermediate_size,
         };
-        let (fused, split) = (format!("{path}.experts"), format!("{path}.switch_mlp"));
         Ok(FeedForward::Sparse {
             router: loader.linear_as(&format!("{path}.gate"), moe.experts, hidden, Dtype::Float32)?,
             top_k: moe.top_k,
-            experts: experts::load(loader, &fused, &split, sizes, Glu::Silu)?,
+            experts: experts::load(loader, &format!("{path}.experts"), sizes, Glu::Silu)?,
         })
     }
 

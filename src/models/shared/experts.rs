@@ -15,26 +15,29 @@ pub struct Sizes {
     pub intermediate_size: usize,
 }
 
-/// One tensor for gate and up, `fused.gate_up_proj` and `fused.down_proj`, as transformers writes it, or one each,
-/// `split.{gate,up,down}_proj.weight`, as MLX's converters do.
+/// The matrices `path.gate_up_proj` or `path.{gate,up}_proj`, and `path.down_proj`: of all experts as one tensor, packed or
+/// dense, or of each by itself.
 ///
-/// Files hold the fused ones as `[E, out, in]` or `[E, in, out]`. One of the two shapes is not square, and tells.
-pub fn load(loader: &mut Loader, fused: &str, split: &str, sizes: Sizes, glu: Glu) -> Result<Experts> {
+/// Files hold the dense ones of all experts as `[E, out, in]` or `[E, in, out]`. One of them is not square, and tells.
+pub fn load(loader: &mut Loader, path: &str, sizes: Sizes, glu: Glu) -> Result<Experts> {
     let Sizes { experts, top_k, hidden_size: hidden, intermediate_size: inner } = sizes;
     loader.makes_of_a_row(top_k * (2 * inner + hidden));
-    let (gate_up, down) = (format!("{fused}.gate_up_proj"), format!("{fused}.down_proj"));
-    if loader.has(&gate_up) {
-        let is = |loader: &Loader, name: &str, shape: [usize; 3]| loader.has_shape(name, &shape);
-        let turned = (hidden != 2 * inner && is(loader, &gate_up, [experts, hidden, 2 * inner]))
-            || (hidden != inner && is(loader, &down, [experts, inner, hidden]));
-        let gate_up = loader.expert_tensor(&gate_up, [experts, 2 * inner, hidden], turned)?;
-        let down = loader.expert_tensor(&down, [experts, hidden, inner], turned)?;
-        return loader.experts(vec![gate_up], down, glu);
-    }
-    let mut stacked = |name: &str, out: usize, input: usize| {
-        loader.expert_matrix(&format!("{split}.{name}"), [experts, out, input])
+    let has = |loader: &Loader, name: &str| {
+        loader.has(&format!("{path}.{name}.weight")) || loader.has(&format!("{path}.0.{name}.weight"))
     };
-    let gate_up = vec![stacked("gate_proj", inner, hidden)?, stacked("up_proj", inner, hidden)?];
-    let down = stacked("down_proj", hidden, inner)?;
+    let ins: &[(&str, usize)] = match has(loader, "gate_up_proj") {
+        true => &[("gate_up_proj", 2 * inner)],
+        false => &[("gate_proj", inner), ("up_proj", inner)],
+    };
+    let all = ins.iter().map(|(name, out)| (*name, *out, hidden)).chain([("down_proj", hidden, inner)]);
+    let is_turned = |(name, out, input): (&str, usize, usize)| {
+        out != input && loader.has_shape(&format!("{path}.{name}.weight"), &[experts, input, out])
+    };
+    let turned = all.into_iter().any(is_turned);
+    let mut matrix = |name: &str, out: usize, input: usize| {
+        loader.expert_matrix(path, name, [experts, out, input], turned)
+    };
+    let gate_up = ins.iter().map(|(name, out)| matrix(name, *out, hidden)).collect::<Result<_>>()?;
+    let down = matrix("down_proj", hidden, inner)?;
     loader.experts(gate_up, down, glu)
 }

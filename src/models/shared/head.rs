@@ -18,6 +18,29 @@ const HEAD: &str = "language_model.lm_head";
 /// The norm that every file has, and whose dtype is the snapshot's.
 pub const REFERENCE_TENSOR: &str = "language_model.model.norm.weight";
 
+/// The table of the embeddings, and that of the output layer where it is another one.
+pub struct Tables {
+    pub embeddings: Embedding,
+    pub own: Option<Embedding>,
+}
+
+impl Tables {
+    /// A file that has both means both, whatever its configuration says. Where they are `tied`, one may stand for the
+    /// other, as in transformers.
+    pub fn load(loader: &mut Loader, tied: bool, vocab: usize, hidden: usize) -> Result<Tables> {
+        let embeddings = format!("{PATH}.embed_tokens");
+        let has = |loader: &Loader, path: &str| loader.has(&format!("{path}.weight"));
+        if tied && !has(loader, &embeddings) && has(loader, HEAD) {
+            return Ok(Tables { embeddings: loader.embedding(HEAD, vocab, hidden)?, own: None });
+        }
+        let own = has(loader, HEAD) || !tied;
+        Ok(Tables {
+            embeddings: loader.embedding(&embeddings, vocab, hidden)?,
+            own: own.then(|| loader.embedding(HEAD, vocab, hidden)).transpose()?,
+        })
+    }
+}
+
 pub struct Head {
     norm: RmsNorm,
     /// Where it is not the table of the embeddings.
@@ -29,17 +52,6 @@ pub struct Head {
 impl Head {
     pub fn new(norm: RmsNorm, own: Option<Embedding>, softcap: Option<f32>) -> Head {
         Head { norm, own, softcap: softcap.map(|c| (Array::from_f32(c), Array::from_f32(1.0 / c))) }
-    }
-
-    /// The output layer's own table, where the file has one or must have one.
-    pub fn own_table(
-        loader: &mut Loader,
-        tied: bool,
-        vocab: usize,
-        hidden: usize,
-    ) -> Result<Option<Embedding>> {
-        let is_there = loader.has(&format!("{HEAD}.weight")) || !tied;
-        is_there.then(|| loader.embedding(HEAD, vocab, hidden)).transpose()
     }
 
     /// `f32` `[rows, vocab]` of some rows of `hidden`. `embeddings` are the output layer where it has no table of its

@@ -29,6 +29,11 @@ struct Whole<D, E> {
     held: Held,
 }
 
+/// Tensors that some files hold and every model computes.
+pub fn is_computed(name: &str) -> bool {
+    name.ends_with(".inv_freq") || name.ends_with(".position_ids") || name.contains(".rotary_emb.")
+}
+
 /// The model of what `parts` read; it tells `progress` of the language model's layers. An error for tensors that no
 /// part took and `ignored` does not excuse.
 pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
@@ -39,7 +44,7 @@ pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
     (context.progress)(0.0)?;
     let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR, context.border)?;
     let (decoder, encoders) = parts(&mut loader, context.progress)?;
-    let held = loader.finish(ignored)?;
+    let held = loader.finish(|name| is_computed(name) || ignored(name))?;
     (context.progress)(1.0)?;
     Ok(Box::new(Whole { decoder, encoders, held }))
 }

@@ -28,7 +28,7 @@ pub struct VisionConfig {
 impl VisionConfig {
     pub fn read(s: &Section) -> Result<VisionConfig> {
         let side = s.usize_or("patch_size", 16)? * s.usize_or("pooling_kernel_size", 3)?;
-        let embed_dim = s.usize("mm_embed_dim")?;
+        let embed_dim = s.positive_or("mm_embed_dim", 3840)?;
         let projected = s.usize_or("output_proj_dims", embed_dim)?;
         if projected != embed_dim {
             let needed = format!("mm_embed_dim ({embed_dim})");
@@ -37,7 +37,7 @@ impl VisionConfig {
         Ok(VisionConfig {
             model_patch_size: s.usize_or("model_patch_size", side)?,
             embed_dim,
-            positions: s.usize("mm_posemb_size")?,
+            positions: s.positive_or("mm_posemb_size", 1120)?,
             rms_norm_eps: s.f32_or("rms_norm_eps", 1e-6)?,
         })
     }

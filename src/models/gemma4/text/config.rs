@@ -13,6 +13,8 @@ pub struct Defaults {
     /// Image tokens see each other (`use_bidirectional_attention`).
     pub image_blocks: bool,
     pub hidden_size_per_layer_input: usize,
+    pub sliding_window: usize,
+    pub context_length: usize,
 }
 
 /// Which keys a layer's queries see, and which frequencies turn them.
@@ -49,6 +51,8 @@ pub struct TextConfig {
     pub moe: Option<MoeConfig>,
     /// The token that per-layer inputs see under soft tokens.
     pub pad: u32,
+    /// The output layer may be the table of the embeddings.
+    pub tied: bool,
 }
 
 /// Experts beside the feed-forward part of each layer.
@@ -77,28 +81,30 @@ pub enum RopeConfig {
 }
 
 impl TextConfig {
-    pub fn read(s: &Section, defaults: Defaults) -> Result<TextConfig> {
+    /// `tied` is what the whole model says of its output layer.
+    pub fn read(s: &Section, defaults: Defaults, tied: bool) -> Result<TextConfig> {
         refuse_other_parts(s)?;
         let layer_types = layer_types(s)?;
         let (sliding, full) = heads(s, &layer_types)?;
         let config = TextConfig {
-            vocab_size: s.usize("vocab_size")?,
-            hidden_size: s.usize("hidden_size")?,
-            intermediate_size: s.usize("intermediate_size")?,
+            vocab_size: s.positive_or("vocab_size", 262_144)?,
+            hidden_size: s.positive_or("hidden_size", 2304)?,
+            intermediate_size: s.positive_or("intermediate_size", 9216)?,
             layer_types,
             shared_layers: s.usize_or("num_kv_shared_layers", 0)?,
             double_wide_mlp: s.bool_or("use_double_wide_mlp", false)?,
-            heads: s.usize("num_attention_heads")?,
+            heads: s.positive_or("num_attention_heads", 8)?,
             sliding,
             full,
-            sliding_window: s.usize("sliding_window")?,
-            context_length: s.usize("max_position_embeddings")?,
+            sliding_window: s.positive_or("sliding_window", defaults.sliding_window)?,
+            context_length: s.positive_or("max_position_embeddings", defaults.context_length)?,
             rms_norm_eps: s.f32_or("rms_norm_eps", 1e-6)?,
             softcap: s.optional_f32("final_logit_softcapping")?.filter(|c| *c > 0.0),
             image_blocks: image_blocks(s, defaults.image_blocks)?,
             per_layer_input: per_layer_input(s, defaults.hidden_size_per_layer_input)?,
             moe: MoeConfig::read(s)?,
             pad: s.optional_token("pad_token_id")?.unwrap_or(0),
+            tied,
         };
         config.check_heads(s)?;
         config.check_sharing(s)?;
@@ -209,9 +215,6 @@ fn refuse_other_parts(s: &Section) -> Result<()> {
     if s.bool_or("attention_bias", false)? {
         return Err(s.unsupported("attention_bias", NOT_RUN));
     }
-    if !s.bool_or("tie_word_embeddings", true)? {
-        return Err(s.unsupported("tie_word_embeddings", NOT_RUN));
-    }
     match s.optional_str("hidden_activation")? {
         None | Some("gelu_pytorch_tanh") => Ok(()),
         Some(_) => Err(s.unsupported("hidden_activation", NOT_RUN)),
@@ -228,7 +231,7 @@ fn per_layer_input(s: &Section, default: usize) -> Result<Option<usize>> {
 /// `layer_types`; without it every sixth layer is full. The last layer is full whatever the file says, as in
 /// transformers.
 fn layer_types(s: &Section) -> Result<Vec<LayerType>> {
-    let count = s.usize("num_hidden_layers")?;
+    let count = s.positive_or("num_hidden_layers", 30)?;
     let mut types = match s.strings("layer_types")? {
         None => (1..=count).map(|i| if i % 6 == 0 { LayerType::Full } else { LayerType::Sliding }).collect(),
         Some(names) => {
@@ -256,8 +259,8 @@ fn layer_types(s: &Section) -> Result<Vec<LayerType>> {
 /// The heads of sliding and of full layers.
 fn heads(s: &Section, layer_types: &[LayerType]) -> Result<(HeadConfig, HeadConfig)> {
     let k_eq_v = s.bool_or("attention_k_eq_v", false)?;
-    let kv_heads = s.usize("num_key_value_heads")?;
-    let head_dim = s.usize("head_dim")?;
+    let kv_heads = s.positive_or("num_key_value_heads", 4)?;
+    let head_dim = s.positive_or("head_dim", 256)?;
     let ropes = s.section("rope_parameters")?;
     let sliding = HeadConfig { kv_heads, head_dim, k_eq_v: false, rope: sliding_rope(ropes.as_ref())? };
     let (full_dim, full_kv_heads) = match s.section("per_layer_config")? {
@@ -279,10 +282,20 @@ fn by_layer(
     head_dim: usize,
     kv_heads: usize,
 ) -> Result<(usize, usize)> {
+    // Keys are numbers with or without zeros before them.
+    let mut own: Vec<Option<Section>> = vec![None; layer_types.len()];
+    let mut names: Vec<String> = (0..layer_types.len()).map(|index| index.to_string()).collect();
+    for key in layers.keys() {
+        let index = key.parse::<usize>().ok().filter(|index| *index < layer_types.len());
+        let Some(index) = index else {
+            let needed = format!("under the number of a layer (0 to {})", layer_types.len() - 1);
+            return Err(layers.wrong(key, layers.get(key).unwrap_or(&json!(null)), &needed));
+        };
+        (own[index], names[index]) = (layers.section(key)?, key.to_owned());
+    }
     let mut full = None;
-    for (index, kind) in layer_types.iter().enumerate() {
-        let key = index.to_string();
-        let own = match layers.section(&key)? {
+    for ((kind, own), key) in layer_types.iter().zip(&own).zip(&names) {
+        let own = match own {
             None => (head_dim, kv_heads),
             Some(own) => {
                 if let Some(other) = own.keys().find(|key| !["head_dim", "num_key_value_heads"].contains(key))
@@ -297,7 +310,7 @@ fn by_layer(
             LayerType::Full => *full.get_or_insert(own),
         };
         if own != expected {
-            return Err(layers.unsupported(&key, NOT_RUN));
+            return Err(layers.unsupported(key, NOT_RUN));
         }
     }
     Ok(full.unwrap_or((head_dim, kv_heads)))

@@ -94,7 +94,8 @@ fn load_experts(loader: &mut Loader, hidden: usize, moe: &MoeConfig, path: &str)
         hidden_size: hidden,
         intermediate_size: moe.intermediate_size,
     };
-    experts::load(loader, path, &format!("{path}.switch_glu"), sizes, glu(loader)?)
+    let glu = glu(loader)?;
+    experts::load(loader, path, sizes, glu)
 }
 
 fn glu(loader: &Loader) -> Result<Glu> {

@@ -15,7 +15,7 @@ use self::config::{HeadConfig, LayerType, RopeConfig, TextConfig};
 use self::layer::Layer;
 use self::per_layer::PerLayerInputs;
 use crate::error::Result;
-use crate::models::shared::head::{Head, PATH};
+use crate::models::shared::head::{Head, PATH, Tables};
 use crate::models::shared::rows::insert;
 use crate::models::shared::setting::{Kind, Setting, advance};
 use crate::models::shared::whole::Decoder;
@@ -72,7 +72,7 @@ impl TextModel {
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<TextModel> {
         let (hidden, device, dtype) = (config.hidden_size, loader.device, loader.dtype);
-        let embed_tokens = loader.embedding(&format!("{PATH}.embed_tokens"), config.vocab_size, hidden)?;
+        let Tables { embeddings, own } = Tables::load(loader, config.tied, config.vocab_size, hidden)?;
         loader.read()?;
         let per_layer_inputs = PerLayerInputs::load(loader, config, PATH)?;
         let steps = config.layer_types.len() as f32 + 1.0;
@@ -89,11 +89,10 @@ impl TextModel {
             config: config.clone(),
             device,
             dtype,
-            embed_tokens,
+            embed_tokens: embeddings,
             per_layer_inputs,
             layers,
-            // Always tied: a head that a file holds is a copy.
-            head: Head::new(norm, None, config.softcap),
+            head: Head::new(norm, own, config.softcap),
         })
     }
 
@@ -187,17 +186,13 @@ impl Decoder for TextModel {
     }
 }
 
-/// Tensors that some files hold and the model does not use: a copy of the tied output layer, buffers that are computed,
-/// and the keys and values of layers that use those of others.
+/// Tensors that some files hold and the model does not use: the keys and values of layers that use those of others.
 pub fn is_surplus(config: &TextConfig, name: &str) -> bool {
-    if name.starts_with("language_model.lm_head.") || name.ends_with(".inv_freq") {
-        return true;
-    }
     let layer = name.strip_prefix(PATH).and_then(|rest| rest.strip_prefix(".layers."));
     let Some((index, rest)) = layer.and_then(|rest| rest.split_once('.')) else { return false };
     let shares = index.parse::<usize>().is_ok_and(|i| i >= config.owning_layers());
     shares
-        && ["k_proj.", "v_proj.", "k_norm."]
+        && ["k_proj.", "v_proj.", "k_norm.", "v_norm."]
             .iter()
             .any(|of| rest.strip_prefix("self_attn.").is_some_and(|module| module.starts_with(of)))
 }

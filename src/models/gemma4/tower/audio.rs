@@ -57,15 +57,15 @@ impl AudioConfig {
         if s.usize_or("attention_context_right", 0)? != 0 {
             return Err(s.unsupported("attention_context_right", NOT_RUN));
         }
-        let hidden_size = s.usize("hidden_size")?;
-        let heads = s.usize("num_attention_heads")?;
+        let hidden_size = s.positive_or("hidden_size", 1024)?;
+        let heads = s.positive_or("num_attention_heads", 8)?;
         if !hidden_size.is_multiple_of(heads) || hidden_size % 2 != 0 {
             let needed = format!("a divisor of hidden_size ({hidden_size}), which must be even");
             return Err(s.wrong("num_attention_heads", &json!(heads), &needed));
         }
         Ok(AudioConfig {
             hidden_size,
-            layers: s.usize("num_hidden_layers")?,
+            layers: s.positive_or("num_hidden_layers", 12)?,
             heads,
             channels: channels(s)?,
             kernel: s.usize_or("conv_kernel_size", 5)?.max(1),

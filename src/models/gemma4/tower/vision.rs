@@ -49,18 +49,18 @@ impl VisionConfig {
         if s.bool_or("attention_bias", false)? {
             return Err(s.unsupported("attention_bias", NOT_RUN));
         }
-        let heads = s.usize("num_attention_heads")?;
-        let hidden_size = s.usize("hidden_size")?;
+        let heads = s.positive_or("num_attention_heads", 12)?;
+        let hidden_size = s.positive_or("hidden_size", 768)?;
         let config = VisionConfig {
             hidden_size,
-            intermediate_size: s.usize("intermediate_size")?,
-            layers: s.usize("num_hidden_layers")?,
+            intermediate_size: s.positive_or("intermediate_size", 3072)?,
+            layers: s.positive_or("num_hidden_layers", 16)?,
             heads,
             kv_heads: s.usize_or("num_key_value_heads", heads)?,
             head_dim: s.usize_or("head_dim", hidden_size / heads)?,
             patch_size: s.usize_or("patch_size", 16)?,
             pooling: s.usize_or("pooling_kernel_size", 3)?,
-            positions: s.usize("position_embedding_size")?,
+            positions: s.positive_or("position_embedding_size", 10_240)?,
             rms_norm_eps: s.f32_or("rms_norm_eps", 1e-6)?,
             rope_theta: rope_theta(s)?,
             clipped: s.bool_or("use_clipped_linears", false)?,
