@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use serde_json::Value;
 
 use super::Snapshot;
-use super::header::unreadable;
 use crate::error::Result;
+use crate::files::unreadable;
 
 /// Bytes that are looked at in the middle of each tensor.
 const SAMPLE: u64 = 256;
@@ -24,7 +24,7 @@ impl Snapshot {
         for json in jsons {
             add(&mut hash, json.map(Value::to_string).unwrap_or_default().as_bytes());
         }
-        let open = |path| File::open(path).map_err(|e| unreadable(path, &e.to_string()));
+        let open = |path| File::open(path).map_err(|e| unreadable(path, &e));
         let files = self.shards().iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
         for (name, tensor) in self.tensors() {
             add(&mut hash, name.as_bytes());
@@ -33,7 +33,7 @@ impl Snapshot {
             let mut sample = vec![0; count as usize];
             let at = tensor.offset + (tensor.bytes - count) / 2;
             let (file, path) = (&files[tensor.shard], &self.shards()[tensor.shard]);
-            file.read_exact_at(&mut sample, at).map_err(|e| unreadable(path, &e.to_string()))?;
+            file.read_exact_at(&mut sample, at).map_err(|e| unreadable(path, &e))?;
             add(&mut hash, &sample);
         }
         Ok(*hash.finalize().as_bytes())

@@ -151,7 +151,7 @@ impl WeightFiles {
                     self.notes.push(format!("{name} is not used: {e}"));
                     continue;
                 }
-                Ok(header) => header,
+                Ok((header, _)) => header,
             };
             match unusable(&header, &held) {
                 Some(why) => self.notes.push(format!("{name} is not used: {why}")),
