@@ -196,7 +196,7 @@ mod tests {
                 let shapes = [shape(Some(window)), shape(None)];
                 let mut state = State::new(shapes);
                 sizes.iter().for_each(|count| drop(append(&mut state, *count)));
-                let mark = state.checkpoint();
+                let mark = state.checkpoint().unwrap();
                 append(&mut state, 2);
                 eval(state.arrays()).unwrap();
                 let kept = KeptState::of(&state, reading).unwrap().unwrap();

@@ -67,7 +67,7 @@ fn a_large_session_is_saved_and_loaded_at_the_speed_of_a_copy() {
         let front = read::front(&source, &expected).unwrap();
         let saved = read::parts(&source, front, &expected).unwrap();
         let read = began.elapsed();
-        let past = saved.into_past().unwrap();
+        let past = saved.into_past(1).unwrap();
         let load = began.elapsed();
         assert_eq!((past.held.len(), past.state.len()), (POSITIONS, POSITIONS));
         let mb = plan.total() as f64 / 1e6;
