@@ -197,6 +197,7 @@ mod tests {
                 let mut state = State::new(shapes);
                 sizes.iter().for_each(|count| drop(append(&mut state, *count)));
                 let mark = state.checkpoint().unwrap();
+                eval(mark.arrays()).unwrap();
                 append(&mut state, 2);
                 eval(state.arrays()).unwrap();
                 let kept = KeptState::of(&state, reading).unwrap().unwrap();
