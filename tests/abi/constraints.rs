@@ -179,9 +179,13 @@ fn a_grammar_that_is_wrong_is_refused_at_submit_and_the_session_lives() {
 #[test]
 fn a_bias_against_all_that_is_allowed_is_an_error_and_no_wrong_answer() {
     let model = fixtures::model();
-    let options = (0..768).fold(Options::greedy(8), |options, id| options.bias(id, f32::NEG_INFINITY));
+    // The padding token, which no grammar allows, is left.
+    let options = (1..768).fold(Options::greedy(8), |options, id| options.bias(id, f32::NEG_INFINITY));
     let answer = ask(model, &options.constraint(RMLX_CONSTRAINT_REGEX, "[a-z]+"));
-    assert_eq!(answer.finish(), RMLX_FINISH_ERROR);
+    assert_eq!((answer.finish(), answer.tokens().len()), (RMLX_FINISH_ERROR, 0));
+    let error = answer.events.last().and_then(|event| event.error.clone()).expect("an error");
+    assert_eq!(error.code, RMLX_ERROR_INVALID_ARGUMENT, "{error:?}");
+    assert!(error.message.contains("no token to choose"), "{error:?}");
 }
 
 #[test]
