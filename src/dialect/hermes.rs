@@ -125,8 +125,9 @@ pub(super) fn grammar(tools: &[Declared]) -> String {
             schema["type"] = json!("object");
         }
         // As the templates write them, with Python's `json.dumps`.
-        schema["x-guidance"] =
-            json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false});
+        schema["x-guidance"] = json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false,
+                // An escape would let a name pass for another.
+                "json_allowed_escapes": "nrbtf\\\""});
         let before = literal(&format!("{{\"name\": {}, \"arguments\": ", Value::from(tool.name.as_str())));
         rules += &format!("tool_{index}: {before} args_{index} \"}}\"\nargs_{index}: %json {schema}\n");
     }
