@@ -347,12 +347,12 @@ impl<'a> Writer<'a> {
         if let Some(item) = &further {
             // Behind the firsts each has its comma, and without them all but one.
             let (low, high) = (least.saturating_sub(count.max(1)), most.map(|most| most - count.max(1)));
-            let times = format!("{{{low},{}}}", high.map_or(String::new(), |high| high.to_string()));
-            rest = match count {
-                0 => format!("{item} (\",\" {item}){times}"),
-                _ if least > count => format!("(\",\" {item}){times}"),
-                _ => format!("(\",\" {item}){{0,{}}}", high.map_or(String::new(), |high| high.to_string())),
+            let further = match high {
+                Some(0) => String::new(),
+                Some(high) => format!("(\",\" {item}){{{low},{high}}}"),
+                None => format!("(\",\" {item}){{{low},}}"),
             };
+            rest = if count == 0 { format!("{item} {further}") } else { further };
             if count == 0 && least == 0 {
                 rest = format!("({rest})?");
             }

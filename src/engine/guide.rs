@@ -11,7 +11,7 @@ use crate::dialect::{Calls, Declared, Mark};
 use crate::error::{Error, Result};
 use crate::log;
 use crate::prompt::Prompt;
-use crate::sampling::{Constraint, Fault, Grammar, GrammarKind, prepared};
+use crate::sampling::{Constraint, Fault, Grammar, GrammarKind, Mask, prepared};
 
 /// Forced tokens that are taken at once: as many as a host may have to step through after a cancel.
 const MOST_FORCED: usize = 32;
@@ -118,7 +118,7 @@ impl Guide {
             }
             return Ok(match forced.is_empty() {
                 true => match &mut self.open {
-                    Some(open) => Next::Masked(open.mask()?.row()),
+                    Some(open) => Next::Masked(without(open.mask()?, &self.forbidden)?.row()),
                     None => Next::Free,
                 },
                 false => Next::Forced(forced),
@@ -149,7 +149,10 @@ impl Guide {
             self.signs.ends.iter().for_each(|id| mask.forbid(*id));
         }
         others.into_iter().for_each(|id| mask.allow(id));
-        Ok(if mask.is_empty() { Next::Done } else { Next::Masked(mask.row()) })
+        if mask.is_empty() {
+            return Ok(Next::Done);
+        }
+        Ok(Next::Masked(without(mask, &self.forbidden)?.row()))
     }
 
     /// Whether all of the answer has been said, so that no token can follow.
@@ -176,6 +179,17 @@ impl Signs {
         }
         row
     }
+}
+
+/// The mask less tokens that are never taken: one of the others has to be left.
+fn without(mut mask: Mask, forbidden: &BTreeSet<u32>) -> Result<Mask> {
+    forbidden.iter().for_each(|id| mask.forbid(*id));
+    if mask.is_empty() {
+        let text =
+            "a logit bias, or what the snapshot suppresses, forbids every token that the constraint allows";
+        return Err(Error::invalid_argument(text).with("option", "logit_bias"));
+    }
+    Ok(mask)
 }
 
 /// The tokens that have to come, `most` of them at most and none that is forbidden. They are taken.

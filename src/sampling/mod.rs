@@ -5,7 +5,7 @@ mod sampler;
 mod settings;
 mod stop;
 
-pub(crate) use constraint::{Compiler, Constraint, Fault, TokenForm, Vocabulary, prepared};
+pub(crate) use constraint::{Compiler, Constraint, Fault, Mask, TokenForm, Vocabulary, prepared};
 pub use constraint::{Grammar, GrammarKind};
 pub(crate) use sampler::Sampler;
 pub(crate) use settings::{GenerationDefaults, Settings};

