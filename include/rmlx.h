@@ -1258,7 +1258,8 @@ typedef int32_t rmlx_tool_choice;
 
 /**
  * A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
- * formats, $ref inside of the text, anyOf and allOf). The answer is JSON on one line, with ", " and ": ".
+ * formats, $ref inside of the text, anyOf, allOf, and oneOf where no value can be of two of its schemas).
+ * The answer is JSON on one line, with ", " and ": ", and without \u escapes.
  */
 #define RMLX_CONSTRAINT_JSON_SCHEMA 1
 
@@ -1626,8 +1627,9 @@ rmlx_status rmlx_generation_options_set_progress_events(struct rmlx_generation_o
  *   constraint back
  *
  * Errors: INVALID_ARGUMENT (an unknown kind, not UTF-8, together with a call that is required). What is
- * wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong. A tokenizer
- * that does not say what its tokens write is UNSUPPORTED there.
+ * wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong: the details have
+ * "line" and "column" in the text, or "pointer", a JSON pointer into the schema or list. A tokenizer that
+ * does not say what its tokens write is UNSUPPORTED there.
  *
  * Since: 0.1
  */

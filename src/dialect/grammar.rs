@@ -74,9 +74,9 @@ impl Dialect {
     }
 }
 
-/// A literal of the grammar.
+/// A literal of the grammar: JSON, and nothing in it that the lexer stops at.
 pub(super) fn literal(text: &str) -> String {
-    Value::from(text).to_string()
+    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 pub(super) fn unsupported(tool: &str, what: &str) -> Error {
@@ -116,7 +116,17 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_named() {
         for (schema, says) in [
-            (json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}}), "pattern"),
+            (json!({"type": "object", "properties": {"a": {"not": {"const": "x"}}}}), "not"),
+            (
+                json!({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": true}}}),
+                "uniqueItems",
+            ),
+            (json!({"type": "object", "properties": {"a": {"enum": [{"b:c": 1}]}}}), "b:c"),
+            (json!({"type": "object", "allOf": [{"type": "string"}]}), "no type in common"),
+            (
+                json!({"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}),
+                "levels",
+            ),
             (json!({"type": "object", "properties": {"a:b": {}}}), "a:b"),
             (json!({"type": "object", "properties": {"a": {"oneOf": []}}}), "oneOf"),
             (json!({"type": "object", "properties": {"a": {"$ref": "http://x"}}}), "http://x"),

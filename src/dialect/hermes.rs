@@ -116,6 +116,29 @@ impl Reader {
     }
 }
 
+/// Arguments that nobody declared are not written, unless the schema speaks of them.
+fn close(schema: &mut Value) {
+    let speaks = [
+        "additionalProperties",
+        "patternProperties",
+        "unevaluatedProperties",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "$ref",
+    ];
+    let Some(schema) = schema.as_object_mut() else { return };
+    if schema.contains_key("properties") && !speaks.iter().any(|key| schema.contains_key(*key)) {
+        schema.insert("additionalProperties".into(), false.into());
+    }
+    if let Some(items) = schema.get_mut("items") {
+        close(items);
+    }
+    for member in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        close(member.1);
+    }
+}
+
 /// The rules `tool_0`, `tool_1`, …
 pub(super) fn grammar(tools: &[Declared]) -> String {
     let mut rules = String::new();
@@ -124,9 +147,11 @@ pub(super) fn grammar(tools: &[Declared]) -> String {
         if schema.get("type").is_none() {
             schema["type"] = json!("object");
         }
+        close(&mut schema);
         // As the templates write them, with Python's `json.dumps`.
-        schema["x-guidance"] =
-            json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false});
+        schema["x-guidance"] = json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false,
+                // An escape would let a name pass for another.
+                "json_allowed_escapes": "nrbtf\\\""});
         let before = literal(&format!("{{\"name\": {}, \"arguments\": ", Value::from(tool.name.as_str())));
         rules += &format!("tool_{index}: {before} args_{index} \"}}\"\nargs_{index}: %json {schema}\n");
     }
@@ -175,6 +200,17 @@ mod tests {
         }
         assert_eq!(reader.arguments(), r#"{"a":"x y"#);
         assert_eq!(written.find('n'), Some(11));
+    }
+
+    #[test]
+    fn what_nobody_declared_is_not_written() {
+        let list = json!({"type": "array", "items": {"properties": {"c": {}}}});
+        let mut schema = json!({"properties": {"a": list, "b": {"properties": {}, "allOf": []}, "d": {"properties": {}, "additionalProperties": true}}});
+        close(&mut schema);
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["properties"]["a"]["items"]["additionalProperties"], false);
+        assert_eq!(schema["properties"]["b"].get("additionalProperties"), None);
+        assert_eq!(schema["properties"]["d"]["additionalProperties"], true);
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod gemma4;
 mod gemma4_grammar;
 mod grammar;
 mod hermes;
+mod merge;
 mod parser;
+mod pattern;
 
 pub use grammar::{Calls, Declared};
 pub use parser::{Kind, Parser, Segment, Told};

@@ -11,7 +11,7 @@ use crate::dialect::{Calls, Declared, Mark};
 use crate::error::{Error, Result};
 use crate::log;
 use crate::prompt::Prompt;
-use crate::sampling::{Constraint, Grammar, GrammarKind};
+use crate::sampling::{Constraint, Fault, Grammar, GrammarKind, Mask, prepared};
 
 /// Forced tokens that are taken at once: as many as a host may have to step through after a cancel.
 const MOST_FORCED: usize = 32;
@@ -47,6 +47,8 @@ pub(super) struct Guide {
     /// The call that is open.
     open: Option<Constraint>,
     signs: Signs,
+    /// Tokens that are never taken, even where no other may come.
+    forbidden: BTreeSet<u32>,
     /// The model may think before its answer.
     may_think: bool,
     /// Past ends of turns, nothing ends but what is whole.
@@ -59,7 +61,12 @@ pub(super) struct Guide {
 impl Guide {
     pub fn new(answer: Option<Constraint>, call: Option<Constraint>, signs: Signs) -> Self {
         let (open, may_think, ignore_ends, begun, called) = (None, false, false, false, false);
-        Self { answer, call, open, signs, may_think, ignore_ends, begun, called }
+        let forbidden = BTreeSet::new();
+        Self { answer, call, open, signs, forbidden, may_think, ignore_ends, begun, called }
+    }
+
+    pub fn forbid(self, forbidden: BTreeSet<u32>) -> Self {
+        Self { forbidden, ..self }
     }
 
     pub fn may_think(self, may_think: bool) -> Self {
@@ -105,13 +112,13 @@ impl Guide {
     pub fn next(&mut self, place: Place, room: usize) -> Result<Next> {
         let most = room.min(MOST_FORCED);
         if let Some(open) = &mut self.open {
-            let forced = forced(open, most)?;
+            let forced = forced(open, most, &self.forbidden)?;
             if open.is_done() {
                 self.open = None;
             }
             return Ok(match forced.is_empty() {
                 true => match &mut self.open {
-                    Some(open) => Next::Masked(open.mask()?.row()),
+                    Some(open) => Next::Masked(without(open.mask()?, &self.forbidden)?.row()),
                     None => Next::Free,
                 },
                 false => Next::Forced(forced),
@@ -131,7 +138,7 @@ impl Guide {
             others.extend(self.signs.ends.iter().filter(|_| self.called && !self.ignore_ends));
         }
         if others.is_empty() {
-            let forced = forced(answer, most)?;
+            let forced = forced(answer, most, &self.forbidden)?;
             if !forced.is_empty() {
                 self.begun = true;
                 return Ok(Next::Forced(forced));
@@ -142,7 +149,10 @@ impl Guide {
             self.signs.ends.iter().for_each(|id| mask.forbid(*id));
         }
         others.into_iter().for_each(|id| mask.allow(id));
-        Ok(if mask.is_empty() { Next::Done } else { Next::Masked(mask.row()) })
+        if mask.is_empty() {
+            return Ok(Next::Done);
+        }
+        Ok(Next::Masked(without(mask, &self.forbidden)?.row()))
     }
 
     /// Whether all of the answer has been said, so that no token can follow.
@@ -171,10 +181,22 @@ impl Signs {
     }
 }
 
-/// The tokens that have to come, `most` of them at most. They are taken.
-fn forced(constraint: &mut Constraint, most: usize) -> Result<Vec<u32>> {
+/// The mask less tokens that are never taken: one of the others has to be left.
+fn without(mut mask: Mask, forbidden: &BTreeSet<u32>) -> Result<Mask> {
+    forbidden.iter().for_each(|id| mask.forbid(*id));
+    if mask.is_empty() {
+        let text =
+            "a logit bias, or what the snapshot suppresses, forbids every token that the constraint allows";
+        return Err(Error::invalid_argument(text).with("option", "logit_bias"));
+    }
+    Ok(mask)
+}
+
+/// The tokens that have to come, `most` of them at most and none that is forbidden. They are taken.
+fn forced(constraint: &mut Constraint, most: usize, forbidden: &BTreeSet<u32>) -> Result<Vec<u32>> {
     let mut forced = constraint.forced();
-    forced.truncate(most);
+    let allowed = forced.iter().position(|id| forbidden.contains(id)).unwrap_or(forced.len());
+    forced.truncate(most.min(allowed));
     constraint.accept(&forced)?;
     Ok(forced)
 }
@@ -207,7 +229,11 @@ impl Model {
         };
         let asked = prompt.template_vars.get("enable_thinking").and_then(Value::as_bool);
         let may_think = options.thinking.or(asked).unwrap_or(false);
-        Ok(Some(Guide::new(answer, call, signs).may_think(may_think).ignore_ends(options.ignore_eos)))
+        let biased =
+            options.logit_bias.iter().filter(|(_, bias)| *bias == f32::NEG_INFINITY).map(|(id, _)| *id);
+        let forbidden = biased.chain(self.defaults().suppressed.iter().copied()).collect();
+        let guide = Guide::new(answer, call, signs).forbid(forbidden);
+        Ok(Some(guide.may_think(may_think).ignore_ends(options.ignore_eos)))
     }
 
     /// `INVALID_ARGUMENT` without tools, `UNSUPPORTED` where the family marks no calls or a schema cannot be followed.
@@ -216,7 +242,7 @@ impl Model {
             let text = "a call is required, and the prompt declares no such tool";
             return Err(Error::invalid_argument(text).with("option", "tool_choice"));
         }
-        let text = self.marks().call_grammar(tools, calls)?.ok_or_else(|| {
+        let text = self.call_grammar(tools, calls)?.ok_or_else(|| {
             Error::unsupported("a call is required, and models of this family mark no calls")
                 .with("option", "tool_choice")
         })?;
@@ -226,9 +252,26 @@ impl Model {
         })
     }
 
+    /// `None` where the family marks no calls, `UNSUPPORTED` where a schema cannot be followed.
+    fn call_grammar(&self, tools: &[Declared], calls: Calls) -> Result<Option<String>> {
+        let exact = |tool: &Declared| {
+            let refused = |Fault { pointer, why }: Fault| {
+                let name = &tool.name;
+                Error::unsupported(format!(
+                    "the tool {name} cannot be called by its schema: at {pointer}: {why}"
+                ))
+                .with("tool", name.as_str())
+            };
+            let parameters = prepared(&tool.parameters).map_err(refused)?;
+            Ok(Declared { parameters, ..tool.clone() })
+        };
+        let tools = tools.iter().map(exact).collect::<Result<Vec<_>>>()?;
+        self.marks().call_grammar(&tools, calls)
+    }
+
     /// What a call is held to that the model begins by itself, as far as its schema can be followed.
     fn possible_call(&self, tools: &[Declared]) -> Option<Constraint> {
-        let compiled = self.marks().call_grammar(tools, Calls::Opened).and_then(|grammar| {
+        let compiled = self.call_grammar(tools, Calls::Opened).and_then(|grammar| {
             let Some(text) = grammar else { return Ok(None) };
             self.compiler()?.compile(&Grammar { kind: GrammarKind::Lark, text }).map(Some)
         });

@@ -46,8 +46,8 @@ struct Inner {
     events: VecDeque<Event>,
     /// What the host has to see before the next event can come.
     host_row: Option<HostRow>,
-    /// The logits row of the last token handed out.
-    row: Option<u64>,
+    /// Of the last token handed out, its logits row; a token that had to come has none.
+    row: Option<Option<u64>>,
     stats: Stats,
     prompt: Vec<u32>,
     /// What the host has taken of the last submit's events.
@@ -62,8 +62,8 @@ impl Inner {
         if let Some(answer) = &mut self.answer {
             answer.take(&event);
         }
-        if event.row.is_some() {
-            self.row = event.row;
+        if event.token.is_some() {
+            self.row = Some(event.row);
         }
         if event.kind == EventKind::Finish {
             let doomed = self.phase == Phase::Running { doomed: true };
@@ -364,7 +364,7 @@ impl Queue {
         self.ready.notify_all();
     }
 
-    pub fn last_row(&self) -> Option<u64> {
+    pub fn last_row(&self) -> Option<Option<u64>> {
         self.lock().row
     }
 

@@ -475,8 +475,11 @@ impl Session {
         self.queue.require_sound()?;
         let row = self.queue.last_row().ok_or_else(|| {
             Error::invalid_argument(
-                "there is no logits row: no token has been returned since the last submit, or the constraint forced the last one",
+                "there is no logits row: no token has been returned since the last submit",
             )
+        })?;
+        let row = row.ok_or_else(|| {
+            Error::invalid_argument("there is no logits row: the last token had to come, by the constraint")
         })?;
         let id = self.id;
         worker::call(Kind::Work, move |worker| worker.session(id)?.row(row))

@@ -549,7 +549,8 @@ pub extern "C" fn rmlx_generation_options_set_progress_events(
 pub type rmlx_constraint_kind = i32;
 
 /// A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
-/// formats, $ref inside of the text, anyOf and allOf). The answer is JSON on one line, with ", " and ": ".
+/// formats, $ref inside of the text, anyOf, allOf, and oneOf where no value can be of two of its schemas).
+/// The answer is JSON on one line, with ", " and ": ", and without \u escapes.
 pub const RMLX_CONSTRAINT_JSON_SCHEMA: rmlx_constraint_kind = 1;
 /// A regular expression that the whole answer matches: Rust's syntax, without look-around and back-references.
 pub const RMLX_CONSTRAINT_REGEX: rmlx_constraint_kind = 2;
@@ -570,8 +571,9 @@ pub const RMLX_CONSTRAINT_CHOICE: rmlx_constraint_kind = 4;
 ///   constraint back
 ///
 /// Errors: INVALID_ARGUMENT (an unknown kind, not UTF-8, together with a call that is required). What is
-/// wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong. A tokenizer
-/// that does not say what its tokens write is UNSUPPORTED there.
+/// wrong with the grammar itself shows at submit: INVALID_ARGUMENT, with where it is wrong: the details have
+/// "line" and "column" in the text, or "pointer", a JSON pointer into the schema or list. A tokenizer that
+/// does not say what its tokens write is UNSUPPORTED there.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

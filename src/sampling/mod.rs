@@ -7,7 +7,7 @@ mod sampler;
 mod settings;
 mod stop;
 
-pub(crate) use constraint::{Compiler, Constraint, TokenForm, Vocabulary};
+pub(crate) use constraint::{Compiler, Constraint, Fault, Mask, TokenForm, Vocabulary, prepared};
 pub use constraint::{Grammar, GrammarKind};
 pub use loops::LoopDetection;
 pub(crate) use loops::LoopDetector;

@@ -1,9 +1,10 @@
 //! Sessions, what is asked of them, and what they answer.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{ptr, slice, str};
 
 use rmlx::ffi::event::*;
@@ -19,12 +20,16 @@ use crate::harness::{
 };
 
 /// How an answer is generated.
-pub struct Options(Option<Box<rmlx_generation_options>>);
+pub struct Options {
+    raw: Option<Box<rmlx_generation_options>>,
+    /// Tokens may have to come that no row of logits belongs to.
+    pub forces: bool,
+}
 
 impl Options {
     /// The likeliest tokens, up to `max_tokens` of them.
     pub fn greedy(max_tokens: usize) -> Self {
-        Self(rmlx_generation_options_new())
+        Self { raw: rmlx_generation_options_new(), forces: false }
             .set(|o, e| rmlx_generation_options_set_temperature(o, 0.0, e))
             .set(|o, e| rmlx_generation_options_set_max_tokens(o, max_tokens, e))
     }
@@ -39,8 +44,35 @@ impl Options {
         mut self,
         setter: impl FnOnce(Option<&mut rmlx_generation_options>, ErrorOut<'_>) -> rmlx_status,
     ) -> Self {
-        check(|error| setter(self.0.as_deref_mut(), error)).expect("a valid option");
+        check(|error| setter(self.raw.as_deref_mut(), error)).expect("a valid option");
         self
+    }
+
+    #[track_caller]
+    pub fn constraint(self, kind: rmlx_constraint_kind, text: &str) -> Self {
+        let len = text.len();
+        // SAFETY: the text is as long as its length says.
+        let mut options = self.set(|o, e| unsafe {
+            rmlx_generation_options_set_constraint(o, kind, text.as_ptr().cast(), len, e)
+        });
+        options.forces = true;
+        options
+    }
+
+    #[track_caller]
+    pub fn choice(self, choice: rmlx_tool_choice, name: Option<&CStr>) -> Self {
+        let name = name.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: the name ends with a NUL, or is NULL.
+        let mut options =
+            self.set(|o, e| unsafe { rmlx_generation_options_set_tool_choice(o, choice, name, e) });
+        options.forces = true;
+        options
+    }
+
+    /// At a temperature that makes any token likely.
+    pub fn hot(self, seed: u64) -> Self {
+        self.set(|o, e| rmlx_generation_options_set_temperature(o, 1.5, e))
+            .set(|o, e| rmlx_generation_options_set_seed(o, seed, e))
     }
 
     #[track_caller]
@@ -55,13 +87,13 @@ impl Options {
     }
 
     pub fn raw(&self) -> Option<&rmlx_generation_options> {
-        self.0.as_deref()
+        self.raw.as_deref()
     }
 }
 
 impl Drop for Options {
     fn drop(&mut self) {
-        rmlx_generation_options_release(self.0.take());
+        rmlx_generation_options_release(self.raw.take());
     }
 }
 
@@ -164,7 +196,8 @@ impl<T> IntoUninit for T {}
 /// Everything from a submit to its FINISH.
 pub struct Answer {
     pub events: Vec<Event>,
-    /// The row that the first token was sampled from; empty where the token had to come.
+    /// The row that the first token was sampled from; empty where the token had to come, by a constraint or a choice of
+    /// tools.
     pub first_row: Vec<f32>,
 }
 
@@ -182,7 +215,8 @@ impl Answer {
     }
 }
 
-pub struct Session(NonNull<rmlx_session>);
+/// A session, and whether its last submit may force tokens.
+pub struct Session(NonNull<rmlx_session>, AtomicBool);
 
 // SAFETY: the header says that any thread may call any function on a session.
 unsafe impl Send for Session {}
@@ -204,7 +238,7 @@ impl Session {
         assert_eq!(setter(options.as_deref_mut()), RMLX_OK);
         let session = make_object(|out, error| rmlx_session_new(model.raw(), options.as_deref(), out, error));
         rmlx_session_options_release(options);
-        Self(session.expect("a session"))
+        Self(session.expect("a session"), AtomicBool::new(false))
     }
 
     pub fn of_context(model: &Model, positions: usize) -> Self {
@@ -261,6 +295,7 @@ impl Session {
     }
 
     pub fn submit(&self, prompt: &Prompt, options: &Options) -> Outcome<()> {
+        self.1.store(options.forces, Ordering::Relaxed);
         // SAFETY: the session lives as long as `self`.
         check(|error| unsafe { rmlx_session_submit(self.raw(), prompt.raw(), options.raw(), error) })
     }
@@ -326,8 +361,14 @@ impl Session {
         let mut answer = Answer { events: vec![], first_row: vec![] };
         loop {
             let event = self.step().expect("an event");
-            if event.token.is_some() && answer.first_row.is_empty() {
-                answer.first_row = self.logits().unwrap_or_default();
+            if event.token.is_some() && answer.tokens().is_empty() {
+                answer.first_row = self.logits().unwrap_or_else(|failure| {
+                    assert!(
+                        self.1.load(Ordering::Relaxed) && failure.message.contains("had to come"),
+                        "{failure:?}"
+                    );
+                    Vec::new()
+                });
             }
             let done = event.is_finish();
             answer.events.push(event);

@@ -102,14 +102,17 @@ static rmlx_prompt *question(int number) {
 /* Four sessions answer and a fifth thread loads, while the process is suspended again and again. */
 static void answers_go_on_with_the_same_tokens(const rmlx_model *model) {
     static asker askers[SESSIONS], expected[SESSIONS];
-    rmlx_generation_options *options = greedy(TOKENS);
+    /* Every other answer is held to a constraint. */
+    rmlx_generation_options *options[2] = {greedy(TOKENS), greedy(TOKENS)};
+    const char *letters = "[a-z ]{900}";
+    CHECK_OK(rmlx_generation_options_set_constraint(options[1], RMLX_CONSTRAINT_REGEX, letters, strlen(letters), &error));
     for (int i = 0; i < SESSIONS; i++) {
         rmlx_prompt *prompt = question(i);
         expected[i].session = new_session(model);
-        generate(expected[i].session, prompt, options, &expected[i].answer);
+        generate(expected[i].session, prompt, options[i % 2], &expected[i].answer);
         rmlx_session_release(expected[i].session);
         askers[i].session = new_session(model);
-        CHECK_OK(rmlx_session_submit(askers[i].session, prompt, options, &error));
+        CHECK_OK(rmlx_session_submit(askers[i].session, prompt, options[i % 2], &error));
         rmlx_prompt_release(prompt);
     }
     atomic_size_t loads = 0;
@@ -126,14 +129,15 @@ static void answers_go_on_with_the_same_tokens(const rmlx_model *model) {
     for (int i = 0; i < SESSIONS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
         const answer *a = &askers[i].answer, *b = &expected[i].answer;
-        CHECK(a->reason == RMLX_FINISH_MAX_TOKENS && a->count == TOKENS);
+        CHECK(a->reason == (i % 2 ? RMLX_FINISH_CONSTRAINT_CUT : RMLX_FINISH_MAX_TOKENS) && a->count == TOKENS);
         CHECK(memcmp(a->tokens, b->tokens, TOKENS * sizeof a->tokens[0]) == 0);
         rmlx_session_release(askers[i].session);
     }
     enough = true;
     CHECK(pthread_join(loader, NULL) == 0);
     CHECK(loads > 0);
-    rmlx_generation_options_release(options);
+    rmlx_generation_options_release(options[0]);
+    rmlx_generation_options_release(options[1]);
 }
 
 static rmlx_session *saved_and_loaded(const rmlx_model *model, rmlx_session *session) {

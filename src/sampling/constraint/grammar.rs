@@ -3,6 +3,8 @@
 use llguidance::api::TopLevelGrammar;
 use serde_json::{Value, json};
 
+use super::place::{self, Place};
+use super::schema::{Fault, fault, prepared};
 use crate::error::{Error, Result};
 
 /// The language of a [`Grammar`].
@@ -35,11 +37,46 @@ impl Grammar {
         }
     }
 
-    /// The error of a grammar, as the compiler tells it.
-    pub(super) fn wrong(&self, why: &str) -> Error {
-        let why = why.trim_end_matches("\n<non-verbose/>").trim();
+    /// The error of a grammar that the compiler refuses; `compile` tries another in its place.
+    pub(super) fn refused(
+        &self,
+        why: &str,
+        compile: impl Fn(TopLevelGrammar) -> std::result::Result<(), String>,
+    ) -> Error {
+        let why = tidy(why);
+        match self.kind {
+            GrammarKind::JsonSchema => {
+                let Ok(schema) = self.json() else { return self.wrong(&why) };
+                let try_part = |part: Value| {
+                    let part = prepared(&part).map_err(|fault| fault.why)?;
+                    compile(json_schema(part)).map_err(|why| tidy(&why))
+                };
+                self.faulty(&fault(&schema, &why, try_part))
+            }
+            GrammarKind::Regex => self.at(place::in_regex(&self.text, &why)),
+            GrammarKind::Lark => self.at(place::in_lark(&self.text, &why)),
+            GrammarKind::Choice => self.wrong(&why),
+        }
+    }
+
+    fn wrong(&self, why: &str) -> Error {
         Error::invalid_argument(format!("the constraint's {}: {why}", self.name()))
             .with("constraint", self.name())
+    }
+
+    /// The error of a grammar that no text follows.
+    pub(super) fn unsatisfiable(&self) -> Error {
+        self.wrong("no answer can follow it")
+    }
+
+    fn at(&self, (place, why): (Option<Place>, String)) -> Error {
+        let Some(Place { line, column }) = place else { return self.wrong(&why) };
+        self.wrong(&format!("line {line}, column {column}: {why}")).with("line", line).with("column", column)
+    }
+
+    fn faulty(&self, Fault { pointer, why }: &Fault) -> Error {
+        let text = if pointer.is_empty() { why.clone() } else { format!("at {pointer}: {why}") };
+        self.wrong(&text).with("pointer", pointer.as_str())
     }
 
     fn json(&self) -> Result<Value> {
@@ -53,7 +90,7 @@ impl Grammar {
             return Err(self.wrong("it is empty"));
         }
         match self.kind {
-            GrammarKind::JsonSchema => Ok(TopLevelGrammar::from_json_schema(self.schema()?)),
+            GrammarKind::JsonSchema => Ok(json_schema(self.schema()?)),
             GrammarKind::Regex => Ok(TopLevelGrammar::from_regex(&self.text)),
             GrammarKind::Lark => Ok(TopLevelGrammar::from_lark(self.text.clone())),
             GrammarKind::Choice => Ok(TopLevelGrammar::from_lark(self.choices()?)),
@@ -61,28 +98,70 @@ impl Grammar {
     }
 
     fn schema(&self) -> Result<Value> {
-        let mut schema = match self.json()? {
-            Value::Bool(true) => json!({}),
-            schema @ Value::Object(_) => schema,
-            other => return Err(self.wrong(&format!("a schema is an object or true, and this is {other}"))),
-        };
-        if schema.get("x-guidance").is_none() {
-            // Free blanks let a small model write nothing else, and hide what is forced.
-            schema["x-guidance"] =
-                json!({"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false});
+        match self.json()? {
+            Value::Bool(true) => Ok(json!({})),
+            schema @ Value::Object(_) => prepared(&schema).map_err(|fault| self.faulty(&fault)),
+            other => {
+                let fault = format!("a schema is an object or true, and this is {other}");
+                Err(self.wrong(&fault).with("pointer", ""))
+            }
         }
-        Ok(schema)
     }
 
     fn choices(&self) -> Result<String> {
         let list = self.json()?;
-        let texts: Option<Vec<&str>> =
-            list.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
-        let texts = texts.ok_or_else(|| self.wrong("it has to be a JSON array of texts"))?;
-        if texts.is_empty() || texts.contains(&"") {
-            return Err(self.wrong("it is empty, or a text in it is"));
+        let Some(texts) = list.as_array().filter(|texts| !texts.is_empty()) else {
+            return Err(self
+                .wrong("it has to be a JSON array of texts, of one at least")
+                .with("pointer", ""));
+        };
+        let mut quoted = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            match text.as_str() {
+                Some(text) if !text.is_empty() => quoted.push(literal(text)),
+                _ => {
+                    let why = format!("it has to be a JSON array of texts, and {text} is none, or empty");
+                    return Err(self.faulty(&Fault { pointer: format!("/{index}"), why }));
+                }
+            }
         }
-        let quoted: Vec<String> = texts.iter().map(|text| Value::from(*text).to_string()).collect();
         Ok(format!("start: {}", quoted.join(" | ")))
+    }
+}
+
+/// How answers are written that follow a schema, in the words of the compiler.
+fn spelling() -> Value {
+    json!({
+        // Free blanks let a small model write nothing else, and hide what is forced.
+        "item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false,
+        // A name that is written with \\u escapes would pass for another than the one it is.
+        "json_allowed_escapes": "nrbtf\\\"",
+    })
+}
+
+fn json_schema(mut schema: Value) -> TopLevelGrammar {
+    if let Value::Object(schema) = &mut schema {
+        schema.entry("x-guidance").or_insert_with(spelling);
+    }
+    TopLevelGrammar::from_json_schema(schema)
+}
+
+/// A literal of a Lark grammar: JSON, and nothing in it that the lexer stops at.
+fn literal(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// In the words of a host, who does not see the compiler's options.
+fn tidy(why: &str) -> String {
+    let why = why.trim_end_matches("\n<non-verbose/>").trim();
+    let words = [
+        ("oneOf constraints are not supported.", "oneOf: a value may be valid for two of its schemas"),
+        ("Only absolute $ref's", "$ref: only what is in the schema itself, by #/…, can be referred to"),
+        ("Unimplemented keys:", ""),
+    ];
+    match words.iter().find(|(theirs, _)| why.starts_with(theirs)) {
+        Some((theirs, "")) => format!("keywords that cannot be followed:{}", &why[theirs.len()..]),
+        Some((_, ours)) => (*ours).to_owned(),
+        None => why.to_owned(),
     }
 }

@@ -3,17 +3,22 @@
 //! Grammars are compiled for one vocabulary by `llguidance`. All of this is work of the CPU, so it can go on while the
 //! model computes.
 
+mod disjoint;
 mod grammar;
+mod place;
+mod schema;
 mod vocabulary;
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{InferenceCapabilities, SimpleVob};
-use llguidance::{Matcher, ParserFactory};
+use llguidance::{Matcher, ParserFactory, TokenParser};
 
 use crate::error::{Error, Result};
 pub use grammar::{Grammar, GrammarKind};
+pub(crate) use schema::{Fault, prepared};
 pub(crate) use vocabulary::{TokenForm, Vocabulary};
 
 /// Compiled grammars that a model keeps.
@@ -44,20 +49,42 @@ impl Compiler {
 
     /// `INVALID_ARGUMENT` that says what is wrong with the grammar, and where.
     pub fn compile(&self, grammar: &Grammar) -> Result<Constraint> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match kept.iter().position(|(known, _)| known == grammar).and_then(|at| kept.remove(at)) {
-            Some(known) => known,
+        let known = self.known(grammar);
+        let matcher = match known {
+            Some(matcher) => matcher,
             None => {
-                let parser = self.factory.create_parser(grammar.top_level()?);
-                (grammar.clone(), Matcher::new(Ok(parser.map_err(|e| grammar.wrong(&e.to_string()))?)))
+                let parser = self.parser(grammar.top_level()?);
+                let refused = |why: String| grammar.refused(&why, |other| self.parser(other).map(|_| ()));
+                let matcher = Matcher::new(Ok(parser.map_err(refused)?));
+                let mut text = Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size };
+                if !text.may_end() && text.mask().map_or(true, |mask| mask.is_empty()) {
+                    return Err(grammar.unsatisfiable());
+                }
+                matcher
             }
         };
-        let constraint = Constraint { matcher: entry.1.deep_clone(), vocab_size: self.vocab_size };
-        kept.push_back(entry);
+        let constraint = Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size };
+        let mut kept = self.kept();
+        kept.push_back((grammar.clone(), matcher));
         if kept.len() > KEPT {
             kept.pop_front();
         }
         Ok(constraint)
+    }
+
+    fn parser(&self, grammar: TopLevelGrammar) -> std::result::Result<TokenParser, String> {
+        self.factory.create_parser(grammar).map_err(|e| e.to_string())
+    }
+
+    /// Taken out, to be put back as the last used one.
+    fn known(&self, grammar: &Grammar) -> Option<Matcher> {
+        let mut kept = self.kept();
+        let at = kept.iter().position(|(known, _)| known == grammar)?;
+        kept.remove(at).map(|(_, matcher)| matcher)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<(Grammar, Matcher)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,3 +178,5 @@ impl Mask {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_tests;

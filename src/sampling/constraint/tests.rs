@@ -2,7 +2,7 @@ use super::*;
 use crate::error::Code;
 
 /// Bytes are their own ids; 256 ends a turn, 257 is `<call>`, 258 writes `true`, 259 nothing.
-fn compiler() -> Compiler {
+pub(super) fn compiler() -> Compiler {
     let bytes = (0..=255u8).map(|byte| TokenForm::Text(vec![byte]));
     let others = [
         TokenForm::Control("<end>".into()),
@@ -93,26 +93,6 @@ fn a_token_that_does_not_fit_is_an_error() {
     let mut c = constraint(GrammarKind::Regex, "[0-9]");
     assert_eq!(c.accept(&ids("x")).unwrap_err().code(), Code::InvalidArgument);
     assert!(!c.is_done());
-}
-
-#[test]
-fn a_wrong_grammar_is_refused_with_what_is_wrong() {
-    let compiler = compiler();
-    for (kind, text, says) in [
-        (GrammarKind::JsonSchema, "{\"type\":\n nonsense}", "line 2"),
-        (GrammarKind::JsonSchema, "[1]", "an object or true"),
-        (GrammarKind::JsonSchema, r#"{"type": "strange"}"#, "strange"),
-        (GrammarKind::JsonSchema, "", "empty"),
-        (GrammarKind::Regex, "a(b", "unclosed group"),
-        (GrammarKind::Lark, "start: missing", "missing"),
-        (GrammarKind::Lark, "begin: \"a\"", "start"),
-        (GrammarKind::Choice, "[\"a\", 1]", "array of texts"),
-        (GrammarKind::Choice, "[]", "empty"),
-    ] {
-        let error = compiler.compile(&Grammar { kind, text: text.into() }).err().expect(text);
-        assert_eq!(error.code(), Code::InvalidArgument, "{text}");
-        assert!(error.message().contains(says), "{text}: {}", error.message());
-    }
 }
 
 #[test]
