@@ -112,6 +112,8 @@ public struct Event: Hashable, Sendable {
       public static let stopToken = Reason(rawValue: RMLX_FINISH_STOP_TOKEN)
       /// The model called tools, and waits for their results.
       public static let toolCalls = Reason(rawValue: RMLX_FINISH_TOOL_CALLS)
+      /// A limit came before the answer was what ``GenerationOptions/constraint`` asks for.
+      public static let constraintCut = Reason(rawValue: RMLX_FINISH_CONSTRAINT_CUT)
       /// ``Session/cancel()`` was called.
       public static let cancelled = Reason(rawValue: RMLX_FINISH_CANCELLED)
       /// The context has no position left.
@@ -119,7 +121,7 @@ public struct Event: Hashable, Sendable {
 
       fileprivate static let names: [Reason: String] = [
         .endOfTurn: "endOfTurn", .maxTokens: "maxTokens", .stopString: "stopString", .stopToken: "stopToken",
-        .toolCalls: "toolCalls", .cancelled: "cancelled", .contextFull: "contextFull",
+        .toolCalls: "toolCalls", .constraintCut: "constraintCut", .cancelled: "cancelled", .contextFull: "contextFull",
       ]
     }
   }

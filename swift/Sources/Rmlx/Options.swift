@@ -94,6 +94,10 @@ public struct GenerationOptions: Hashable, Sendable {
   public var thinking: Bool?
   /// Ends the model's thought after so many tokens, so that the answer begins.
   public var thinkingBudget: Int?
+  /// What the answer has to look like.
+  public var constraint: Constraint?
+  /// Whether the model calls tools. A ``Conversation`` leaves it to the model after the first round.
+  public var toolChoice: ToolChoice?
   /// Goes on after tokens that end the model's turn, for benchmarks.
   public var ignoreEndOfTurn: Bool?
   /// Asks for events of the kind ``Event/Kind/progress`` while the prompt is evaluated.
@@ -116,6 +120,8 @@ public struct GenerationOptions: Hashable, Sendable {
     topLogprobs: Int? = nil,
     thinking: Bool? = nil,
     thinkingBudget: Int? = nil,
+    constraint: Constraint? = nil,
+    toolChoice: ToolChoice? = nil,
     ignoreEndOfTurn: Bool? = nil,
     progressEvents: Bool? = nil
   ) {
@@ -134,6 +140,8 @@ public struct GenerationOptions: Hashable, Sendable {
     self.topLogprobs = topLogprobs
     self.thinking = thinking
     self.thinkingBudget = thinkingBudget
+    self.constraint = constraint
+    self.toolChoice = toolChoice
     self.ignoreEndOfTurn = ignoreEndOfTurn
     self.progressEvents = progressEvents
   }
@@ -226,6 +234,8 @@ extension GenerationOptions {
     try set(size: thinkingBudget, "thinkingBudget", in: raw, rmlx_generation_options_set_thinking_budget)
     try set(ignoreEndOfTurn, in: raw, rmlx_generation_options_set_ignore_eos)
     try set(progressEvents, in: raw, rmlx_generation_options_set_progress_events)
+    try constraint?.apply(to: raw)
+    try toolChoice?.apply(to: raw)
     for text in stop {
       try check { error in withUTF8(text) { rmlx_generation_options_add_stop(raw, $0, $1, error) } }
     }

@@ -39,4 +39,40 @@ import Testing
       return error?.code == .unreadableAnswer && error?.details["text"]?.string?.hasPrefix("{") == true
     }
   }
+
+  @Test func anAnswerHasTheSchemaWhateverTheModelWouldSay() async throws {
+    enum Name: String, Codable, CaseIterable { case red, blue }
+    struct Colour: Codable {
+      var colour: Name
+      var count: UInt8
+    }
+    let model = try await Model.load(at: demo)
+    for seed in 0..<8 {
+      let conversation = Conversation(model, options: GenerationOptions(maxTokens: 200, temperature: 1.5, seed: seed))
+      _ = try await conversation.respond(to: "\(picture)What colour is the circle?", as: Colour.self)
+    }
+    struct Endless: Codable { var next: [Endless] }
+    await #expect { try await Conversation(model).respond(to: "Hello", as: Endless.self) } throws: {
+      ($0 as? RmlxError)?.code == .noSchema
+    }
+    let session = Session(model)
+    let options = GenerationOptions(temperature: 0, constraint: .oneOf(["Green", "Yellow"]))
+    let text = try await session.respond(to: "\(picture)What colour is the circle?", options: options).text
+    #expect(["Green", "Yellow"].contains(text))
+  }
+
+  @Test func toolsAreChosen() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let asked = Prompt([.user("What is the capital of France?")], tools: [getTime])
+    let named = GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .named("get_time"))
+    #expect(try await session.respond(to: asked, options: named).toolCalls.first?.name == "get_time")
+    let none = GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .never)
+    let time = Prompt([.user("What time is it in Rome?")], tools: [getTime])
+    #expect(try await session.respond(to: time, options: none).toolCalls.isEmpty)
+    // A call that was required is not required again when its result is there.
+    let conversation = Conversation(
+      try await Model.load(at: demo), tools: [Clock(times: ["Rome": "10:30"])],
+      options: GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .required))
+    #expect(try await conversation.respond(to: "What time is it in Rome?").text == "It is 10:30.")
+  }
 }

@@ -121,6 +121,9 @@ final class Turn: Sendable {
     state.withLock { state in
       var prompt = state.prompt
       prompt.messages += state.added
+      var options = options
+      // A tool that must be called has been called.
+      if state.rounds > 0 { options.toolChoice = nil }
       state.round = Round(next: conversation.answer(prompt, options))
     }
   }
