@@ -48,6 +48,8 @@ public struct Event: Hashable, Sendable {
   public internal(set) var token: Token?
   /// The tool that the model calls, when the call is whole.
   public internal(set) var toolCall: ToolCall?
+  /// What the token adds to a call that is being made, to be shown as it comes; nil before the tool's name is known.
+  public internal(set) var toolCallDelta: ToolCallDelta?
   /// What a tool has returned: the message of the role ``Message/Role/tool`` that the model is told.
   public internal(set) var toolResult: Message?
   /// How far the evaluation of the prompt is.
@@ -148,6 +150,7 @@ extension Event {
     case RMLX_EVENT_TOOL_CALL:
       self.init(.toolCall)
       toolCall = ToolCall(event)
+      toolCallDelta = ToolCallDelta(event)
     case RMLX_EVENT_PROGRESS:
       self.init(.progress)
       var (done, total) = (0, 0)

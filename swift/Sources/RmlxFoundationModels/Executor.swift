@@ -39,7 +39,7 @@
         let session = await sessions.take()
         do {
           let prompt = try Rmlx.Prompt(request, of: model)
-          let stream = Stream(channel, isJSON: request.schema != nil)
+          let stream = Stream(channel)
           for try await event in session.generate(prompt, try Rmlx.GenerationOptions(request)) {
             try await stream.send(event)
           }
@@ -81,11 +81,9 @@
     private var tokens = 0
     private var reasoningTokens = 0
     private var hasCalls = false
-    private var json: Unfenced?
 
-    init(_ channel: LanguageModelExecutorGenerationChannel, isJSON: Bool) {
+    init(_ channel: LanguageModelExecutorGenerationChannel) {
       self.channel = channel
-      json = isJSON ? Unfenced() : nil
     }
 
     func send(_ event: Event) async throws {
@@ -93,7 +91,9 @@
         tokens += 1
         if event.kind == .reasoning { reasoningTokens += 1 }
       }
-      if let text = event.text { await send(json?.add(text) ?? text) }
+      if let text = event.text {
+        await channel.send(.response(entryID: response, action: .appendText(text, tokenCount: take())))
+      }
       if let thought = event.reasoning {
         await channel.send(.reasoning(entryID: reasoning, action: .appendText(thought, tokenCount: take())))
       }
@@ -106,7 +106,6 @@
               id: call.id ?? UUID().uuidString, name: call.name,
               action: .appendArguments(call.arguments, tokenCount: take()))))
       }
-      if event.kind == .finish { await send(json?.finish() ?? "") }
       if event.finish?.reason == .contextFull {
         throw RmlxError(.contextFull, "the context was full before the answer was complete")
       }
@@ -121,11 +120,6 @@
         hasCalls
           ? .toolCalls(entryID: calls, action: .updateUsage(input: input, output: output))
           : .response(entryID: response, action: .updateUsage(input: input, output: output)))
-    }
-
-    private func send(_ text: String) async {
-      if text.isEmpty { return }
-      await channel.send(.response(entryID: response, action: .appendText(text, tokenCount: take())))
     }
 
     private func take() -> Int {

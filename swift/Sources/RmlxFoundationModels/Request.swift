@@ -11,15 +11,9 @@
       for entry in request.transcript {
         if let message = try Message(entry, of: model) { add(message) }
       }
-      switch request.generationOptions.toolCallingMode?.kind {
-      case .disallowed: break
-      case .required:
-        throw LanguageModelError.unsupportedCapability(
-          .init(capability: .toolCalling, debugDescription: "rmlx cannot make a model call a tool: allow it to"))
-      default: tools = try request.enabledToolDefinitions.map(ToolDeclaration.init)
-      }
-      if let schema = request.schema {
-        ask(for: try jsonSchema(schema))
+      tools = try request.enabledToolDefinitions.map(ToolDeclaration.init)
+      if let schema = request.schema, request.contextOptions.includeSchemaInPrompt != false {
+        ask(for: try JSONSchema(schema))
       }
     }
 
@@ -36,8 +30,8 @@
     }
 
     /// Asks for an answer of that form, at the end of what was said last by whoever is not the model.
-    private mutating func ask(for schema: String) {
-      let request = "Answer with JSON of this schema, and with nothing else: \(schema)"
+    private mutating func ask(for schema: JSONSchema) {
+      let request = "Answer with JSON of this schema, and with nothing else: \(schema.json)"
       if let last = messages.lastIndex(where: { $0.role == .user }) {
         messages[last].content.parts.append(.text("\n\n" + request))
       } else {
@@ -122,18 +116,22 @@
   @available(iOS 27.0, macOS 27.0, *)
   extension ToolDeclaration {
     fileprivate init(_ tool: Transcript.ToolDefinition) throws {
-      let schema = try jsonSchema(tool.parameters)
-      guard let parameters = JSONSchema(json: schema) else {
-        throw RmlxError(.noSchema, "the parameters of the tool \(tool.name) are no JSON object: \(schema)")
-      }
-      self.init(name: tool.name, description: tool.description, parameters: parameters)
+      self.init(name: tool.name, description: tool.description, parameters: try JSONSchema(tool.parameters))
     }
   }
 
-  /// The schema as JSON Schema.
   @available(iOS 27.0, macOS 27.0, *)
-  private func jsonSchema(_ schema: GenerationSchema) throws -> String {
-    String(decoding: try JSONEncoder().encode(schema), as: UTF8.self)
+  extension JSONSchema {
+    fileprivate init(_ schema: GenerationSchema) throws {
+      let encoder = JSONEncoder()
+      // The same text each time, so that what was evaluated of it is found again.
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      let json = String(decoding: try encoder.encode(schema), as: UTF8.self)
+      guard let schema = JSONSchema(json: json) else {
+        throw RmlxError(.noSchema, "a schema is no JSON object: \(json)")
+      }
+      self = schema
+    }
   }
 
   @available(iOS 27.0, macOS 27.0, *)
@@ -152,6 +150,14 @@
         self.seed = seed.map(Int.init(truncatingIfNeeded:))
       default: break
       }
+      let hasTools = !request.enabledToolDefinitions.isEmpty
+      switch options.toolCallingMode?.kind {
+      case .required: toolChoice = .required
+      case .disallowed: toolChoice = hasTools ? .never : nil
+      default: break
+      }
+      // Where a tool has to be called, nothing is answered.
+      if let schema = request.schema, toolChoice != .required { constraint = .json(try JSONSchema(schema)) }
       switch request.contextOptions.reasoningLevel {
       case .none: break
       case .custom("no_think"): thinking = false
@@ -172,6 +178,12 @@
         .init(
           contextSize: number("context_length"), tokenCount: number("prompt_tokens"),
           debugDescription: error.message))
+    case .invalidArgument where error.details["constraint"] != nil:
+      return LanguageModelError.unsupportedGenerationGuide(
+        .init(schemaName: nil, debugDescription: error.message))
+    case .unsupported where error.details["option"]?.string == "tool_choice":
+      return LanguageModelError.unsupportedCapability(
+        .init(capability: .toolCalling, debugDescription: error.message))
     case .invalidMedia, .invalidPrompt:
       return LanguageModelError.unsupportedTranscriptContent(
         .init(unsupportedContent: Array(request.transcript), debugDescription: error.message))

@@ -13,8 +13,9 @@
   /// history is what the model's chat template makes of its transcript; what an answer before has evaluated is not
   /// evaluated again.
   ///
-  /// An answer that is to have the form of a type is asked for in the prompt, by its schema: the model is not held to it,
-  /// and the session throws where it answers otherwise. That a tool has to be called cannot be asked for.
+  /// An answer that is to have the form of a type is held to its schema, token by token, and a tool is called where the
+  /// options require it. A schema that cannot be followed throws `LanguageModelError.unsupportedGenerationGuide`, and a model whose
+  /// family marks no calls of tools `LanguageModelError.unsupportedCapability`.
   @available(iOS 27.0, macOS 27.0, *)
   public struct RmlxLanguageModel: LanguageModel {
     let model: Rmlx.Model

@@ -59,6 +59,19 @@ import Testing
     let options = GenerationOptions(temperature: 0, constraint: .oneOf(["Green", "Yellow"]))
     let text = try await session.respond(to: "\(picture)What colour is the circle?", options: options).text
     #expect(["Green", "Yellow"].contains(text))
+    func answer(_ constraint: GenerationOptions.Constraint) async throws(RmlxError) -> Response {
+      try await session.respond(
+        to: "Hello", options: GenerationOptions(maxTokens: 64, temperature: 1.5, seed: 1, constraint: constraint))
+    }
+    #expect(try await answer(.regex("[0-9]{3}-[a-c]")).text.wholeMatch(of: /[0-9]{3}-[a-c]/) != nil)
+    #expect(try await answer(.lark("start: \"yes\" | \"no\" \" never\"")).text.wholeMatch(of: /yes|no never/) != nil)
+    let three: JSONSchema = .array(of: .integer(in: 7...9), count: 3...3)
+    let numbers = try await answer(.json(three)).value(as: [Int].self)
+    #expect(numbers.count == 3 && numbers.allSatisfy { (7...9).contains($0) })
+    let cut = GenerationOptions(maxTokens: 2, temperature: 0, constraint: .regex("[a-z]{400}"))
+    #expect(try await session.respond(to: "Hello", options: cut).reason == .constraintCut)
+    let error = await failure { () async throws(RmlxError) in try await answer(.regex("(")) }
+    #expect(error?.code == .invalidArgument && error?.details["constraint"] == "regular expression")
   }
 
   @Test func toolsAreChosen() async throws {

@@ -44,14 +44,23 @@ enum DriveFoundationModels {
     let texts = told.sent.filter { $0.kind == "text" }
     print(Set(texts.map(\.entryID)).count, texts.map(\.tokenCount).reduce(0, +) <= usage?.output?.totalTokenCount ?? 0)
 
-    // A form is asked for by its schema, and what comes around the JSON is left out.
-    var json = Unfenced()
-    print(["``", "`json\n", "{\"a\":", " \"`\"}\n", "``", "`\n"].map { json.add($0) }.joined() + json.finish())
-    var bare = Unfenced()
-    print(["`", " {", "}\n"].map { bare.add($0) } + [bare.finish()])
-    let schema = GenerationSchema(properties: ["city": ["type": "string"]])
-    let formed = try Rmlx.Prompt(request([prompt(text("Where?"))], schema: schema), of: adapter)
-    print(formed.messages[0].text.hasPrefix("Where?\n\nAnswer with JSON"), formed.messages[0].text.contains("\"city\""))
+    // An answer has the form of its schema, whatever the model would say, and the properties their order.
+    let rank: [String: GenerationSchema.Value] = ["type": .text("integer"), "minimum": .number(3), "maximum": .number(3)]
+    let zone: [String: GenerationSchema.Value] = ["type": .text("string"), "enum": .list([.text("north")])]
+    let schema = GenerationSchema(properties: ["zone": zone, "rank": rank])
+    print(try await respond(executor, adapter, [prompt(text("Where?"))], schema: schema, greedy).words)
+    for (isIncluded, tools) in [(true, false), (false, true)] {
+      var asked = request([prompt(text("Where?"))], tools: tools, schema: schema)
+      asked.contextOptions.includeSchemaInPrompt = isIncluded
+      let formed = try Rmlx.Prompt(asked, of: adapter)
+      print(formed.messages[0].text.hasPrefix("Where?\n\nAnswer with JSON"), formed.tools.count)
+    }
+
+    // A call is made where it is required, and then an answer where calls are not allowed.
+    let required = Options(samplingMode: .greedy, toolCallingMode: .required)
+    let forced = try await respond(
+      executor, adapter, [prompt(text("What is the capital of France?"))], tools: true, schema: schema, required)
+    print(forced.sent.first { $0.kind == "call" }?.name ?? "no call", forced.words.isEmpty)
 
     try await failures(executor, model, picture)
   }
@@ -76,10 +85,12 @@ enum DriveFoundationModels {
     } catch LanguageModelError.unsupportedTranscriptContent(let content) {
       print(content.unsupportedContent.count)
     }
+    let ahead: [String: GenerationSchema.Value] = ["type": .text("string"), "pattern": .text("^(?=a)b$")]
     do {
-      _ = try await respond(executor, adapter, [long], Options(toolCallingMode: .required))
-    } catch LanguageModelError.unsupportedCapability {
-      print("no choice")
+      let schema = GenerationSchema(properties: ["text": ahead])
+      _ = try await respond(executor, adapter, [prompt(text("Where?"))], schema: schema)
+    } catch LanguageModelError.unsupportedGenerationGuide {
+      print("no such guide")
     }
     let cancelled = Task { try await respond(executor, adapter, [prompt(text("Say something long."))]) }
     cancelled.cancel()
@@ -96,11 +107,11 @@ enum DriveFoundationModels {
 
   static func respond(
     _ executor: RmlxLanguageModel.Executor, _ model: RmlxLanguageModel, _ entries: [Transcript.Entry],
-    tools: Bool = false, _ options: Options = Options(toolCallingMode: nil)
+    tools: Bool = false, schema: GenerationSchema? = nil, _ options: Options = Options(toolCallingMode: nil)
   ) async throws -> Answer {
     let channel = LanguageModelExecutorGenerationChannel()
     try await executor.respond(
-      to: request(entries, tools: tools, options), model: model, streamingInto: channel)
+      to: request(entries, tools: tools, schema: schema, options), model: model, streamingInto: channel)
     return Answer(sent: await channel.log.all)
   }
 
@@ -110,7 +121,7 @@ enum DriveFoundationModels {
   ) -> LanguageModelExecutorGenerationRequest {
     let getTime = Transcript.ToolDefinition(
       name: "get_time", description: "Tells the time in a city.",
-      parameters: GenerationSchema(properties: ["city": ["type": "string"]]))
+      parameters: GenerationSchema(properties: ["city": ["type": .text("string")]]))
     return LanguageModelExecutorGenerationRequest(
       id: UUID(), transcript: Transcript(entries: entries), enabledTools: tools ? [getTime] : [], schema: schema,
       generationOptions: options, contextOptions: ContextOptions(), metadata: [:])

@@ -195,16 +195,37 @@ public struct GeneratedContent: Sendable, ConvertibleToGeneratedContent {
   public init(json: String) throws { jsonString = json }
 }
 
-/// generationschema, which is Codable; the adapter says that it is encoded as JSON Schema
+/// generationschema, which is Codable; the adapter says that it is encoded as JSON Schema, and has one in its tests, in which
+/// "x-order" lists the properties
 public struct GenerationSchema: Sendable, Codable {
   // For the check only.
-  public var type = "object"
-  public var properties: [String: [String: String]]
-  public var required: [String]
-  public init(properties: [String: [String: String]]) {
-    self.properties = properties
-    required = properties.keys.sorted()
+  public indirect enum Value: Sendable, Encodable {
+    case number(Int)
+    case text(String)
+    case list([Value])
+    case object([String: Value])
+
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      switch self {
+      case .number(let number): try container.encode(number)
+      case .text(let text): try container.encode(text)
+      case .list(let list): try container.encode(list)
+      case .object(let object): try container.encode(object)
+      }
+    }
   }
+  let members: [String: Value]
+  public init(properties: KeyValuePairs<String, [String: Value]>) {
+    let names = Value.list(properties.map { .text($0.key) })
+    let types = properties.map { ($0.key, Value.object($0.value)) }
+    members = [
+      "type": .text("object"), "properties": .object(Dictionary(uniqueKeysWithValues: types)), "required": names,
+      "x-order": names,
+    ]
+  }
+  public init(from decoder: any Decoder) throws { fatalError() }
+  public func encode(to encoder: any Encoder) throws { try members.encode(to: encoder) }
 }
 
 /// generationoptions and its /samplingmode-swift.property, /temperature, /maximumresponsetokens and
@@ -379,6 +400,7 @@ public struct Transcript: Sendable, RandomAccessCollection {
 /// languagemodelerror and its cases; each holds what its page says
 public enum LanguageModelError: Error {
   case contextSizeExceeded(ContextSizeExceeded)
+  case unsupportedGenerationGuide(UnsupportedGenerationGuide)
   case unsupportedCapability(UnsupportedCapability)
   case unsupportedTranscriptContent(UnsupportedTranscriptContent)
 
@@ -390,6 +412,13 @@ public enum LanguageModelError: Error {
       contextSize: Int, tokenCount: Int, debugDescription: String, metadata: [String: any Sendable] = [:]
     ) {
       (self.contextSize, self.tokenCount) = (contextSize, tokenCount)
+    }
+  }
+  /// languagemodelerror/unsupportedgenerationguide/init(schemaname:debugdescription:metadata:)
+  public struct UnsupportedGenerationGuide: Sendable {
+    public var debugDescription: String
+    public init(schemaName: String?, debugDescription: String, metadata: [String: any Sendable] = [:]) {
+      self.debugDescription = debugDescription
     }
   }
   /// languagemodelerror/unsupportedcapability/init(capability:debugdescription:metadata:)
@@ -407,4 +436,26 @@ public enum LanguageModelError: Error {
       self.unsupportedContent = unsupportedContent
     }
   }
+}
+
+/// prompt and its /init(_:) of a text: one of the two names that Rmlx has, too; the other is that of the options
+public struct Prompt: Sendable {
+  // For the check only.
+  public let text: String
+  public init(_ text: String) { self.text = text }
+}
+
+/// languagemodelsession, its /init(model:tools:instructions:) and /respond(to:options:), as far as a program needs them to be
+/// compiled; it answers nothing
+public final class LanguageModelSession: Sendable {
+  public struct Response<Content: Sendable>: Sendable {
+    public let content: Content
+  }
+  public init(model: some LanguageModel, instructions: String? = nil) {}
+  public func respond(
+    to prompt: Prompt, options: GenerationOptions = GenerationOptions(toolCallingMode: nil)
+  ) async throws -> Response<String> { fatalError() }
+  public func respond(
+    to prompt: String, options: GenerationOptions = GenerationOptions(toolCallingMode: nil)
+  ) async throws -> Response<String> { fatalError() }
 }

@@ -102,6 +102,14 @@ fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
             listed.join(" ")
         );
     }
+    // What imports both this package and FoundationModels, as an app does.
+    for name in ["BothModules", "ScopedImport", "Aliases"] {
+        line += &format!(
+            "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -I '{0}' -F '{0}' '{1}'\n",
+            modules.display(),
+            stand_ins.join(name).with_extension("swift").display()
+        );
+    }
     toolchain.run(&package(), &[], &line)
 }
 

@@ -24,6 +24,7 @@ let package = Package(
   targets: [
     .executableTarget(name: "Ask", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
     .executableTarget(name: "Call", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    .executableTarget(name: "Typed", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
     // The flag: Swift 6.0's Observation on Linux refers to a function that it lacks.
     .executableTarget(
       name: "Chat", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
@@ -41,8 +42,9 @@ let package = Package(
 )
 "#;
 
-/// The README's programs, and what they say: of the demo's picture, and by means of a tool.
-const PROGRAMS: [(&str, &str); 2] = [("Ask", "A red circle on a blue background."), ("Call", "It is 10:30.")];
+/// The README's programs, and what they say: of the demo's picture, by means of a tool, and as a value.
+const PROGRAMS: [(&str, &str); 3] =
+    [("Ask", "A red circle on a blue background."), ("Call", "It is 10:30."), ("Typed", "red")];
 
 /// What the example app's own conversation is, without its views.
 const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
@@ -50,8 +52,8 @@ const CONVERSATION: &str = "What colour is the circle? Red What colour is the ba
 
 /// What the demo model says behind FoundationModels, as far as a stand-in is that.
 const SESSION: &str = "true true\nPARIS\nRed\nget_time {\"city\":\"Rome\"} usage true\n\
-    It is 10:30. true true\n0\n1 true\n{\"a\": \"`\"}\n[\"\", \"` {\", \"}\\n\", \"\"]\ntrue true\n\
-    true true\nno images\n1\nno choice\ntrue\nParis";
+    It is 10:30. true true\n0\n1 true\n{\"zone\": \"north\", \"rank\": 3}\ntrue 0\nfalse 1\nget_time true\n\
+    true true\nno images\n1\nno such guide\ntrue\nParis";
 
 /// What the example app's acceptance checks say of the demo model, and of random weights.
 const ACCEPTANCE: &str = "true []\n\
