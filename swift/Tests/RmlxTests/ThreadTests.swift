@@ -16,7 +16,7 @@ final class ThreadTests: XCTestCase {
       let model = try await Model.load(at: demo)
       let before = try threads()
       let processors = ProcessInfo.processInfo.activeProcessorCount
-      let sessions = (0..<64 + 2 * processors).map { _ in Session(model) }
+      let sessions = (0..<24 + 2 * processors).map { _ in Session(model) }
       let seen = Locked(Set<Int>())
       let tasks = sessions.enumerated().map { index, session in
         Task {
@@ -30,7 +30,7 @@ final class ThreadTests: XCTestCase {
         most = max(most, try threads())
         try await Task.sleep(for: .milliseconds(10))
       }
-      XCTAssertLessThan(most, before + 32 + 2 * processors)
+      XCTAssertLessThan(most, before + 12 + 2 * processors)
       tasks.forEach { $0.cancel() }
       for task in tasks { _ = await task.result }
     }

@@ -114,10 +114,14 @@ final class SessionCore: Sendable {
     cancel()
     queue.async { [self] in
       drain(.cancelled)
-      state.withLock { $0 = .closed }
-      answered.withLock { $0 = nil }
-      if let waker = try? Waker.shared() { waker.forget(bell) }
-      done?()
+      // Whoever waits for the answer hears of its end first.
+      queue.async { [self] in
+        drain(.cancelled)
+        state.withLock { $0 = .closed }
+        answered.withLock { $0 = nil }
+        if let waker = try? Waker.shared() { waker.forget(bell) }
+        done?()
+      }
     }
   }
 
@@ -202,10 +206,13 @@ final class SessionCore: Sendable {
     return try step(submit, rmlx_session_try_step)
   }
 
-  private func step(
-    _ submit: Submit, _ next: (OpaquePointer, UnsafeMutablePointer<OpaquePointer?>, UnsafeMutablePointer<OpaquePointer?>)
-      -> rmlx_status
-  ) throws(RmlxError) -> Step {
+  /// One of the C functions that step.
+  private typealias Next = (
+    OpaquePointer?, UnsafeMutablePointer<OpaquePointer?>?, UnsafeMutablePointer<OpaquePointer?>?
+  ) -> rmlx_status
+
+  private func step(_ submit: Submit, _ next: Next) throws(RmlxError) -> Step {
+    let session = try session()
     guard isCurrent(submit) else {
       switch submit.end.withLock({ $0 }) {
       case .cancelled: return .event(.cancelled)
@@ -213,7 +220,6 @@ final class SessionCore: Sendable {
       case .reset, nil: throw RmlxError(.cancelled, "the answer was dropped, because the session was reset")
       }
     }
-    let session = try session()
     var raw: OpaquePointer?
     do {
       try check { error in next(session.pointer, &raw, error) }
