@@ -12,7 +12,9 @@
         if let message = try Message(entry, of: model) { add(message) }
       }
       tools = try request.enabledToolDefinitions.map(ToolDeclaration.init)
-      if let schema = request.schema, request.contextOptions.includeSchemaInPrompt != false {
+      // Where a tool has to be called, nothing is answered.
+      let isAnswered = request.generationOptions.toolCallingMode?.kind != .required
+      if let schema = request.schema, isAnswered, request.contextOptions.includeSchemaInPrompt != false {
         ask(for: try JSONSchema(schema))
       }
     }
@@ -156,7 +158,6 @@
       case .disallowed: toolChoice = hasTools ? .never : nil
       default: break
       }
-      // Where a tool has to be called, nothing is answered.
       if let schema = request.schema, toolChoice != .required { constraint = .json(try JSONSchema(schema)) }
       switch request.contextOptions.reasoningLevel {
       case .none: break

@@ -56,11 +56,13 @@ enum DriveFoundationModels {
       print(formed.messages[0].text.hasPrefix("Where?\n\nAnswer with JSON"), formed.tools.count)
     }
 
-    // A call is made where it is required, and then an answer where calls are not allowed.
-    let required = Options(samplingMode: .greedy, toolCallingMode: .required)
-    let forced = try await respond(
-      executor, adapter, [prompt(text("What is the capital of France?"))], tools: true, schema: schema, required)
-    print(forced.sent.first { $0.kind == "call" }?.name ?? "no call", forced.words.isEmpty)
+    // A call is made where it is required, by the schema of its tool.
+    let required = Options(samplingMode: .greedy, maximumResponseTokens: 64, toolCallingMode: .required)
+    var forcing = request([prompt(text("What is the capital of France?"))], tools: true, schema: schema, required)
+    forcing.enabledToolDefinitions[0].parameters = GenerationSchema(properties: ["zone": zone, "rank": rank])
+    let forced = try await respond(executor, adapter, forcing)
+    let made = forced.sent.first { $0.kind == "call" }
+    print(made?.name ?? "no call", made?.text ?? "", forced.words)
 
     try await failures(executor, model, picture)
   }
@@ -109,9 +111,14 @@ enum DriveFoundationModels {
     _ executor: RmlxLanguageModel.Executor, _ model: RmlxLanguageModel, _ entries: [Transcript.Entry],
     tools: Bool = false, schema: GenerationSchema? = nil, _ options: Options = Options(toolCallingMode: nil)
   ) async throws -> Answer {
+    try await respond(executor, model, request(entries, tools: tools, schema: schema, options))
+  }
+
+  static func respond(
+    _ executor: RmlxLanguageModel.Executor, _ model: RmlxLanguageModel, _ request: LanguageModelExecutorGenerationRequest
+  ) async throws -> Answer {
     let channel = LanguageModelExecutorGenerationChannel()
-    try await executor.respond(
-      to: request(entries, tools: tools, schema: schema, options), model: model, streamingInto: channel)
+    try await executor.respond(to: request, model: model, streamingInto: channel)
     return Answer(sent: await channel.log.all)
   }
 
