@@ -48,6 +48,9 @@ extension GenerationOptions {
     /// This one.
     public static func named(_ name: String) -> ToolChoice { ToolChoice(RMLX_TOOL_CHOICE_NAMED, name: name) }
 
+    /// Whether there is a call, and no answer beside it.
+    var demandsCall: Bool { kind == RMLX_TOOL_CHOICE_REQUIRED || kind == RMLX_TOOL_CHOICE_NAMED }
+
     func apply(to raw: OpaquePointer) throws(RmlxError) {
       try check { error in rmlx_generation_options_set_tool_choice(raw, kind, name, error) }
     }

@@ -103,7 +103,8 @@ public struct GenerationOptions: Hashable, Sendable {
   public var thinking: Bool?
   /// Ends the model's thought after so many tokens, so that the answer begins.
   public var thinkingBudget: Int?
-  /// What the answer has to look like.
+  /// What the answer has to look like. Together with a ``toolChoice`` that demands a call it is an error, as nothing is answered
+  /// beside that; a ``Conversation`` holds the answer that comes after the call to it.
   public var constraint: Constraint?
   /// Whether the model calls tools. A ``Conversation`` leaves it to the model after the first round.
   public var toolChoice: ToolChoice?

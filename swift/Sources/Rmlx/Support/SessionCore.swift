@@ -119,7 +119,7 @@ final class SessionCore: Sendable {
         drain(.cancelled)
         state.withLock { $0 = .closed }
         answered.withLock { $0 = nil }
-        if let waker = try? Waker.shared() { waker.forget(bell) }
+        Waker.forget(bell)
         done?()
       }
     }

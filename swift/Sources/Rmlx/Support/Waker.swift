@@ -39,8 +39,8 @@ final class Waker: @unchecked Sendable {
     try check { error in rmlx_session_set_waker(session.pointer, pointer, bell.tag, error) }
   }
 
-  func forget(_ bell: Bell) {
-    bells.withLock { _ = $0.removeValue(forKey: bell.tag) }
+  static func forget(_ bell: Bell) {
+    made.withLock { $0 }?.bells.withLock { _ = $0.removeValue(forKey: bell.tag) }
   }
 
   private func ring() {
