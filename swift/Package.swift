@@ -34,11 +34,14 @@ let package = Package(
   name: "Rmlx",
   platforms: [.macOS(.v14), .iOS(.v17)],
   products: [
-    .library(name: "Rmlx", targets: ["Rmlx"])
+    .library(name: "Rmlx", targets: ["Rmlx"]),
+    // Behind the session of Apple's FoundationModels, from iOS 27 and macOS 27 on; empty elsewhere.
+    .library(name: "RmlxFoundationModels", targets: ["RmlxFoundationModels"]),
   ],
   targets: [
     library,
     .target(name: "Rmlx", dependencies: ["CRmlx"], path: folder + "Sources/Rmlx"),
+    .target(name: "RmlxFoundationModels", dependencies: ["Rmlx"], path: folder + "Sources/RmlxFoundationModels"),
     .testTarget(name: "RmlxTests", dependencies: ["Rmlx"], path: folder + "Tests/RmlxTests"),
   ],
   swiftLanguageModes: [.v6]

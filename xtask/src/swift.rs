@@ -53,7 +53,7 @@ fn run(report: &mut Report, install: bool) -> Result<()> {
     report.check("Swift tests under ThreadSanitizer", || tests(&toolchain, "tsan", "--sanitize=thread"));
     report.check("Swift documentation", || documentation(&toolchain));
     apple::run(report, &toolchain);
-    consumer::run(report, &toolchain);
+    consumer::run(report, &toolchain, &stage);
     release::run(report, &toolchain);
     objc::run(report, &toolchain);
     Ok(())
@@ -160,6 +160,10 @@ fn manifest_is_right(manifest: &Value) -> Result<&Value> {
     for (name, version) in [("macos", "14.0"), ("ios", "17.0")] {
         let found = platforms.iter().any(|p| p["platformName"] == name && p["version"] == version);
         ensure!(found, "the package is not for {name} {version}");
+    }
+    for name in ["Rmlx", "RmlxFoundationModels"] {
+        let products = manifest["products"].as_array().context("no products")?;
+        ensure!(products.iter().any(|product| product["name"] == name), "the package has no product {name}");
     }
     ensure!(manifest["dependencies"].as_array().is_some_and(Vec::is_empty), "the package has dependencies");
     let targets = manifest["targets"].as_array().context("no targets")?;

@@ -48,6 +48,8 @@ public struct Event: Hashable, Sendable {
   public internal(set) var token: Token?
   /// The tool that the model calls, when the call is whole.
   public internal(set) var toolCall: ToolCall?
+  /// What the token adds to a call that is being made, to be shown as it comes; nil before the tool's name is known.
+  public internal(set) var toolCallDelta: ToolCallDelta?
   /// What a tool has returned: the message of the role ``Message/Role/tool`` that the model is told.
   public internal(set) var toolResult: Message?
   /// How far the evaluation of the prompt is.
@@ -112,6 +114,8 @@ public struct Event: Hashable, Sendable {
       public static let stopToken = Reason(rawValue: RMLX_FINISH_STOP_TOKEN)
       /// The model called tools, and waits for their results.
       public static let toolCalls = Reason(rawValue: RMLX_FINISH_TOOL_CALLS)
+      /// A limit came before the answer was what ``GenerationOptions/constraint`` asks for.
+      public static let constraintCut = Reason(rawValue: RMLX_FINISH_CONSTRAINT_CUT)
       /// ``Session/cancel()`` was called.
       public static let cancelled = Reason(rawValue: RMLX_FINISH_CANCELLED)
       /// The context has no position left.
@@ -119,7 +123,7 @@ public struct Event: Hashable, Sendable {
 
       fileprivate static let names: [Reason: String] = [
         .endOfTurn: "endOfTurn", .maxTokens: "maxTokens", .stopString: "stopString", .stopToken: "stopToken",
-        .toolCalls: "toolCalls", .cancelled: "cancelled", .contextFull: "contextFull",
+        .toolCalls: "toolCalls", .constraintCut: "constraintCut", .cancelled: "cancelled", .contextFull: "contextFull",
       ]
     }
   }
@@ -146,6 +150,7 @@ extension Event {
     case RMLX_EVENT_TOOL_CALL:
       self.init(.toolCall)
       toolCall = ToolCall(event)
+      toolCallDelta = ToolCallDelta(event)
     case RMLX_EVENT_PROGRESS:
       self.init(.progress)
       var (done, total) = (0, 0)

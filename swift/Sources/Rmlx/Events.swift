@@ -87,7 +87,7 @@ public struct TextStream: AsyncSequence, Sendable {
 
 /// Whoever goes through an answer.
 ///
-/// It is not held by the work that is under way on the session's thread, so that it goes when the loop is left, and
+/// It is not held by the work that is under way on the session's queue, so that it goes when the loop is left, and
 /// whatever is asked next comes after the stop.
 final class Consumer: Sendable {
   let answer: Answer
@@ -142,9 +142,7 @@ final class Answer: Sendable {
     let task = withUnsafeCurrentTask { $0?.hashValue }
     let result: Result<Event?, RmlxError> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        core.async {
-          continuation.resume(returning: Result { () throws(RmlxError) in try self.advance(task) })
-        }
+        core.async { self.advance(task) { continuation.resume(returning: $0) } }
       }
     } onCancel: {
       state.withLock { $0.cancelled = true }
@@ -154,24 +152,46 @@ final class Answer: Sendable {
     return try result.get()
   }
 
-  /// On the session's thread.
-  private func advance(_ task: Int?) throws(RmlxError) -> Event? {
+  /// On the session's queue. What is not there yet is not waited for there.
+  private func advance(_ task: Int?, _ done: @escaping @Sendable (Result<Event?, RmlxError>) -> Void) {
+    do throws(RmlxError) {
+      switch try look(task) {
+      case .next(let event): done(.success(event))
+      case .nothing: core.whenThereIsMore { self.advance(task, done) }
+      }
+    } catch {
+      done(.failure(error))
+    }
+  }
+
+  private enum Look {
+    /// The next event; nil after the last one.
+    case next(Event?)
+    /// It is not there yet.
+    case nothing
+  }
+
+  private func look(_ task: Int?) throws(RmlxError) -> Look {
     let submit: SessionCore.Submit
     switch state.withLock({ $0.phase }) {
-    case .over: return nil
+    case .over: return .next(nil)
     case .running(let running): submit = running
     case .new: submit = try begin(task)
     }
     do throws(RmlxError) {
       while true {
-        let event = try core.step(submit)
-        if let finish = event?.finish {
-          state.withLock { $0.phase = .over }
-          if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
-          return event
+        switch try core.look(submit) {
+        case .nothing: return .nothing
+        case .unknown: continue
+        case .event(let event):
+          if let finish = event.finish {
+            state.withLock { $0.phase = .over }
+            if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
+            return .next(event)
+          }
+          // A consumer that has gone gets no more; the loop goes on to the answer's end.
+          if !isCancelled { return .next(event) }
         }
-        // A consumer that has gone gets no more; the loop goes on to the answer's end.
-        if let event, !isCancelled { return event }
       }
     } catch {
       state.withLock { $0.phase = .over }

@@ -25,7 +25,7 @@ public struct PixelFormat: RawRepresentable, Hashable, Sendable {
 
 /// An image for a prompt.
 ///
-/// Making one is quick. Data and files are read and decoded when a session first needs them, on the session's own thread;
+/// Making one is quick. Data and files are read and decoded when a session first needs them, aside from Swift's threads;
 /// what is wrong with them is thrown by the answer then. Copies share what was decoded, so keep the value
 /// while the conversation goes on.
 public struct ImageInput: Hashable, Sendable {

@@ -17,8 +17,11 @@ public struct JSONSchema: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// A schema of the text of a JSON object; nil if it is not that.
+  ///
+  /// Properties are in the order that a member "x-order" beside them lists, as in the schemas of FoundationModels, or else in
+  /// that of the text. Models write them in this order.
   public init?(json: String) {
-    guard case .object(let members)? = JSONTree(json) else { return nil }
+    guard case .object(let members)? = JSONTree(json)?.inOrder else { return nil }
     self.init(members.map { ($0.name, $0.value) })
   }
 
@@ -113,6 +116,34 @@ public struct JSONSchema: Hashable, Sendable, CustomStringConvertible {
     let place = schema.members.first?.name == "type" ? 1 : 0
     schema.members.insert(Member(name: "description", json: JSONTree.string(description).text), at: place)
     return schema
+  }
+}
+
+extension JSONTree {
+  /// The same with properties in the order that "x-order" beside them lists, and without that.
+  fileprivate var inOrder: JSONTree {
+    switch self {
+    case .array(let items): return .array(items.map(\.inOrder))
+    case .object(var members):
+      if case .array(let order)? = self["x-order"], case .object(let properties)? = self["properties"] {
+        members.removeAll { $0.name == "x-order" }
+        for index in members.indices where members[index].name == "properties" {
+          members[index].value = .object(Self.sort(properties, by: order.map(\.text)))
+        }
+      }
+      return .object(members.map { ($0.name, $0.value.inOrder) })
+    default: return self
+    }
+  }
+
+  /// What the order does not list comes last, as it was.
+  private static func sort(
+    _ properties: [(name: String, value: JSONTree)], by order: [String]
+  ) -> [(name: String, value: JSONTree)] {
+    let places = properties.enumerated().map { index, property in
+      (order.firstIndex(of: JSONTree.string(property.name).text) ?? order.count, index)
+    }
+    return properties.indices.sorted { places[$0] < places[$1] }.map { properties[$0] }
   }
 }
 

@@ -150,9 +150,8 @@ public final class Model: Sendable {
   ) async throws(RmlxError) -> Value {
     let model = try handle()
     return try await offPool(sharedQueue) { () throws(RmlxError) in
-      try prompt.withRaw { (prompt) throws(RmlxError) in
-        try options.withRaw { (options) throws(RmlxError) in try use(model.pointer, prompt, options) }
-      }
+      let prompt = try prompt.raw()
+      return try options.withRaw { (options) throws(RmlxError) in try use(model.pointer, prompt.pointer, options) }
     }
   }
 

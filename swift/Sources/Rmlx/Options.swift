@@ -32,15 +32,24 @@ public struct LoadOptions: Hashable, Sendable {
   /// How many bytes of encoded images and sounds the model keeps, so that a medium that is shown to it again is not encoded
   /// again; 0 keeps none.
   public var mediaCache: Int?
+  /// Takes a chat template in the place of the snapshot's own: Jinja, with what transformers gives to templates. One that is
+  /// not fails the load with ``RmlxError/Code/invalidArgument``, and the error's details have the line.
+  public var chatTemplate: String?
+  /// Does not look at the memory that the system has. Otherwise a load, a prompt or a medium that needs more than the system
+  /// says to have left throws ``RmlxError/Code/outOfMemory``.
+  public var ignoreSystemMemory: Bool?
 
   /// Makes options; what is not named has the library's default.
   public init(
-    device: Device? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil, mediaCache: Int? = nil
+    device: Device? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil, mediaCache: Int? = nil,
+    chatTemplate: String? = nil, ignoreSystemMemory: Bool? = nil
   ) {
     self.device = device
     self.memoryLimit = memoryLimit
     self.contextLength = contextLength
     self.mediaCache = mediaCache
+    self.chatTemplate = chatTemplate
+    self.ignoreSystemMemory = ignoreSystemMemory
   }
 }
 
@@ -94,6 +103,18 @@ public struct GenerationOptions: Hashable, Sendable {
   public var thinking: Bool?
   /// Ends the model's thought after so many tokens, so that the answer begins.
   public var thinkingBudget: Int?
+  /// What the answer has to look like. Together with a ``toolChoice`` that demands a call it is an error, as nothing is answered
+  /// beside that; a ``Conversation`` holds the answer that comes after the call to it.
+  public var constraint: Constraint?
+  /// Whether the model calls tools. A ``Conversation`` leaves it to the model after the first round.
+  public var toolChoice: ToolChoice?
+  /// Keeps answers in the history as they were generated, token by token, so that nothing but what is new is evaluated.
+  ///
+  /// Otherwise the history is what the chat template makes of it, as in transformers: it may drop thoughts or spell a call
+  /// anew, and from there on it is evaluated again. It holds for a session's next prompt if both have this option and the same
+  /// ``thinking``, and the prompt is the last one, with ``Response/message`` and what comes after it appended; a
+  /// ``Conversation`` does that. Any other one has the template's history.
+  public var exactHistory: Bool?
   /// Goes on after tokens that end the model's turn, for benchmarks.
   public var ignoreEndOfTurn: Bool?
   /// Asks for events of the kind ``Event/Kind/progress`` while the prompt is evaluated.
@@ -116,6 +137,9 @@ public struct GenerationOptions: Hashable, Sendable {
     topLogprobs: Int? = nil,
     thinking: Bool? = nil,
     thinkingBudget: Int? = nil,
+    constraint: Constraint? = nil,
+    toolChoice: ToolChoice? = nil,
+    exactHistory: Bool? = nil,
     ignoreEndOfTurn: Bool? = nil,
     progressEvents: Bool? = nil
   ) {
@@ -134,6 +158,9 @@ public struct GenerationOptions: Hashable, Sendable {
     self.topLogprobs = topLogprobs
     self.thinking = thinking
     self.thinkingBudget = thinkingBudget
+    self.constraint = constraint
+    self.toolChoice = toolChoice
+    self.exactHistory = exactHistory
     self.ignoreEndOfTurn = ignoreEndOfTurn
     self.progressEvents = progressEvents
   }
@@ -192,6 +219,10 @@ extension LoadOptions {
     try set(memoryLimit, "memoryLimit", in: raw, rmlx_load_options_set_memory_limit)
     try set(size: contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
     try set(mediaCache, "mediaCache", in: raw, rmlx_load_options_set_media_cache)
+    try set(ignoreSystemMemory, in: raw, rmlx_load_options_set_ignore_system_memory)
+    if let chatTemplate {
+      try check { error in withUTF8(chatTemplate) { rmlx_load_options_set_chat_template(raw, $0, $1, error) } }
+    }
   }
 }
 
@@ -224,8 +255,11 @@ extension GenerationOptions {
     try set(size: topLogprobs, "topLogprobs", in: raw, rmlx_generation_options_set_top_logprobs)
     try set(thinking, in: raw, rmlx_generation_options_set_thinking)
     try set(size: thinkingBudget, "thinkingBudget", in: raw, rmlx_generation_options_set_thinking_budget)
+    try set(exactHistory, in: raw, rmlx_generation_options_set_exact_history)
     try set(ignoreEndOfTurn, in: raw, rmlx_generation_options_set_ignore_eos)
     try set(progressEvents, in: raw, rmlx_generation_options_set_progress_events)
+    try constraint?.apply(to: raw)
+    try toolChoice?.apply(to: raw)
     for text in stop {
       try check { error in withUTF8(text) { rmlx_generation_options_add_stop(raw, $0, $1, error) } }
     }

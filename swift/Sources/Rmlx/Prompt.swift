@@ -81,28 +81,26 @@ extension Prompt {
   /// Makes the C library's prompt, for which media are read and decoded.
   ///
   /// `isCancelled` is asked between them.
-  func withRaw<Result>(
-    isCancelled: () -> Bool = { false },
-    _ use: (OpaquePointer) throws(RmlxError) -> Result
-  ) throws(RmlxError) -> Result {
-    guard let raw = rmlx_prompt_new() else { throw RmlxError(.panic, "no prompt could be made") }
-    defer { rmlx_prompt_release(raw) }
-    for message in messages { try message.add(to: raw, isCancelled: isCancelled) }
-    if !tools.isEmpty {
-      let json = "[" + tools.map(\.json).joined(separator: ",") + "]"
-      try check { error in withUTF8(json) { rmlx_prompt_set_tools_json(raw, $0, $1, error) } }
-    }
-    if !templateVariables.isEmpty {
-      let json = JSONValue.object(templateVariables).json
-      try check { error in withUTF8(json) { rmlx_prompt_set_template_vars_json(raw, $0, $1, error) } }
-    }
-    if continuesFinalMessage {
-      try check { error in rmlx_prompt_set_continue_final_message(raw, true, error) }
-    }
+  func raw(isCancelled: () -> Bool = { false }) throws(RmlxError) -> Handle {
+    guard let made = rmlx_prompt_new() else { throw RmlxError(.panic, "no prompt could be made") }
+    let raw = Handle(made) { rmlx_prompt_release($0) }
+    try write(to: raw, from: 0, isCancelled)
+    return raw
+  }
+
+  /// Adds the messages from that one on, and sets all else.
+  func write(to raw: Handle, from first: Int, _ isCancelled: () -> Bool) throws(RmlxError) {
+    let raw = raw.pointer
+    for message in messages[first...] { try message.add(to: raw, isCancelled: isCancelled) }
+    // Of no bytes where there is none, in place of what an earlier one may have set.
+    let tools = tools.isEmpty ? "" : "[" + tools.map(\.json).joined(separator: ",") + "]"
+    try check { error in withUTF8(tools) { rmlx_prompt_set_tools_json(raw, $0, $1, error) } }
+    let variables = templateVariables.isEmpty ? "" : JSONValue.object(templateVariables).json
+    try check { error in withUTF8(variables) { rmlx_prompt_set_template_vars_json(raw, $0, $1, error) } }
+    try check { error in rmlx_prompt_set_continue_final_message(raw, continuesFinalMessage, error) }
     if !tokens.isEmpty {
       try check { error in rmlx_prompt_set_tokens(raw, tokens, tokens.count, error) }
     }
-    return try use(raw)
   }
 }
 

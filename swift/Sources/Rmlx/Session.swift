@@ -3,7 +3,8 @@ import Foundation
 
 /// One conversation with a model: it holds what was evaluated so far, and at most one answer in the making.
 ///
-/// A session has a thread of its own, which waits for the model; no call here blocks one of Swift's. It holds its model.
+/// No call here blocks one of Swift's threads, and an answer in the making holds no thread at all while it waits for the model.
+/// A session holds its model.
 /// Closing it, or letting go of it, stops an answer in the making and gives its memory back.
 public final class Session: Sendable {
   private let core: SessionCore
@@ -102,7 +103,7 @@ public final class Session: Sendable {
     }
   }
 
-  /// Runs work on the session's thread.
+  /// Runs work on the session's queue.
   func run<Value: Sendable>(
     _ work: @escaping @Sendable (OpaquePointer) throws(RmlxError) -> Value
   ) async throws(RmlxError) -> Value {

@@ -38,6 +38,29 @@ public struct ToolCall: Hashable, Sendable {
   }
 }
 
+/// What a token adds to a call of a tool.
+///
+/// The first event that has one begins the call. All arguments of one call together are those of the whole call, which comes
+/// with its last token (``Event/toolCall``). Until then the call is a draft, and nothing to act upon: what turns out to be no
+/// call is followed by an event of the kind ``Event/Kind/text`` with its spelling, and then its draft is to be forgotten.
+public struct ToolCallDelta: Hashable, Sendable {
+  /// By what the result will name the call.
+  public let id: String
+  /// The name of the tool.
+  public let name: String
+  /// A piece of JSON, which is often empty.
+  public let arguments: String
+
+  /// Nil for an event of no call, or of one whose name is not known yet.
+  init?(_ event: OpaquePointer) {
+    var (id, name): (UnsafePointer<CChar>?, UnsafePointer<CChar>?) = (nil, nil)
+    guard let arguments = rmlx_event_tool_call_delta(event, &id, &name), let id, let name else { return nil }
+    self.id = String(cString: id)
+    self.name = String(cString: name)
+    self.arguments = String(cString: arguments)
+  }
+}
+
 /// A tool that the chat template tells the model about.
 ///
 /// A ``ModelTool`` makes its own. This one is for whoever runs the tools without a ``Conversation``.

@@ -3,14 +3,15 @@ import Foundation
 extension Session {
   /// Answers a conversation with a value.
   ///
-  /// The prompt has to ask for JSON of that type: interpolate its schema (``JSONSchema/init(of:)``).
+  /// The answer is constrained to the schema of the type (``JSONSchema/init(of:)``), so that it is always one, unless it is
+  /// cut off. The model is not told of the schema: say in the prompt what the properties are to be, or interpolate the schema.
   ///
-  /// - Throws: What going through the events throws; ``RmlxError/Code/unreadableAnswer`` for an answer that is no such value,
-  ///   or was cut off. Its text is in the error's details.
+  /// - Throws: What going through the events throws; ``RmlxError/Code/noSchema`` for a type without a schema;
+  ///   ``RmlxError/Code/unreadableAnswer`` for an answer that was cut off, whose text is in the error's details.
   public func respond<Value: Decodable & Sendable>(
     to prompt: Prompt, as type: Value.Type, options: GenerationOptions = GenerationOptions()
   ) async throws(RmlxError) -> Value {
-    try await respond(to: prompt, options: options).value(as: type)
+    try await respond(to: prompt, options: options.constrained(to: type)).value(as: type)
   }
 
   /// Answers a text with a value.
@@ -25,14 +26,17 @@ extension Session {
 extension Conversation {
   /// Asks a question, and waits for an answer that is a value.
   ///
-  /// The question has to ask for JSON of that type: interpolate its schema (``JSONSchema/init(of:)``).
+  /// The answer is constrained to the schema of the type (``JSONSchema/init(of:)``), so that it is always one, unless it is
+  /// cut off. The model is not told of the schema: say in the question what the properties are to be, or interpolate the
+  /// schema.
   ///
-  /// - Throws: What answers throw; ``RmlxError/Code/unreadableAnswer`` for an answer that is no such value, or was cut off. It
-  ///   is part of the conversation all the same.
+  /// - Throws: What answers throw; ``RmlxError/Code/noSchema`` for a type without a schema;
+  ///   ``RmlxError/Code/unreadableAnswer`` for an answer that was cut off, which is part of the conversation all the same.
   public func respond<Value: Decodable & Sendable>(
     to question: Content?, as type: Value.Type, options: GenerationOptions? = nil
   ) async throws -> Value {
-    try await respond(to: question, options: options).value(as: type)
+    let options = try (options ?? self.options).constrained(to: type)
+    return try await respond(to: question, options: options).value(as: type)
   }
 
   /// Asks a question, and waits for an answer that is a value.
@@ -89,6 +93,14 @@ extension Draft {
   }
 }
 
+extension GenerationOptions {
+  fileprivate func constrained(to type: (some Decodable).Type) throws(RmlxError) -> GenerationOptions {
+    var options = self
+    options.constraint = .json(try JSONSchema(of: type))
+    return options
+  }
+}
+
 /// The answer of a ``Conversation`` as a value, which comes as far as it is made.
 public struct PartialValues<Value: Decodable & Sendable>: AsyncSequence, Sendable {
   /// What it delivers.
@@ -130,9 +142,10 @@ public struct PartialValues<Value: Decodable & Sendable>: AsyncSequence, Sendabl
       return nil
     }
 
-    private mutating func begun() -> Reply.Iterator {
+    private mutating func begun() throws -> Reply.Iterator {
       if let events { return events }
-      let begun = values.conversation.stream(values.question, options: values.options).makeAsyncIterator()
+      let options = try values.options.constrained(to: Value.self)
+      let begun = values.conversation.stream(values.question, options: options).makeAsyncIterator()
       events = begun
       return begun
     }

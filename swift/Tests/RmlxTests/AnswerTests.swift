@@ -112,12 +112,18 @@ import Testing
     let model = try await Model.load(at: demo)
     let session = Session(model)
     var prompt = Prompt([.user("What time is it in Rome?")], tools: [getTime])
-    var calls = 0
-    for try await event in session.generate(prompt, .greedy) where event.kind == .toolCall {
-      #expect(event.token != nil && event.text == nil)
-      if event.toolCall != nil { calls += 1 }
+    var calls: [ToolCall] = []
+    var deltas: [ToolCallDelta] = []
+    for try await event in session.generate(prompt, .greedy) {
+      #expect(event.kind != .toolCall || (event.token != nil && event.text == nil))
+      #expect(event.toolCallDelta == nil || event.kind == .toolCall)
+      if let delta = event.toolCallDelta { deltas.append(delta) }
+      if let call = event.toolCall { calls.append(call) }
     }
-    #expect(calls == 1)
+    // The call shows as it comes.
+    #expect(calls.count == 1 && deltas.count > 1 && deltas.first?.arguments.contains("Rome") == false)
+    #expect(deltas.map(\.arguments).joined() == calls.first?.arguments)
+    #expect(deltas.allSatisfy { $0.id == calls.first?.id && $0.name == "get_time" })
     let asked = try await session.respond(to: prompt, options: .greedy)
     #expect(asked.reason == .toolCalls && asked.text.isEmpty)
     let call = try #require(asked.toolCalls.first)
@@ -202,13 +208,12 @@ extension Session {
   fileprivate func renderWithAnswer(_ prompt: Prompt, _ model: Model) async throws(RmlxError) -> String {
     let handle = try model.handle()
     return try await run { (session) throws(RmlxError) in
-      try prompt.withRaw { (raw) throws(RmlxError) in
-        try check { error in rmlx_prompt_add_answer(raw, session, error) }
-        var (text, size): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
-        try check { error in rmlx_model_render_prompt(handle.pointer, raw, nil, &text, &size, error) }
-        defer { rmlx_string_release(text) }
-        return string(text, size: size)
-      }
+      let raw = try prompt.raw()
+      try check { error in rmlx_prompt_add_answer(raw.pointer, session, error) }
+      var (text, size): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
+      try check { error in rmlx_model_render_prompt(handle.pointer, raw.pointer, nil, &text, &size, error) }
+      defer { rmlx_string_release(text) }
+      return string(text, size: size)
     }
   }
 }

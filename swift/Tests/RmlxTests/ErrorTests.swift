@@ -117,6 +117,28 @@ import Testing
     #expect(late?.code == .closed)
   }
 
+  @Test func whoWaitsForAnAnswerThatIsClosedHearsOfItsEnd() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let said = Locked(false)
+    let task = Task { () throws(RmlxError) -> Event.Finish.Reason? in
+      let events = session.generate("Hello", endless).makeAsyncIterator()
+      var reason: Event.Finish.Reason?
+      while let event = try await events.next() {
+        said.withLock { $0 = true }
+        reason = event.finish?.reason
+      }
+      return reason
+    }
+    #expect(try await eventually { said.withLock { $0 } })
+    await session.close()
+    let result = await task.result
+    // Between two events it may also ask too late.
+    switch result {
+    case .success(let reason): #expect(reason == .cancelled)
+    case .failure(let error): #expect((error as? RmlxError)?.code == .closed)
+    }
+  }
+
   @Test func detailsAreValues() throws {
     let value = try #require(JSONValue(json: #"{"a": [1, "b", true, null], "c": {"d": 0.5}}"#))
     #expect(value == ["a": [1, "b", true, nil], "c": ["d": 0.5]])

@@ -28,6 +28,17 @@ import Testing
     #expect { try result.get() } throws: { ($0 as? RmlxError)?.code == .cancelled }
   }
 
+  @Test func theChatTemplateMayBeAnother() async throws {
+    let template = "{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}"
+    let options = LoadOptions(chatTemplate: template, ignoreSystemMemory: true)
+    let model = try await Model.load(at: demo, options: options)
+    #expect(try await model.render([.system("Be brief."), .user("Hello")]) == "<system>Be brief.<user>Hello")
+    let error = await failure { () async throws(RmlxError) in
+      try await Model.load(at: demo, options: LoadOptions(chatTemplate: "{{ a }}\n{% if %}"))
+    }
+    #expect(error?.code == .invalidArgument && error?.details["line"] == 2)
+  }
+
   @Test func snapshotsAreInspectedWithoutLoading() async throws {
     let info = try await Model.inspect(at: demo)
     #expect(info.architecture == "Gemma4UnifiedForConditionalGeneration")

@@ -117,4 +117,15 @@ import Testing
     #expect(recipe.steps.map(\.text) == ["Cut.", ""] && recipe.steps[0].minutes == 12 && recipe.first == nil)
     #expect(recipe.amounts.isEmpty && recipe.weight == 0)
   }
+
+  @Test func propertiesHaveTheOrderThatTheSchemaLists() {
+    let text = #"""
+      {"x-order": ["b", "a"], "type": "object", "properties": {"a": {}, "c": {"properties": {"x": {}, "y": {}},
+      "x-order": ["y", "x"]}, "b": {"items": {"x-order": "no list"}}, "x-order": {"type": "integer"}}}
+      """#
+    let expected =
+      #"{"type":"object","properties":{"b":{"items":{"x-order":"no list"}},"a":{},"c":{"properties":{"y":{},"x":{}}},"#
+      + #""x-order":{"type":"integer"}}}"#
+    #expect(JSONSchema(json: text)?.json == expected)
+  }
 }

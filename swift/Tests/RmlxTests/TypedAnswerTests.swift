@@ -39,4 +39,58 @@ import Testing
       return error?.code == .unreadableAnswer && error?.details["text"]?.string?.hasPrefix("{") == true
     }
   }
+
+  @Test func anAnswerHasTheSchemaWhateverTheModelWouldSay() async throws {
+    enum Name: String, Codable, CaseIterable { case red, blue }
+    struct Colour: Codable {
+      var colour: Name
+      var count: UInt8
+    }
+    let model = try await Model.load(at: demo)
+    for seed in 0..<8 {
+      let conversation = Conversation(model, options: GenerationOptions(maxTokens: 200, temperature: 1.5, seed: seed))
+      _ = try await conversation.respond(to: "\(picture)What colour is the circle?", as: Colour.self)
+    }
+    struct Endless: Codable { var next: [Endless] }
+    await #expect { try await Conversation(model).respond(to: "Hello", as: Endless.self) } throws: {
+      ($0 as? RmlxError)?.code == .noSchema
+    }
+    let session = Session(model)
+    let options = GenerationOptions(temperature: 0, constraint: .oneOf(["Green", "Yellow"]))
+    let text = try await session.respond(to: "\(picture)What colour is the circle?", options: options).text
+    #expect(["Green", "Yellow"].contains(text))
+    func answer(_ constraint: GenerationOptions.Constraint) async throws(RmlxError) -> Response {
+      try await session.respond(
+        to: "Hello", options: GenerationOptions(maxTokens: 64, temperature: 1.5, seed: 1, constraint: constraint))
+    }
+    #expect(try await answer(.regex("[0-9]{3}-[a-c]")).text.wholeMatch(of: /[0-9]{3}-[a-c]/) != nil)
+    #expect(try await answer(.lark("start: \"yes\" | \"no\" \" never\"")).text.wholeMatch(of: /yes|no never/) != nil)
+    let three: JSONSchema = .array(of: .integer(in: 7...9), count: 3...3)
+    let numbers = try await answer(.json(three)).value(as: [Int].self)
+    #expect(numbers.count == 3 && numbers.allSatisfy { (7...9).contains($0) })
+    let cut = GenerationOptions(maxTokens: 2, temperature: 0, constraint: .regex("[a-z]{400}"))
+    #expect(try await session.respond(to: "Hello", options: cut).reason == .constraintCut)
+    let error = await failure { () async throws(RmlxError) in try await answer(.regex("(")) }
+    #expect(error?.code == .invalidArgument && error?.details["constraint"] == "regular expression")
+  }
+
+  @Test func toolsAreChosen() async throws {
+    let session = Session(try await Model.load(at: demo))
+    let asked = Prompt([.user("What is the capital of France?")], tools: [getTime])
+    let named = GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .named("get_time"))
+    #expect(try await session.respond(to: asked, options: named).toolCalls.first?.name == "get_time")
+    let none = GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .never)
+    let time = Prompt([.user("What time is it in Rome?")], tools: [getTime])
+    #expect(try await session.respond(to: time, options: none).toolCalls.isEmpty)
+    // A call that was required is not required again when its result is there.
+    let conversation = Conversation(
+      try await Model.load(at: demo), tools: [Clock(times: ["Rome": "10:30"])],
+      options: GenerationOptions(maxTokens: 64, temperature: 0, toolChoice: .required))
+    #expect(try await conversation.respond(to: "What time is it in Rome?").text == "It is 10:30.")
+    // A value comes after the call.
+    enum Time: String, Codable, CaseIterable { case half = "10:30" }
+    struct Told: Codable { var time: Time }
+    #expect(try await conversation.respond(to: "What time is it in Rome?", as: Told.self).time == .half)
+    #expect(conversation.messages.suffix(3).map(\.role) == [.assistant, .tool, .assistant])
+  }
 }

@@ -14,8 +14,11 @@ use crate::xcframework::Framework;
 use crate::{paths, plan};
 
 /// In the order in which they need each other.
-const FRAMEWORKS: [&str; 7] =
-    ["CoreGraphics", "ImageIO", "CoreVideo", "CoreImage", "AVFAudio", "UIKit", "AppKit"];
+const FRAMEWORKS: [&str; 8] =
+    ["CoreGraphics", "ImageIO", "CoreVideo", "CoreImage", "AVFAudio", "UIKit", "AppKit", FOUNDATION_MODELS];
+pub const FOUNDATION_MODELS: &str = "FoundationModels";
+/// As its version that takes models of others. Its enumerations may grow, as they may of a library that evolves.
+pub const FOUNDATION_MODELS_FLAGS: [&str; 3] = ["-enable-library-evolution", "-user-module-version", "2"];
 
 pub fn run(report: &mut Report, toolchain: &Toolchain) {
     report.check("Swift sources for iOS, type-checked against stand-ins", || {
@@ -58,6 +61,10 @@ fn property_lists(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
+pub fn stand_ins() -> PathBuf {
+    paths::root().join("xtask/checks/apple")
+}
+
 fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
     let folder = scratch("apple")?;
     let modules = folder.join(with);
@@ -65,35 +72,51 @@ fn type_check(toolchain: &Toolchain, with: &str, without: &str) -> Result<()> {
         fs::remove_dir_all(&modules)?;
     }
     fs::create_dir_all(&modules)?;
-    let stand_ins = paths::root().join("xtask/checks/apple");
+    let stand_ins = stand_ins();
     // The C library is imported as an app does it: from a framework, with the header and module map of a release.
     plan::execute(&Framework::new(Slice::Device, &modules).interface())?;
     let mut line = String::from("set -e\n");
     for framework in FRAMEWORKS.iter().filter(|framework| **framework != without) {
         let source = stand_ins.join(framework).with_extension("swift");
         if source.is_file() {
+            let flags = if *framework == FOUNDATION_MODELS {
+                FOUNDATION_MODELS_FLAGS.join(" ")
+            } else {
+                String::new()
+            };
             line += &format!(
-                "swiftc -swift-version 6 -emit-module -parse-as-library -module-name {framework} -I '{0}' \
+                "swiftc -swift-version 6 -emit-module -parse-as-library {flags} -module-name {framework} -I '{0}' \
                  -emit-module-path '{0}/{framework}.swiftmodule' '{1}'\n",
                 modules.display(),
                 source.display()
             );
         }
     }
-    let sources = sources()?;
-    ensure!(sources.iter().any(|source| source.ends_with("ImageInput+CoreGraphics.swift")), "no sources");
-    line += &format!(
-        "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -module-name Rmlx -I '{0}' \
-         -F '{0}' {1}\n",
-        modules.display(),
-        sources.iter().map(|source| format!("'{}'", source.display())).collect::<Vec<_>>().join(" ")
-    );
+    for module in ["Rmlx", "RmlxFoundationModels"] {
+        let sources = sources(module)?;
+        let listed: Vec<_> = sources.iter().map(|source| format!("'{}'", source.display())).collect();
+        line += &format!(
+            "swiftc -swift-version 6 -emit-module -warnings-as-errors -parse-as-library -module-name {module} \
+             -I '{0}' -F '{0}' -emit-module-path '{0}/{module}.swiftmodule' {1}\n",
+            modules.display(),
+            listed.join(" ")
+        );
+    }
+    // What imports both this package and FoundationModels, as an app does.
+    for name in ["BothModules", "ScopedImport", "Aliases"] {
+        line += &format!(
+            "swiftc -swift-version 6 -typecheck -warnings-as-errors -parse-as-library -I '{0}' -F '{0}' '{1}'\n",
+            modules.display(),
+            stand_ins.join(name).with_extension("swift").display()
+        );
+    }
     toolchain.run(&package(), &[], &line)
 }
 
-fn sources() -> Result<Vec<PathBuf>> {
+/// The Swift files of a module, of which there are some for Apple's platforms alone.
+pub fn sources(module: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders = vec![package().join("Sources/Rmlx")];
+    let mut folders = vec![package().join("Sources").join(module)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let path = entry?.path();
@@ -105,5 +128,6 @@ fn sources() -> Result<Vec<PathBuf>> {
         }
     }
     files.sort();
+    ensure!(!files.is_empty(), "{module} has no sources");
     Ok(files)
 }

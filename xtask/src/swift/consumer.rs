@@ -3,14 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::{Toolchain, package, scratch};
+use super::{Toolchain, apple, package, scratch};
 use crate::cargo;
 use crate::dist::{self, package_files};
-use crate::paths;
 use crate::report::Report;
+use crate::setup::Stage;
+use crate::{paths, process};
 
 const MANIFEST: &str = r#"// swift-tools-version: 6.0
 import PackageDescription
@@ -22,6 +24,7 @@ let package = Package(
   targets: [
     .executableTarget(name: "Ask", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
     .executableTarget(name: "Call", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    .executableTarget(name: "Typed", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
     // The flag: Swift 6.0's Observation on Linux refers to a function that it lacks.
     .executableTarget(
       name: "Chat", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
@@ -29,18 +32,29 @@ let package = Package(
     .executableTarget(
       name: "Accept", dependencies: [.product(name: "Rmlx", package: "Rmlx")],
       linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-shlib-undefined"])]),
+    // Apple's framework is stood in for, so that what is for it runs.
+    .target(name: "FoundationModels", swiftSettings: [.unsafeFlags([FLAGS])]),
+    .executableTarget(
+      name: "Models", dependencies: ["FoundationModels", .product(name: "Rmlx", package: "Rmlx")]),
     .target(name: "Tutorial", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
   ],
   swiftLanguageModes: [.v6]
 )
 "#;
 
-/// The README's programs, and what they say: of the demo's picture, and by means of a tool.
-const PROGRAMS: [(&str, &str); 2] = [("Ask", "A red circle on a blue background."), ("Call", "It is 10:30.")];
+/// The README's programs, and what they say: of the demo's picture, by means of a tool, and as a value.
+const PROGRAMS: [(&str, &str); 3] =
+    [("Ask", "A red circle on a blue background."), ("Call", "It is 10:30."), ("Typed", "red")];
 
 /// What the example app's own conversation is, without its views.
 const CONVERSATION: &str = "What colour is the circle? Red What colour is the background? Blue\n\
     Red no failure\nphoto during an answer\nphoto during a load\nloads\nfailures\nphotos out of order\ntrue empty";
+
+/// What the demo model says behind FoundationModels, as far as a stand-in is that.
+const SESSION: &str = "true true\nPARIS\nRed\nget_time {\"city\":\"Rome\"} usage true\n\
+    It is 10:30. true true\n0\n1 true\n{\"zone\": \"north\", \"rank\": 3}\ntrue 0\nfalse 1\n\
+    get_time {\"zone\":\"north\",\"rank\":3} \n\
+    true true\nno images\n1\nno such guide\ntrue\nParis";
 
 /// What the example app's acceptance checks say of the demo model, and of random weights.
 const ACCEPTANCE: &str = "true []\n\
@@ -59,56 +73,73 @@ const ACCEPTANCE_SOURCES: [&str; 6] = [
     "PromptOutline",
 ];
 
-pub fn run(report: &mut Report, toolchain: &Toolchain) {
-    report.check("SwiftPM consumer from a path", || from_a_path(toolchain));
+/// What drives each of them, and stands in for what Apple's platforms have.
+const CHECKS: [(&str, &[&str]); 4] = [
+    ("Chat", &["DriveChat", "SecurityScope"]),
+    ("Accept", &["DriveAcceptance", "SecurityScope"]),
+    ("Models", &["DriveFoundationModels"]),
+    ("FoundationModels", &["FoundationModels"]),
+];
+
+pub fn run(report: &mut Report, toolchain: &Toolchain, stage: &Stage) {
+    report.check("SwiftPM consumer from a path", || from_a_path(toolchain, stage));
 }
 
-fn from_a_path(toolchain: &Toolchain) -> Result<()> {
+fn from_a_path(toolchain: &Toolchain, stage: &Stage) -> Result<()> {
     let folder = scratch("consumer")?;
-    let [chat, accept, tutorial] =
-        ["Chat", "Accept", "Tutorial"].map(|name| folder.join("Sources").join(name));
-    for sources in [&chat, &accept, &tutorial] {
-        fs::create_dir_all(sources)?;
-    }
+    let sources = |target: &str| folder.join("Sources").join(target);
+    let manifest = MANIFEST.replace("PACKAGE", &package().display().to_string());
+    let flags = apple::FOUNDATION_MODELS_FLAGS.map(|flag| format!("{flag:?}")).join(", ");
+    write(&folder.join("Package.swift"), &manifest.replace("FLAGS", &flags))?;
     for ((name, _), program) in PROGRAMS.iter().zip(examples()?) {
-        let sources = folder.join("Sources").join(name);
-        fs::create_dir_all(&sources)?;
-        fs::write(sources.join("main.swift"), program)?;
+        write(&sources(name).join("main.swift"), &program)?;
     }
-    fs::write(folder.join("Package.swift"), MANIFEST.replace("PACKAGE", &package().display().to_string()))?;
-    dist::copy(
+    copy(
+        &sources("Tutorial").join("Describer.swift"),
         &package().join("Sources/Rmlx/Rmlx.docc/Resources/describer-4.swift"),
-        &tutorial.join("Describer.swift"),
     )?;
-    dist::copy(&package().join("Examples/PhotoChat/PhotoChat/Chat.swift"), &chat.join("Chat.swift"))?;
-    for name in ["DriveChat.swift", "SecurityScope.swift"] {
-        dist::copy(&paths::root().join("xtask/checks/apple").join(name), &chat.join(name))?;
-    }
+    let app = package().join("Examples/PhotoChat/PhotoChat");
+    copy(&sources("Chat").join("Chat.swift"), &app.join("Chat.swift"))?;
     for name in ACCEPTANCE_SOURCES {
         let file = format!("{name}.swift");
-        let own = package().join("Examples/PhotoChat/PhotoChat/Acceptance").join(&file);
-        dist::copy(&own, &accept.join(&file))?;
+        copy(&sources("Accept").join(&file), &app.join("Acceptance").join(&file))?;
     }
-    for name in ["DriveAcceptance.swift", "SecurityScope.swift"] {
-        dist::copy(&paths::root().join("xtask/checks/apple").join(name), &accept.join(name))?;
+    for source in apple::sources("RmlxFoundationModels")? {
+        copy(&sources("Models").join(source.file_name().unwrap_or_default()), &source)?;
+    }
+    for (target, names) in CHECKS {
+        for name in names {
+            let file = format!("{name}.swift");
+            copy(&sources(target).join(&file), &apple::stand_ins().join(&file))?;
+        }
     }
     // As an installed library is found: SwiftPM reads the description that pkg-config reads.
-    let library = install(&folder, &toolchain.libraries[0])?;
+    let library = install(&folder, &toolchain.libraries[0], stage)?;
     let description = library.join("pkgconfig").display().to_string();
     let variables = [("PKG_CONFIG_PATH", description), ("LIBRARY_PATH", String::new())];
-    let line = format!(
-        "swift build --scratch-path '{}/build' -Xlinker -rpath -Xlinker '{}' 2>&1",
-        folder.display(),
-        library.display()
-    );
+    let line = format!("swift build --scratch-path '{}/build' 2>&1", folder.display());
     let printed = toolchain.capture(&folder, &variables, &line)?;
     ensure!(!printed.contains("prohibited flag"), "SwiftPM refuses a flag of rmlx.pc\n{printed}");
-    for (name, expected) in PROGRAMS.into_iter().chain([("Chat", CONVERSATION), ("Accept", ACCEPTANCE)]) {
+    let own = [("Chat", CONVERSATION), ("Models", SESSION), ("Accept", ACCEPTANCE)];
+    for (name, expected) in PROGRAMS.into_iter().chain(own) {
         let line = format!("'{}/build/debug/{name}'", folder.display());
         let answer = toolchain.capture(&paths::root(), &[("LD_LIBRARY_PATH", String::new())], &line)?;
         ensure!(answer.trim() == expected, "{name} says {answer:?} in place of {expected:?}");
     }
     Ok(())
+}
+
+/// Only what has changed, so that not everything is compiled anew.
+fn write(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::create_dir_all(file.parent().context("a file without a folder")?)?;
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn copy(to: &Path, from: &Path) -> Result<()> {
+    write(to, &fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?)
 }
 
 /// The first Swift examples of the README, which are whole programs, as they are printed there.
@@ -122,11 +153,15 @@ fn examples() -> Result<Vec<String>> {
 }
 
 /// Lays the library out as a distribution does, and returns the folder that it is in.
-fn install(folder: &Path, built: &Path) -> Result<PathBuf> {
+///
+/// The library's own name is where it is, as the documentation has it: then a program needs no path to find it by.
+fn install(folder: &Path, built: &Path, stage: &Stage) -> Result<PathBuf> {
     let library = folder.join("prefix/lib");
     fs::create_dir_all(library.join("pkgconfig"))?;
     let version = cargo::version()?;
     fs::write(library.join("pkgconfig/rmlx.pc"), package_files::pkgconfig_file(&version))?;
-    dist::copy(&built.join("librmlx.so"), &library.join("librmlx.so"))?;
+    let file = library.join("librmlx.so");
+    dist::copy(&built.join("librmlx.so"), &file)?;
+    process::capture(Command::new(stage.patchelf()).arg("--set-soname").arg(&file).arg(&file))?;
     Ok(library)
 }

@@ -1,7 +1,7 @@
 import CRmlx
 import Foundation
 
-/// The C session, its thread, and the order of what happens to it: everything but a cancel runs on the queue.
+/// The C session and the order of what happens to it: everything but a cancel runs on the queue.
 final class SessionCore: Sendable {
   private enum State {
     case unused(Model, SessionOptions)
@@ -24,16 +24,36 @@ final class SessionCore: Sendable {
     fileprivate let isCancelled = Locked(false)
     /// Who ended it before its FINISH was delivered.
     fileprivate let end = Locked<End?>(nil)
+    /// What it answers, if the answer is to stay as it was generated.
+    fileprivate let asked: ExactPrompt?
+    /// The answer to that.
+    fileprivate let draft = Locked(Draft())
 
-    fileprivate init(task: Int?) {
+    fileprivate init(task: Int?, _ asked: ExactPrompt?) {
       self.task = task
+      self.asked = asked
     }
   }
 
-  private let queue = DispatchQueue(label: "rmlx session", qos: .userInitiated)
+  /// What a look at a submit comes to.
+  enum Step {
+    case event(Event)
+    /// An event of a kind that this version does not know.
+    case unknown
+    /// There is none yet.
+    case nothing
+  }
+
+  /// Without threads of its own: however many sessions there are, no more work than there are processors.
+  private let queue = DispatchQueue(
+    label: "rmlx session", qos: .userInitiated, target: .global(qos: .userInitiated))
   private let state: Locked<State>
   /// The submit under way: one whose FINISH is still to come. An answer that was dropped must not touch the next one.
   private let current = Locked<Submit?>(nil)
+  /// The conversation up to the last answer, if that is to stay as it was generated.
+  private let answered = Locked<ExactPrompt?>(nil)
+  /// Rings when there is something to step.
+  private let bell = Bell()
 
   init(_ model: Model, _ options: SessionOptions) {
     state = Locked(.unused(model, options))
@@ -70,7 +90,7 @@ final class SessionCore: Sendable {
     return Statistics(raw)
   }
 
-  /// Runs work on the session's thread.
+  /// Runs work on the queue.
   func run<Value: Sendable>(
     _ work: @escaping @Sendable (OpaquePointer) throws(RmlxError) -> Value
   ) async throws(RmlxError) -> Value {
@@ -84,13 +104,24 @@ final class SessionCore: Sendable {
     queue.async(execute: work)
   }
 
+  /// Runs work on the queue when another look at a submit may find more than the last one did. Holds no thread meanwhile.
+  func whenThereIsMore(_ work: @escaping @Sendable () -> Void) {
+    bell.listen { [self] in async(work) }
+  }
+
   /// Stops the answer in the making, releases the session, and then calls `done`.
   func close(then done: (@Sendable () -> Void)?) {
     cancel()
     queue.async { [self] in
       drain(.cancelled)
-      state.withLock { $0 = .closed }
-      done?()
+      // Whoever waits for the answer hears of its end first.
+      queue.async { [self] in
+        drain(.cancelled)
+        state.withLock { $0 = .closed }
+        answered.withLock { $0 = nil }
+        Waker.forget(bell)
+        done?()
+      }
     }
   }
 
@@ -107,6 +138,7 @@ final class SessionCore: Sendable {
     cancel()
     try await run { [self] (session) throws(RmlxError) in
       drain(.reset)
+      answered.withLock { $0 = nil }
       try check { error in rmlx_session_reset(session, error) }
     }
   }
@@ -123,14 +155,32 @@ final class SessionCore: Sendable {
   ) throws(RmlxError) -> Submit {
     let session = try session()
     try endPrevious(for: task)
+    let exact = try exactPrompt(prompt, options, isCancelled)
     try options.withRaw { (options) throws(RmlxError) in
-      try prompt.withRaw(isCancelled: isCancelled) { (prompt) throws(RmlxError) in
-        try check { error in rmlx_session_submit(session.pointer, prompt, options, error) }
-      }
+      let raw = if let exact { exact.raw } else { try prompt.raw(isCancelled: isCancelled) }
+      try check { error in rmlx_session_submit(session.pointer, raw.pointer, options, error) }
     }
-    let submit = Submit(task: task)
+    let submit = Submit(task: task, exact)
     current.withLock { $0 = submit }
     return submit
+  }
+
+  /// A prompt whose answer is to stay as it is generated, and which goes on from the last such answer if it can; nil if the
+  /// options do not ask for that.
+  private func exactPrompt(
+    _ prompt: Prompt, _ options: GenerationOptions, _ isCancelled: () -> Bool
+  ) throws(RmlxError) -> ExactPrompt? {
+    guard options.exactHistory == true, prompt.tokens.isEmpty else { return nil }
+    let last = answered.withLock { answered in
+      // Whatever becomes of it, it is no more what it was.
+      defer { answered = nil }
+      return answered
+    }
+    return if let last, last.begins(prompt) {
+      try last.goingOn(to: prompt, isCancelled)
+    } else {
+      try ExactPrompt(prompt, isCancelled)
+    }
   }
 
   /// Ends an answer that nobody goes through any more: one that was cancelled, or one of the task that now asks for another
@@ -150,32 +200,49 @@ final class SessionCore: Sendable {
     }
   }
 
-  /// The next event of a submit; nil for one of a kind that this version does not know.
-  func step(_ submit: Submit) throws(RmlxError) -> Event? {
+  /// The next event of a submit, if it is there. Does not wait.
+  func look(_ submit: Submit) throws(RmlxError) -> Step {
+    bell.still()
+    return try step(submit, rmlx_session_try_step)
+  }
+
+  /// One of the C functions that step.
+  private typealias Next = (
+    OpaquePointer?, UnsafeMutablePointer<OpaquePointer?>?, UnsafeMutablePointer<OpaquePointer?>?
+  ) -> rmlx_status
+
+  private func step(_ submit: Submit, _ next: Next) throws(RmlxError) -> Step {
     let session = try session()
     guard isCurrent(submit) else {
       switch submit.end.withLock({ $0 }) {
-      case .cancelled: return .cancelled
+      case .cancelled: return .event(.cancelled)
       case .left: throw RmlxError(.cancelled, "the answer was dropped, because the same task has begun another one")
       case .reset, nil: throw RmlxError(.cancelled, "the answer was dropped, because the session was reset")
       }
     }
     var raw: OpaquePointer?
     do {
-      try check { error in rmlx_session_step(session.pointer, &raw, error) }
+      try check { error in next(session.pointer, &raw, error) }
     } catch {
+      if error.code == .timeout { return .nothing }
       current.withLock { $0 = nil }
       throw error
     }
-    guard let raw else { return nil }
+    guard let raw else { return .unknown }
     defer { rmlx_event_release(raw) }
-    if rmlx_event_kind(raw) == RMLX_EVENT_FINISH {
-      current.withLock { $0 = nil }
-    }
+    let isLast = rmlx_event_kind(raw) == RMLX_EVENT_FINISH
+    if isLast { current.withLock { $0 = nil } }
     if let error = rmlx_event_error(raw) {
       throw RmlxError(status: rmlx_error_code(error), error: error)
     }
-    return Event(raw)
+    guard let event = Event(raw) else { return .unknown }
+    if let asked = submit.asked {
+      submit.draft.withLock { $0.add(event) }
+      if isLast {
+        answered.withLock { $0 = asked.answered(by: submit.draft.withLock { $0.message }, of: session) }
+      }
+    }
+    return .event(event)
   }
 
   /// Steps to the end of an answer that was cancelled.
@@ -183,8 +250,10 @@ final class SessionCore: Sendable {
     while let submit = current.withLock({ $0 }) {
       submit.end.withLock { $0 = end }
       // An error also ends it, and there is nobody to hear of it.
-      _ = try? step(submit)
+      _ = try? step(submit, rmlx_session_step)
     }
+    // Whoever went through it looks again, and finds it ended.
+    bell.ring()
   }
 
   private func session() throws(RmlxError) -> Handle {
@@ -195,6 +264,7 @@ final class SessionCore: Sendable {
     case .unused(let unusedModel, let unusedOptions): (model, options) = (unusedModel, unusedOptions)
     }
     let made = try Self.make(model.handle(), options)
+    try Waker.shared().watch(made, bell)
     state.withLock { $0 = .open(made) }
     return made
   }

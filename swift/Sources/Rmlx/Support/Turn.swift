@@ -121,6 +121,14 @@ final class Turn: Sendable {
     state.withLock { state in
       var prompt = state.prompt
       prompt.messages += state.added
+      var options = options
+      if state.rounds > 0 {
+        // A tool that must be called has been called.
+        options.toolChoice = nil
+      } else if options.toolChoice?.demandsCall == true {
+        // Nothing is answered in a round that has to call, and what is has its form in the next one.
+        options.constraint = nil
+      }
       state.round = Round(next: conversation.answer(prompt, options))
     }
   }
