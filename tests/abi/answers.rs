@@ -238,7 +238,11 @@ impl Session {
         assert_eq!(setter(options.as_deref_mut()), RMLX_OK);
         let session = make_object(|out, error| rmlx_session_new(model.raw(), options.as_deref(), out, error));
         rmlx_session_options_release(options);
-        Self(session.expect("a session"), AtomicBool::new(false))
+        Self::of(session.expect("a session"))
+    }
+
+    fn of(raw: NonNull<rmlx_session>) -> Self {
+        Self(raw, AtomicBool::new(false))
     }
 
     pub fn of_context(model: &Model, positions: usize) -> Self {
@@ -266,7 +270,7 @@ impl Session {
         let path = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
         // SAFETY: the path ends with a NUL.
         make_object(|out, error| unsafe { rmlx_session_load(model.raw(), None, path.as_ptr(), out, error) })
-            .map(Self)
+            .map(Self::of)
     }
 
     pub fn load_bytes(model: &Model, bytes: &[u8]) -> Outcome<Self> {
@@ -287,7 +291,7 @@ impl Session {
             rmlx_session_load_from_buffer(model.raw(), options.as_deref(), data, len, out, error)
         });
         rmlx_session_options_release(options);
-        session.map(Self)
+        session.map(Self::of)
     }
 
     pub fn raw(&self) -> Option<NonNull<rmlx_session>> {
@@ -316,7 +320,7 @@ impl Session {
 
     pub fn fork(&self) -> Outcome<Session> {
         // SAFETY: as above.
-        make_object(|out, error| unsafe { rmlx_session_fork(self.raw(), out, error) }).map(Self)
+        make_object(|out, error| unsafe { rmlx_session_fork(self.raw(), out, error) }).map(Self::of)
     }
 
     pub fn truncate(&self, positions: usize) -> Outcome<usize> {
