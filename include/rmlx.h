@@ -638,7 +638,7 @@ rmlx_status rmlx_media_options_set_max_seconds(struct rmlx_media_options *option
 
 /**
  * Sets the cancel object that a call with these options watches; NULL for none, which is the default. The options
- * take a reference.
+ * take a reference. A JPEG or PNG ends within some rows, a picture of another format when it is decoded.
  *
  * Errors: none of its own.
  *
@@ -716,14 +716,15 @@ typedef int32_t rmlx_media_type;
 
 /**
  * Decodes an image file that is in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF,
- * recognized by its bytes. The EXIF orientation is applied. `bytes` are not needed any more when this
- * returns.
+ * recognized by its bytes. The orientation that EXIF or XMP states is applied. `bytes` are not needed any
+ * more when this returns.
  *
  * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
- * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, a side of more than 65535 pixels,
- * or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
+ * Errors: INVALID_MEDIA (no image, truncated, corrupt, a side of more than 65535 pixels, or beyond what
+ * `options` allow); UNSUPPORTED (another format, HEIC or AVIF for example, or a kind of these that is not
+ * read, such as arithmetic coding: the message names it and what to do); OUT_OF_MEMORY; CANCELLED.
  *
  * Since: 0.1
  */
@@ -916,6 +917,16 @@ void rmlx_media_release(struct rmlx_media *media);
 rmlx_media_type rmlx_media_kind(const struct rmlx_media *media);
 
 /**
+ * How many bytes a medium holds: its pixels (3 bytes each) or samples (4 bytes), which media made of it
+ * share; of an image or a video from rmlx_media_prepare, those that are left.
+ *
+ * Returns: 0 for NULL.
+ *
+ * Since: 0.1
+ */
+uint64_t rmlx_media_bytes(const struct rmlx_media *media);
+
+/**
  * The width of an image in pixels, the right way up.
  *
  * Returns: 0 for NULL and for everything that is no image.
@@ -952,7 +963,7 @@ double rmlx_audio_seconds(const struct rmlx_media *audio);
  * - `out`: gets a reference for you
  *
  * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_image_from_encoded);
- * OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
+ * UNSUPPORTED; OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
  *
  * Since: 0.1
  */
@@ -1830,6 +1841,33 @@ rmlx_status rmlx_model_count_tokens(const struct rmlx_model *model,
                                     const rmlx_generation_options *options,
                                     size_t *out_count,
                                     rmlx_error **error);
+
+/* Media without what a model does not take of them ------------------------------------------------------- */
+
+/**
+ * Makes the same medium again without what `model` does not take of it: of an image or a video, only the
+ * sizes that the model's processor brings its pictures to are kept. A photo of 12 megapixels holds 36 MB,
+ * and some 2 MB for Gemma then. The new one takes the place of `media` in prompts, which you may release:
+ * answers are the same bit for bit, and to sessions both are the same medium, whichever they saw first.
+ *
+ * It goes with this model, and with every other that takes its pictures at the same sizes; another one
+ * needs `media` itself, and answers INVALID_ARGUMENT for the new one. What would be larger than
+ * `media`, and a sound, is handed back as it is. Runs on your thread, and takes what a submit would take for it.
+ *
+ * - `options`: of these, only the cancel object counts; or NULL
+ * - `out`: gets a reference for you
+ *
+ * Errors: UNSUPPORTED (the model does not understand such media, or not in this detail); INVALID_ARGUMENT
+ * (`media` was prepared for another model); INVALID_MEDIA (a picture that cannot be brought to any size of
+ * the model's); OUT_OF_MEMORY; CANCELLED.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_media_prepare(const rmlx_model *model,
+                               const rmlx_media *media,
+                               const rmlx_media_options *options,
+                               rmlx_media **out,
+                               rmlx_error **error);
 
 /* How a session is made ---------------------------------------------------------------------------------- */
 
