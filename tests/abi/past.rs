@@ -287,7 +287,7 @@ fn kept_states_are_counted_bounded_given_up_and_can_be_none() {
         assert!(same_as_fresh(model, &session, &turns(model, 31, None)) >= held);
         // Without one, all is evaluated again once the window has moved on.
         let none = of(0);
-        none.answer(&turns(model, 30, None), &Options::endless(200));
+        none.answer(&turns(model, 30, None), &Options::endless(500));
         assert_eq!(same_as_fresh(model, &none, &turns(model, 31, None)), 0);
         session.reset().expect("a reset");
         assert_eq!(session.stats().checkpoint_bytes, 0);
