@@ -85,10 +85,10 @@ fn every_byte_counts() {
     println!("{} bytes", whole.len());
     let mut faults = std::collections::BTreeMap::<String, usize>::new();
     let mut damaged = whole.clone();
-    for at in 0..whole.len() {
-        damaged[at] ^= 1 << (at % 8);
+    for (at, byte) in whole.iter().enumerate() {
+        damaged[at] = byte ^ (1 << (at % 8));
         *faults.entry(refused(model, &damaged, &format!("byte {at}"))).or_default() += 1;
-        damaged[at] = whole[at];
+        damaged[at] = *byte;
     }
     assert_eq!((faults["format"], faults["version"]), (8, 4), "{faults:?}");
     assert_eq!(faults["damaged"], whole.len() - 12, "{faults:?}");
