@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 VOCABULARY = 262_144
-EMBEDDING = "embed_tokens.weight"
+EMBEDDINGS = ("embed_tokens.weight", "embed_tokens_per_layer.weight")
 SUFFIXES = {".rs", ".md", ".txt", ".py", ".c", ".h", ".cpp", ".json"}
 # Bytes of text that are counted.
 MOST_TEXT = 300_000_000
@@ -37,7 +37,7 @@ def main() -> None:
     for name in COPY:
         shutil.copy(arguments.base / name, arguments.out / name)
     config = json.loads((arguments.base / "config.json").read_text())
-    config["vocab_size"] = VOCABULARY
+    config["vocab_size"] = config["vocab_size_per_layer_input"] = VOCABULARY
     (arguments.out / "config.json").write_text(json.dumps(config, indent=1))
     tokenizer = json.loads((arguments.base / "tokenizer.json").read_text())
     grow(tokenizer["model"], words(arguments.text))
@@ -85,7 +85,7 @@ def weights(base: Path, out: Path) -> None:
     for name, tensor in header.items():
         part = data[slice(*tensor["data_offsets"])]
         rows, *rest = tensor["shape"]
-        if name.endswith(EMBEDDING):
+        if name.endswith(EMBEDDINGS):
             size = len(part) // rows
             part += b"".join(part[i : i + size] for i in (size * rng.randrange(rows) for _ in range(VOCABULARY - rows)))
             rows = VOCABULARY

@@ -96,9 +96,9 @@ fn may_be(value: &Value, schema: &Map<String, Value>) -> bool {
 
 /// A name that `a` requires has other values in `b`, or cannot be there.
 fn members_differ(a: &Map<String, Value>, b: &Map<String, Value>, root: &Value, depth: usize) -> bool {
-    let required =
+    let mut required =
         a.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    required.into_iter().any(|name| match (member(a, name), member(b, name)) {
+    required.any(|name| match (member(a, name), member(b, name)) {
         (_, Some(Value::Bool(false))) => true,
         (Some(x), Some(y)) => disjoint(x, y, root, depth),
         _ => false,

@@ -116,9 +116,9 @@ fn date(schema: &mut Map<String, Value>) {
 /// Where no value can be of two of its schemas, `oneOf` says no more than `anyOf`.
 fn alternatives((key, value): (String, Value), root: &Value) -> (String, Value) {
     let exclusive = |options: &Vec<Value>| {
-        let pairs =
+        let mut pairs =
             options.iter().enumerate().flat_map(|(i, a)| options[i + 1..].iter().map(move |b| (a, b)));
-        !options.is_empty() && pairs.into_iter().all(|(a, b)| are_disjoint(a, b, root))
+        !options.is_empty() && pairs.all(|(a, b)| are_disjoint(a, b, root))
     };
     match (&*key, &value) {
         // As a list of one, since there may be an `anyOf` besides, and an `allOf`.
