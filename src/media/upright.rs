@@ -93,12 +93,15 @@ impl Canvas {
         let Orientation { mirrored, flipped, .. } = self.orientation;
         let rows = self.band.len() / (3 * self.width);
         let left = if mirrored { self.height - first - rows } else { first };
+        let pixels = self.band.as_chunks::<3>().0;
         for x in 0..self.width {
             let y = if flipped { self.width - 1 - x } else { x };
             let out = &mut self.rgb[(y * self.height + left) * 3..][..rows * 3];
-            for (i, pixel) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let row = if mirrored { rows - 1 - i } else { i };
-                pixel.copy_from_slice(&self.band[(row * self.width + x) * 3..][..3]);
+            let (out, column) =
+                (out.as_chunks_mut::<3>().0.iter_mut(), pixels[x..].iter().step_by(self.width));
+            match mirrored {
+                true => out.rev().zip(column).for_each(|(out, pixel)| *out = *pixel),
+                false => out.zip(column).for_each(|(out, pixel)| *out = *pixel),
             }
         }
         self.band.clear();

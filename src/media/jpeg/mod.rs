@@ -21,7 +21,7 @@ mod standard;
 
 use self::frame::{Colors, Frame};
 use self::rows::Strips;
-use self::scans::{Coefficients, Tables};
+use self::scans::{Block, Coefficients, Scan, Tables};
 use self::segments::{Segments, marker};
 use super::MediaOptions;
 use super::limits::check_size;
@@ -40,71 +40,102 @@ pub(super) trait Rows {
 /// Errors: `Unsupported` for what is not read, `InvalidMedia` for damage and beyond what `options` allow, `OutOfMemory`,
 /// what `rows` says, and what the options' check ends it with.
 pub(super) fn decode(jpeg: &[u8], options: &MediaOptions, rows: &mut dyn Rows) -> Result<()> {
-    let mut segments = Segments::new(jpeg)?;
-    let mut colors = Colors::default();
-    let mut tables = Tables::default();
-    let mut frame: Option<Frame> = None;
-    let mut whole: Option<Coefficients> = None;
+    let mut file = File {
+        segments: Segments::new(jpeg)?,
+        colors: Colors::default(),
+        tables: Tables::default(),
+        frame: None,
+        whole: None,
+        options,
+    };
     // A file without its end marker is whole if its scans are.
-    while let Some(kind) = segments.next() {
+    while let Some(kind) = file.segments.next() {
         match kind {
-            marker::SOF0..=marker::SOF2 => {
-                if frame.is_some() {
-                    return Err(corrupt("it has two frames"));
-                }
-                let read = Frame::read(segments.body()?, kind == marker::SOF2)?;
-                check_size(read.width as u32, read.height as u32, options.most_pixels())?;
-                frame = Some(read);
-            }
-            marker::SOF3..=marker::SOF15 if marker::is_frame(kind) => return Err(other_process(kind)),
-            marker::DHT => tables.read_codes(segments.body()?)?,
-            marker::DQT => tables.read_quantization(segments.body()?)?,
-            marker::DRI => tables.read_restart_interval(segments.body()?)?,
-            marker::APP0 | marker::APP14 => colors.read(kind, segments.body()?),
-            marker::SOS => {
-                let frame = frame.as_mut().ok_or_else(|| corrupt("its scan has no frame"))?;
-                let scan = scans::Scan::read(segments.body()?, frame)?;
-                frame.take_tables(&scan, &tables)?;
-                if whole.is_none() && !frame.progressive && scan.parts.len() == frame.components.len() {
-                    let needed = frame.rgb_bytes() + frame.strip_bytes();
-                    options.check_bytes(needed, jpeg.len(), frame.name())?;
-                    rows.begin(frame.width as u32, frame.height as u32)?;
-                    let mut strips = Strips::new(frame, colors.space(frame)?)?;
-                    return scans::sequential(
-                        frame,
-                        &scan,
-                        &mut tables,
-                        &mut segments,
-                        options,
-                        |index, blocks| strips.take(frame, index, blocks, rows),
-                    );
-                }
-                let kept = match &mut whole {
-                    Some(kept) => kept,
-                    none => {
-                        let needed = frame.rgb_bytes() + frame.strip_bytes() + frame.coefficient_bytes();
-                        options.check_bytes(needed, jpeg.len(), frame.name())?;
-                        none.insert(Coefficients::new(frame)?)
-                    }
-                };
-                scans::whole(frame, &scan, &mut tables, &mut segments, options, kept)?;
-            }
+            marker::SOS if file.scan(rows)? => return Ok(()),
+            marker::SOS => {}
             marker::EOI => break,
             _ if marker::stands_alone(kind) => {}
+            _ => file.segment(kind)?,
+        }
+    }
+    file.draw(rows)
+}
+
+/// What was read of a file so far.
+struct File<'a> {
+    segments: Segments<'a>,
+    colors: Colors,
+    tables: Tables,
+    frame: Option<Frame>,
+    /// The coefficients of the whole picture, where there are several scans.
+    whole: Option<Coefficients>,
+    options: &'a MediaOptions<'a>,
+}
+
+impl File<'_> {
+    /// Reads a segment that is no scan.
+    fn segment(&mut self, kind: u8) -> Result<()> {
+        let body = self.segments.body()?;
+        match kind {
+            marker::SOF0..=marker::SOF2 if self.frame.is_some() => Err(corrupt("it has two frames")),
+            marker::SOF0..=marker::SOF2 => {
+                let frame = Frame::read(body, kind == marker::SOF2)?;
+                check_size(frame.width as u32, frame.height as u32, self.options.most_pixels())?;
+                self.frame = Some(frame);
+                Ok(())
+            }
+            _ if marker::is_frame(kind) => Err(other_process(kind)),
+            marker::DHT => self.tables.read_codes(body),
+            marker::DQT => self.tables.read_quantization(body),
+            marker::DRI => self.tables.read_restart_interval(body),
             _ => {
-                segments.body()?;
+                self.colors.read(kind, body);
+                Ok(())
             }
         }
     }
-    let (Some(frame), Some(whole)) = (frame, whole) else { return Err(corrupt("it has no scan")) };
-    whole.check_complete(&frame)?;
-    rows.begin(frame.width as u32, frame.height as u32)?;
-    let mut strips = Strips::new(&frame, colors.space(&frame)?)?;
-    for index in 0..frame.mcu_rows() {
-        (options.check)()?;
-        strips.take(&frame, index, &whole.mcu_row(&frame, index), rows)?;
+
+    /// Reads a scan: whether it was all of the picture, whose rows have gone to `rows` then.
+    fn scan(&mut self, rows: &mut dyn Rows) -> Result<bool> {
+        let body = self.segments.body()?;
+        let frame = self.frame.as_mut().ok_or_else(|| corrupt("its scan has no frame"))?;
+        let scan = Scan::read(body, frame)?;
+        frame.take_tables(&scan, &self.tables)?;
+        let frame = &*frame;
+        let (length, needed) = (self.segments.bytes().len(), frame.rgb_bytes() + frame.strip_bytes());
+        if self.whole.is_none() && !frame.progressive && scan.parts.len() == frame.components.len() {
+            self.options.check_bytes(needed, length, frame.name())?;
+            rows.begin(frame.width as u32, frame.height as u32)?;
+            let mut strips = Strips::new(frame, self.colors.space(frame)?)?;
+            let take = |index: usize, blocks: &[&[Block]]| strips.take(frame, index, blocks, rows);
+            scans::sequential(frame, &scan, &mut self.tables, &self.segments, self.options, take)?;
+            return Ok(true);
+        }
+        let kept = match &mut self.whole {
+            Some(kept) => kept,
+            none => {
+                self.options.check_bytes(needed + frame.coefficient_bytes(), length, frame.name())?;
+                none.insert(Coefficients::new(frame)?)
+            }
+        };
+        scans::whole(frame, &scan, &mut self.tables, &mut self.segments, self.options, kept)?;
+        Ok(false)
     }
-    Ok(())
+
+    /// Gives the rows of a picture whose scans have all been read.
+    fn draw(&self, rows: &mut dyn Rows) -> Result<()> {
+        let (Some(frame), Some(whole)) = (&self.frame, &self.whole) else {
+            return Err(corrupt("it ends before its first scan"));
+        };
+        whole.check_complete(frame)?;
+        rows.begin(frame.width as u32, frame.height as u32)?;
+        let mut strips = Strips::new(frame, self.colors.space(frame)?)?;
+        for index in 0..frame.mcu_rows() {
+            (self.options.check)()?;
+            strips.take(frame, index, &whole.mcu_row(frame, index), rows)?;
+        }
+        Ok(())
+    }
 }
 
 fn corrupt(why: impl std::fmt::Display) -> Error {

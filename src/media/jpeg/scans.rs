@@ -157,7 +157,7 @@ pub fn sequential(
     frame: &Frame,
     scan: &Scan,
     tables: &mut Tables,
-    segments: &mut Segments,
+    segments: &Segments,
     options: &MediaOptions,
     mut take: impl FnMut(usize, &[&[Block]]) -> Result<()>,
 ) -> Result<()> {
