@@ -166,6 +166,27 @@ struct Act<Output: Encodable & Sendable>: ModelTool {
     #expect(late.messages == expected)
   }
 
+  @Test func anAnswerIsHeldToItsFormAfterACallThatWasRequired() async throws {
+    struct Told: Codable { var hour: Int }
+    let call = ToolCall(id: "a", name: "get_time", arguments: #"{"city":"Rome"}"#)
+    let rounds: [[Event]] = [
+      [.calls(call), .ends(.toolCalls)], [.says(#"{"hour": 10}"#), .ends(.endOfTurn)],
+    ]
+    let given = Locked<[GenerationOptions]>([])
+    let conversation = Conversation(
+      Session(try await Model.load(at: demo)), from: Prompt(), tools: [Clock(times: ["Rome": "10:30"])],
+      options: GenerationOptions(toolChoice: .required), maxToolRounds: 8
+    ) { _, options in
+      let events = Locked(rounds[given.withLock { $0.count }][...])
+      given.withLock { $0.append(options) }
+      return { () async throws(RmlxError) in events.withLock { $0.popFirst() } }
+    }
+    #expect(try await conversation.respond(to: "When?", as: Told.self).hour == 10)
+    let options = given.withLock { $0 }
+    #expect(options.map(\.toolChoice) == [.required, nil])
+    #expect(options.map { $0.constraint == nil } == [true, false])
+  }
+
   @Test func resultsAreTextsValuesOrContents() async throws {
     struct Time: Codable { var hour: Int, minute: Int }
     let call = ToolCall(id: "a", name: "get_time")

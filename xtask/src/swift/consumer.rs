@@ -53,7 +53,7 @@ const CONVERSATION: &str = "What colour is the circle? Red What colour is the ba
 /// What the demo model says behind FoundationModels, as far as a stand-in is that.
 const SESSION: &str = "true true\nPARIS\nRed\nget_time {\"city\":\"Rome\"} usage true\n\
     It is 10:30. true true\n0\n1 true\n{\"zone\": \"north\", \"rank\": 3}\ntrue 0\nfalse 1\n\
-    get_time {\"zone\":\"north\",\"rank\":3} \n\
+    get_time {\"rank\":3,\"zone\":\"north\"} \n\
     true true\nno images\n1\nno such guide\ntrue\nParis";
 
 /// What the example app's acceptance checks say of the demo model, and of random weights.
