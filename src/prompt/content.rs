@@ -211,6 +211,121 @@ mod tests {
         assert!(refuses.strings && refuses.lists == ROLES && refuses.media.is_empty());
     }
 
+    /// One message with this in the place of its content, after a role and a colon.
+    fn around(content: &str) -> String {
+        format!("{{% for m in messages %}}{{{{ m.role }}}}:{content};{{% endfor %}}")
+    }
+
+    /// Templates in the structure of published ones, and what they take.
+    #[test]
+    fn the_forms_of_each_family_are_found() {
+        use MediaKind::{Audio, Image, Video};
+        let all: &[MediaKind] = &[Image, Audio, Video];
+        let cases: [(&str, &str, bool, bool, &[MediaKind]); 13] = [
+            ("text alone", "{{ m.content | trim }}", true, false, &[]),
+            ("text and more text", "{{ '[' + m.content + ']' }}", true, false, &[]),
+            (
+                "images before texts",
+                "{% for c in m.content | selectattr('type', 'equalto', 'image') %}<i>{% endfor %}\
+                 {% for c in m.content | selectattr('type', 'equalto', 'text') %}{{ c.text }}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "a look at the first part",
+                "{{ ':' if m.content[0]['type'] == 'image' else ': ' }}{% for c in m.content %}\
+                 {% if c['type'] == 'text' %}{{ c['text'] }}{% elif c['type'] == 'image' %}<i>{% endif %}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "refusal of other kinds",
+                "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'text' %}\
+                 {{ c.text }}{% elif c.type in ['image', 'image_url'] %}[IMG]{% else %}{{ raise_exception('no') }}\
+                 {% endif %}{% endfor %}{% endif %}",
+                true,
+                true,
+                &[Image],
+            ),
+            (
+                "parts in a macro",
+                "{% macro shown(content) %}{% if content is string %}{{ content }}{% elif content is iterable and \
+                 content is not mapping %}{% for c in content %}{% if c is mapping and c.type == 'text' %}{{ c.text }}\
+                 {% elif c is mapping and (c.type == 'image' or 'image' in c) %}<i>{% endif %}{% endfor %}{% endif %}\
+                 {% endmacro %}{{ shown(m.content) }}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "texts of the parts alone",
+                "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content | selectattr('type', 'equalto', \
+                 'text') | map(attribute='text') | join }}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "lists as JSON",
+                "{{ m.content if m.content is string else m.content | tojson }}",
+                true,
+                false,
+                &[],
+            ),
+            ("everything as JSON", "{{ m.content | tojson }}", true, false, &[]),
+            (
+                "other parts as JSON",
+                "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'text' %}\
+                 {{ c.text }}{% else %}{{ c | tojson }}{% endif %}{% endfor %}{% endif %}",
+                true,
+                true,
+                &[],
+            ),
+            (
+                "the keys in plain text",
+                "{\"type\": \"text\", 'type': 'text'}{% if m.content is string %}{{ m.content }}{% else %}\
+                 {% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% else %}<{{ c.type }}>{% endif %}\
+                 {% endfor %}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "the type of each part",
+                "{% for c in m.content %}{{ {'type': c.type} | tojson }}{{ c.text }}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "the last part alone",
+                "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content[-1].text }}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+        ];
+        for (name, content, strings, lists, media) in cases {
+            let found = forms(&around(content));
+            assert_eq!((found.strings, !found.lists.is_empty()), (strings, lists), "{name}");
+            assert_eq!(found.media.len(), media.len(), "{name}");
+            assert!(media.iter().all(|kind| found.takes_media(*kind)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_role_may_have_a_form_of_its_own() {
+        let text = "{% for m in messages %}{% if m.role == 'user' %}{% for c in m.content %}{{ c.text }}{% endfor %}\
+            {% else %}{{ m.content + '' }}{% endif %}{% endfor %}";
+        let found = forms(text);
+        assert_eq!(found.lists, ["user"]);
+        let parts = [Content::Text("a".into()), Content::Text("b".into())];
+        assert_eq!(found.content(&Message::text("assistant", ""), &parts), json!("ab"));
+        assert!(found.content(&Message::text("user", ""), &parts).is_array());
+    }
+
     #[test]
     fn an_object_that_a_tool_returned_is_an_object_only_where_the_template_writes_such() {
         const OBJECTS: &str = "{% for m in messages %}{% if m.content is mapping %}{% for k, v in m.content.items() %}\
