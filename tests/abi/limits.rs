@@ -36,8 +36,7 @@ fn a_process_that_may_open_no_more_files_is_told_so() {
         // Reading the folder takes one file at a time and its listing; loading it, all shards.
         let files: Vec<std::fs::File> =
             std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).take(64).collect();
-        let highest =
-            files.iter().map(|file| std::os::fd::AsRawFd::as_raw_fd(file)).max().expect("files") as u64;
+        let highest = files.iter().map(std::os::fd::AsRawFd::as_raw_fd).max().expect("files") as u64;
         let before = limit_of_files(highest + 1);
         for spare in 0..4 {
             limit_of_files(highest + 1 + spare);
