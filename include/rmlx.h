@@ -61,6 +61,7 @@
  *
  * Each function names its own errors, without their RMLX_ERROR_. Besides those, every function can return
  *  - INVALID_ARGUMENT for an argument that is NULL and may not be, or for text that is not UTF-8;
+ *  - OUT_OF_MEMORY where memory ran out, or the files or threads that the process may have;
  *  - PANIC for a bug in rmlx, which is caught, logged and returned. A session that a bug went through returns POISONED
  *    from then on; rmlx_session_reset makes it usable again.
  * An argument may be NULL where its text says so; a `release` always takes NULL.
@@ -207,7 +208,7 @@ typedef int32_t rmlx_status;
 /** A file or folder that was named does not exist. */
 #define RMLX_ERROR_NOT_FOUND 2
 
-/** The snapshot folder is incomplete, corrupt or contradicts itself. */
+/** The snapshot folder is incomplete, corrupt, contradicts itself, or may not be read. */
 #define RMLX_ERROR_INVALID_SNAPSHOT 3
 
 /**
@@ -216,7 +217,7 @@ typedef int32_t rmlx_status;
  */
 #define RMLX_ERROR_UNSUPPORTED 4
 
-/** Memory ran out, or a limit that the host set would be passed. */
+/** Memory ran out, or the files or threads that the process may have; or a limit that the host set would be passed. */
 #define RMLX_ERROR_OUT_OF_MEMORY 5
 
 /** The prompt and its media need more positions than the context has. */
@@ -1680,17 +1681,18 @@ typedef struct rmlx_model rmlx_model;
 
 /**
  * Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
- * *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
- * library is suspended (rmlx_suspend) that does not go on.
+ * *.safetensors, tokenizer.json and a chat template. A tower that is not there is left out: the model does
+ * not take its media, and the log says so. Blocks until all weights are in memory; while the library is
+ * suspended (rmlx_suspend) that does not go on.
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `options`: or NULL for the defaults
  * - `out`: gets a reference for you
  *
- * Errors: NOT_FOUND (no such folder, or no config.json in it); INVALID_SNAPSHOT (another file is missing,
- * broken JSON, truncated or missing weights, a tensor of the wrong shape, a template that cannot be compiled);
- * UNSUPPORTED (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED;
- * BACKEND; INVALID_ARGUMENT.
+ * Errors: NOT_FOUND (no such folder, or no config.json or tokenizer.json in it); INVALID_SNAPSHOT (a file
+ * that may not be read, broken JSON, truncated or missing weights, a tensor of the wrong shape, a template
+ * that cannot be compiled); UNSUPPORTED (architecture, a format or quantization of other programs, or no
+ * GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND; INVALID_ARGUMENT.
  *
  * Since: 0.1
  */
@@ -1720,10 +1722,12 @@ void rmlx_model_release(struct rmlx_model *model);
  *
  * - `dir`: path of the folder, UTF-8 and NUL-terminated
  * - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors,
- *   parameters) for you to release with rmlx_string_release
+ *   parameters) for you to release with rmlx_string_release. "notes" are sentences about what of the
+ *   folder is not used: towers without weights, files that belong to something else.
  *
- * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED as rmlx_model_load: what it refuses of the configuration
- * and of the tensors' names, types and shapes is refused here, in the same words.
+ * Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED, BACKEND as rmlx_model_load: what it refuses of the
+ * files, of the configuration and of the tensors' names, types and shapes is refused here, in the same
+ * words. The texts of the tokenizer and of the chat template are not looked at.
  *
  * Since: 0.1
  */
@@ -1774,7 +1778,7 @@ rmlx_status rmlx_model_info_json(const struct rmlx_model *model, char **out_json
  *   otherwise they are text like any other
  * - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
  *
- * Errors: INVALID_ARGUMENT (not UTF-8; too little room).
+ * Errors: INVALID_ARGUMENT (not UTF-8; too little room); INVALID_PROMPT (the tokenizer fails on it).
  *
  * Since: 0.1
  */
@@ -1795,7 +1799,7 @@ rmlx_status rmlx_model_tokenize(const struct rmlx_model *model,
  * - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
  * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
  *
- * Errors: OUT_OF_MEMORY. An id that is no token adds nothing to the text.
+ * Errors: INVALID_PROMPT (the tokenizer fails on them). An id that is no token adds nothing to the text.
  *
  * Since: 0.1
  */
@@ -2267,8 +2271,9 @@ rmlx_status rmlx_session_reset(struct rmlx_session *session, rmlx_error **error)
  *
  * Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
  * refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
- * understand); CONTEXT_FULL; OUT_OF_MEMORY (the system has too little for this prompt); INVALID_ARGUMENT (an
- * option out of range); SUSPENDED; POISONED. After an error the session is as it was before, and no event
+ * understand); INVALID_MEDIA (one that its encoder cannot take); CONTEXT_FULL; OUT_OF_MEMORY (the system
+ * has too little for this prompt); INVALID_ARGUMENT (an option out of range); CANCELLED; SUSPENDED;
+ * BACKEND; POISONED. After an error the session is as it was before, and no event
  * follows.
  *
  * Since: 0.1
@@ -2544,7 +2549,7 @@ rmlx_status rmlx_session_load_from_buffer(const rmlx_model *model,
  * - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
  *
  * Errors: INVALID_ARGUMENT (not UTF-8, or an option out of range); INVALID_PROMPT; CONTEXT_FULL;
- * OUT_OF_MEMORY; BACKEND.
+ * SUSPENDED; CANCELLED; OUT_OF_MEMORY; BACKEND.
  *
  * Since: 0.1
  */

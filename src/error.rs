@@ -12,11 +12,11 @@ pub enum Code {
     InvalidArgument = 1,
     /// A file or folder that was named does not exist.
     NotFound = 2,
-    /// The snapshot folder is incomplete, corrupt or contradicts itself.
+    /// The snapshot folder is incomplete, corrupt, contradicts itself, or may not be read.
     InvalidSnapshot = 3,
     /// Valid, but not something this build can do (an unknown architecture, a model that cannot hear).
     Unsupported = 4,
-    /// Memory ran out, or a limit that the host set would be passed.
+    /// Memory ran out, or the files or threads that the process may have; or a limit that the host set would be passed.
     OutOfMemory = 5,
     /// The prompt and its media need more positions than the context has.
     ContextFull = 6,

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
+use crate::json;
 
 /// No configuration, tokenizer or template is anywhere near this; a larger one is a mistake, and is not read.
 const MAX_BYTES: u64 = 512 << 20;
@@ -36,6 +37,9 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     require_itself(path, &bytes)?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(of(path, format!("{} is UTF-16, but must be UTF-8", name(path))));
+    }
     bytes.drain(..bytes.len() - without_mark(&bytes).len());
     Ok(Some(bytes))
 }
@@ -65,7 +69,7 @@ pub fn require_itself(path: &Path, start: &[u8]) -> Result<()> {
 /// The JSON of a file; `None` if there is none.
 pub fn read_optional_json(path: &Path) -> Result<Option<Value>> {
     let Some(bytes) = read_optional(path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+    json::parse(&bytes).map(Some).map_err(|e| {
         let (line, column) = (e.line(), e.column());
         let message = format!("{} is not valid JSON, line {line}, column {column}: {e}", name(path));
         of(path, message).with("line", line).with("column", column)
@@ -139,11 +143,11 @@ fn stand_in(start: &[u8]) -> Option<&'static str> {
     if start.is_empty() {
         Some("empty: the download is not complete")
     } else if text.starts_with(b"version https://git-lfs") {
-        Some("a pointer of Git LFS, and not the file itself: get it with `git lfs pull`, or download it again")
+        Some(
+            "a pointer of Git LFS, and not the file itself: get it with `git lfs pull`, or download it again",
+        )
     } else if begins("<!doctype html") || begins("<html") {
         Some("a web page, and not the file itself: download it again")
-    } else if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-        Some("UTF-16, but must be UTF-8")
     } else if start.iter().all(|byte| *byte == 0) {
         Some("nothing but zeros: the download is not complete")
     } else {

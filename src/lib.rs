@@ -43,6 +43,7 @@ pub mod engine;
 pub mod error;
 pub mod ffi;
 mod files;
+mod json;
 pub mod log;
 pub mod media;
 pub mod memory;

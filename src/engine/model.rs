@@ -479,6 +479,8 @@ mod tests {
         assert!(!reported.get());
         let mut fresh = Worker::default();
         let fresh = RefCell::new(&mut fresh);
-        assert!(checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &storages, &mut context).is_ok());
+        assert!(
+            checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &storages, &mut context).is_ok()
+        );
     }
 }

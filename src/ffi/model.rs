@@ -24,17 +24,18 @@ pub struct rmlx_model {
 }
 
 /// Loads a snapshot: a folder as Hugging Face and mlx-community publish them, with config.json,
-/// *.safetensors, tokenizer.json and a chat template. Blocks until all weights are in memory; while the
-/// library is suspended (rmlx_suspend) that does not go on.
+/// *.safetensors, tokenizer.json and a chat template. A tower that is not there is left out: the model does
+/// not take its media, and the log says so. Blocks until all weights are in memory; while the library is
+/// suspended (rmlx_suspend) that does not go on.
 ///
 /// - `dir`: path of the folder, UTF-8 and NUL-terminated
 /// - `options`: or NULL for the defaults
 /// - `out`: gets a reference for you
 ///
-/// Errors: NOT_FOUND (no such folder, or no config.json in it); INVALID_SNAPSHOT (another file is missing,
-/// broken JSON, truncated or missing weights, a tensor of the wrong shape, a template that cannot be compiled);
-/// UNSUPPORTED (architecture, quantization, or no GPU where one was asked for); OUT_OF_MEMORY; CANCELLED;
-/// BACKEND; INVALID_ARGUMENT.
+/// Errors: NOT_FOUND (no such folder, or no config.json or tokenizer.json in it); INVALID_SNAPSHOT (a file
+/// that may not be read, broken JSON, truncated or missing weights, a tensor of the wrong shape, a template
+/// that cannot be compiled); UNSUPPORTED (architecture, a format or quantization of other programs, or no
+/// GPU where one was asked for); OUT_OF_MEMORY; CANCELLED; BACKEND; INVALID_ARGUMENT.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -79,10 +80,12 @@ pub unsafe extern "C" fn rmlx_model_release(model: Option<NonNull<rmlx_model>>) 
 ///
 /// - `dir`: path of the folder, UTF-8 and NUL-terminated
 /// - `out_json`: gets a JSON object (architecture, modalities, quantization, bytes, tensors,
-///   parameters) for you to release with rmlx_string_release
+///   parameters) for you to release with rmlx_string_release. "notes" are sentences about what of the
+///   folder is not used: towers without weights, files that belong to something else.
 ///
-/// Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED as rmlx_model_load: what it refuses of the configuration
-/// and of the tensors' names, types and shapes is refused here, in the same words.
+/// Errors: NOT_FOUND, INVALID_SNAPSHOT, UNSUPPORTED, BACKEND as rmlx_model_load: what it refuses of the
+/// files, of the configuration and of the tensors' names, types and shapes is refused here, in the same
+/// words. The texts of the tokenizer and of the chat template are not looked at.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -164,7 +167,7 @@ pub extern "C" fn rmlx_model_info_json(
 ///   otherwise they are text like any other
 /// - `out`, `capacity`, `out_count`: the array protocol (see the top of this file)
 ///
-/// Errors: INVALID_ARGUMENT (not UTF-8; too little room).
+/// Errors: INVALID_ARGUMENT (not UTF-8; too little room); INVALID_PROMPT (the tokenizer fails on it).
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -196,7 +199,7 @@ pub unsafe extern "C" fn rmlx_model_tokenize(
 /// - `out_utf8`: gets the text, NUL-terminated, for you to release with rmlx_string_release
 /// - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
 ///
-/// Errors: OUT_OF_MEMORY. An id that is no token adds nothing to the text.
+/// Errors: INVALID_PROMPT (the tokenizer fails on them). An id that is no token adds nothing to the text.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

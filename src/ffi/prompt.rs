@@ -10,6 +10,7 @@ use super::boundary::{array, c_text, call, required, text, value};
 use super::media::rmlx_media;
 use super::status::{rmlx_error, rmlx_status};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::media::Media;
 use crate::prompt::{Message, Part, Prompt, ToolCall};
 
@@ -444,11 +445,11 @@ pub unsafe extern "C" fn rmlx_prompt_set_tokens(
 /// `json` points to `len` readable bytes that nobody changes meanwhile, or `len` is 0.
 unsafe fn parse(json: *const c_char, len: usize, name: &str) -> Result<Option<Value>> {
     // SAFETY: by this function's contract.
-    let json = unsafe { text(json, len, name) }?;
-    if json.is_empty() {
+    let text = unsafe { text(json, len, name) }?;
+    if text.is_empty() {
         return Ok(None);
     }
-    serde_json::from_str(json).map(Some).map_err(|e| {
+    json::parse(text.as_bytes()).map(Some).map_err(|e| {
         Error::invalid_argument(format!("`{name}` is not JSON: {e}"))
             .with("argument", name)
             .with("line", e.line())

@@ -21,7 +21,7 @@ use crate::prompt::{Message, Prompt};
 /// - `out_len`: gets its length in bytes without the NUL; or NULL. The text itself may hold a NUL.
 ///
 /// Errors: INVALID_ARGUMENT (not UTF-8, or an option out of range); INVALID_PROMPT; CONTEXT_FULL;
-/// OUT_OF_MEMORY; BACKEND.
+/// SUSPENDED; CANCELLED; OUT_OF_MEMORY; BACKEND.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

@@ -111,8 +111,9 @@ pub unsafe extern "C" fn rmlx_session_reset(
 ///
 /// Errors: BUSY (the FINISH of the submit before has not been stepped); INVALID_PROMPT (the template
 /// refuses the conversation, or a medium has no place); UNSUPPORTED (a medium that this model does not
-/// understand); CONTEXT_FULL; OUT_OF_MEMORY (the system has too little for this prompt); INVALID_ARGUMENT (an
-/// option out of range); SUSPENDED; POISONED. After an error the session is as it was before, and no event
+/// understand); INVALID_MEDIA (one that its encoder cannot take); CONTEXT_FULL; OUT_OF_MEMORY (the system
+/// has too little for this prompt); INVALID_ARGUMENT (an option out of range); CANCELLED; SUSPENDED;
+/// BACKEND; POISONED. After an error the session is as it was before, and no event
 /// follows.
 ///
 /// Since: 0.1

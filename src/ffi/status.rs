@@ -18,12 +18,12 @@ pub const RMLX_OK: rmlx_status = 0;
 pub const RMLX_ERROR_INVALID_ARGUMENT: rmlx_status = 1;
 /// A file or folder that was named does not exist.
 pub const RMLX_ERROR_NOT_FOUND: rmlx_status = 2;
-/// The snapshot folder is incomplete, corrupt or contradicts itself.
+/// The snapshot folder is incomplete, corrupt, contradicts itself, or may not be read.
 pub const RMLX_ERROR_INVALID_SNAPSHOT: rmlx_status = 3;
 /// Valid, but not something that this build can do: an unknown architecture, a model that cannot hear,
 /// no GPU.
 pub const RMLX_ERROR_UNSUPPORTED: rmlx_status = 4;
-/// Memory ran out, or a limit that the host set would be passed.
+/// Memory ran out, or the files or threads that the process may have; or a limit that the host set would be passed.
 pub const RMLX_ERROR_OUT_OF_MEMORY: rmlx_status = 5;
 /// The prompt and its media need more positions than the context has.
 pub const RMLX_ERROR_CONTEXT_FULL: rmlx_status = 6;

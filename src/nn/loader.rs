@@ -91,7 +91,13 @@ impl<'a> Loader<'a> {
 
     /// The matrices of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts): `path.name.weight`, where
     /// `turned` says that a dense one is `[E, in, out]`, or `path.0.name.weight` and so on.
-    pub fn expert_matrix(&mut self, path: &str, name: &str, shape: [usize; 3], turned: bool) -> Result<Matrix> {
+    pub fn expert_matrix(
+        &mut self,
+        path: &str,
+        name: &str,
+        shape: [usize; 3],
+        turned: bool,
+    ) -> Result<Matrix> {
         let [count, out, input] = shape;
         let whole = format!("{path}.{name}");
         if turned {
@@ -102,7 +108,8 @@ impl<'a> Loader<'a> {
         if self.has(&format!("{whole}.weight")) || !self.has(&format!("{path}.0.{name}.weight")) {
             return self.stored(&whole, &shape, self.dtype);
         }
-        let parts = (0..count).map(|expert| self.stored(&format!("{path}.{expert}.{name}"), &[out, input], self.dtype));
+        let parts = (0..count)
+            .map(|expert| self.stored(&format!("{path}.{expert}.{name}"), &[out, input], self.dtype));
         let parts: Vec<Matrix> = parts.collect::<Result<_>>()?;
         self.tally.source(parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum());
         let stacked = Matrix::stacked(parts)?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::message::{MEMBERS, Message, Part, Prompt, ToolCall};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::media::{Media, MediaKind};
 
 impl Prompt {
@@ -14,8 +15,8 @@ impl Prompt {
     ///
     /// Further members of a message go to the template as they are; any other member that is not known is an error,
     /// and every error names the message and the key.
-    pub fn from_json(json: &str, media: &[Arc<Media>]) -> Result<Prompt> {
-        let root: Value = serde_json::from_str(json).map_err(|e| {
+    pub fn from_json(text: &str, media: &[Arc<Media>]) -> Result<Prompt> {
+        let root = json::parse(text.as_bytes()).map_err(|e| {
             Error::invalid_argument(format!("the conversation is not JSON: {e}"))
                 .with("line", e.line())
                 .with("column", e.column())
@@ -157,7 +158,10 @@ fn tool_call(value: &Value, place: &str) -> Result<ToolCall> {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(arguments)) => arguments.clone(),
         Some(Value::String(text)) if text.trim().is_empty() => Map::new(),
-        Some(Value::String(text)) => serde_json::from_str(text).map_err(|_| right())?,
+        Some(Value::String(text)) => match json::parse(text.as_bytes()) {
+            Ok(Value::Object(arguments)) => arguments,
+            _ => return Err(right()),
+        },
         Some(_) => return Err(right()),
     };
     Ok(ToolCall { id: text(members, "id", place)?, name, arguments })

@@ -7,8 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::tokenizer::tokenizer_error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files;
 
 /// What the configuration says of tokens.
@@ -139,7 +138,9 @@ impl TokenConfig {
             }
         }
         if !missing.is_empty() {
-            tokenizer.add_tokens(missing).map_err(tokenizer_error)?;
+            let refused =
+                |e| Error::snapshot(format!("tokenizer.json takes no token of tokenizer_config.json: {e}"));
+            tokenizer.add_tokens(missing).map_err(|e| refused(e).with("file", "tokenizer_config.json"))?;
         }
         Ok(())
     }

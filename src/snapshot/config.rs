@@ -252,11 +252,17 @@ mod tests {
         assert_eq!(text.usize_or("null", 7).unwrap(), 7);
         assert_eq!(root.tokens("eos").unwrap(), [1, 106]);
         assert!(root.tokens("none").unwrap().is_empty());
-        let ids = json!({ "pad": -1, "image": [7], "eos": [1, -1, 106.0], "two": [1, 2], "size": 8.0, "no": null });
+        let ids =
+            json!({ "pad": -1, "image": [7], "eos": [1, -1, 106.0], "two": [1, 2], "size": 8.0, "no": null });
         let ids = Section::root(&ids).unwrap();
-        assert_eq!((ids.optional_token("pad").unwrap(), ids.optional_token("image").unwrap()), (None, Some(7)));
+        assert_eq!(
+            (ids.optional_token("pad").unwrap(), ids.optional_token("image").unwrap()),
+            (None, Some(7))
+        );
         assert_eq!((ids.tokens("eos").unwrap(), ids.usize("size").unwrap()), (vec![1, 106], 8));
-        assert!(ids.optional_token("two").unwrap_err().message().contains("two is [1,2], but must be a token id"));
+        assert!(
+            ids.optional_token("two").unwrap_err().message().contains("two is [1,2], but must be a token id")
+        );
         assert_eq!(ids.positive_or("none", 3).unwrap(), 3);
         assert!(ids.positive_or("no", 3).unwrap_err().message().contains("no is missing"));
     }

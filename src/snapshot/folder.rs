@@ -46,9 +46,8 @@ fn enter(dir: &Path) -> Result<()> {
 fn closed(dir: &Path) -> Error {
     let mut way: Vec<&Path> = dir.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
     way.reverse();
-    let denied = |part: &&&Path| {
-        fs::metadata(part.join(".")).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
-    };
+    let denied =
+        |part: &&&Path| fs::metadata(part.join(".")).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied);
     let at = way.iter().find(denied).copied().unwrap_or(dir);
     files::of(dir, format!("the folder {} may not be entered by this process", at.display()))
 }
@@ -113,7 +112,10 @@ pub fn without_config(dir: &Path) -> Error {
         return not_found(dir, message).with("snapshot", revision.display().to_string());
     }
     if has("adapter_config.json") {
-        return foreign(dir, format!("{shown} is an adapter (LoRA), which belongs to a model: merge it into one"));
+        return foreign(
+            dir,
+            format!("{shown} is an adapter (LoRA), which belongs to a model: merge it into one"),
+        );
     }
     if has("model_index.json") {
         return foreign(dir, format!("{shown} is a pipeline of Diffusers, and no language model"));
@@ -127,7 +129,9 @@ pub fn without_config(dir: &Path) -> Error {
     let message = match inner_snapshots(dir).as_slice() {
         [] => match unfinished(dir) {
             Some(sign) => {
-                format!("config.json is missing in {shown}, and {sign} says that the download is not complete")
+                format!(
+                    "config.json is missing in {shown}, and {sign} says that the download is not complete"
+                )
             }
             None => format!("config.json is missing in {shown}"),
         },
@@ -223,8 +227,16 @@ mod tests {
     fn a_path_that_is_no_folder_is_told() {
         let dir = make(&["model.gguf", "config.json", "weights"]);
         let at = |name: &str| require(&dir.path().join(name)).unwrap_err();
-        told(&at("model.gguf"), Code::Unsupported, &["model.gguf is GGUF, the format of llama.cpp", "config.json"]);
-        told(&at("config.json"), Code::NotFound, &["config.json is a file: give the folder that it is in, /"]);
+        told(
+            &at("model.gguf"),
+            Code::Unsupported,
+            &["model.gguf is GGUF, the format of llama.cpp", "config.json"],
+        );
+        told(
+            &at("config.json"),
+            Code::NotFound,
+            &["config.json is a file: give the folder that it is in, /"],
+        );
         told(&at("gone"), Code::NotFound, &["there is no folder /", "gone"]);
         fs::write(dir.path().join("weights"), b"GGUF\x03\0\0\0").unwrap();
         told(&at("weights"), Code::Unsupported, &["GGUF"]);
@@ -233,7 +245,11 @@ mod tests {
         let named = |name: &str| require(Path::new(name)).unwrap_err();
         told(&named("~/models/gemma"), Code::NotFound, &["~ is a shell's word"]);
         told(&named("https://huggingface.co/a/b"), Code::NotFound, &["it is an address"]);
-        told(&named("google/gemma-3-4b-it"), Code::NotFound, &["there is no folder google/gemma", "download one"]);
+        told(
+            &named("google/gemma-3-4b-it"),
+            Code::NotFound,
+            &["there is no folder google/gemma", "download one"],
+        );
         assert!(require(dir.path()).is_ok());
     }
 

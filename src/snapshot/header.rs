@@ -43,7 +43,9 @@ pub fn read_headers(shards: &[PathBuf]) -> Result<BTreeMap<String, TensorInfo>> 
     let mut tensors: BTreeMap<String, TensorInfo> = BTreeMap::new();
     for (shard, path) in shards.iter().enumerate() {
         let (metadata, data) = read_header(path)?;
-        for (name, info) in metadata.tensors() {
+        // Sorted, so that of several faults the same one is told each time.
+        let sorted: BTreeMap<_, _> = metadata.tensors().into_iter().collect();
+        for (name, info) in sorted {
             let bytes = (info.data_offsets.1 - info.data_offsets.0) as u64;
             let offset = data + info.data_offsets.0 as u64;
             let (dtype, shape) = (info.dtype, info.shape.clone());

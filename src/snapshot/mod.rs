@@ -8,11 +8,11 @@ mod folder;
 mod header;
 mod inspect;
 mod names;
-mod parts;
 pub mod processors;
 pub mod quantization;
 mod shard;
 mod storage;
+mod towers;
 mod weight_files;
 mod weights;
 
@@ -24,10 +24,10 @@ use serde_json::Value;
 use self::config::read_optional_json;
 pub use self::header::TensorInfo;
 pub use self::inspect::Storages;
-pub use self::parts::{Part, Present};
 use self::processors::ProcessorFiles;
 use self::quantization::QuantizationPlan;
 pub use self::shard::keep_errors;
+pub use self::towers::{Present, Tower};
 use self::weight_files::{INDEX, WeightFiles};
 pub use self::weights::Weights;
 use crate::error::{Error, Result};
@@ -137,7 +137,10 @@ impl Snapshot {
             ),
             Some(file) => format!("{INDEX} has it in {file}, which lacks it"),
             None if !absent.is_empty() => {
-                format!("the folder lacks {}: the download is not complete, or files were removed", some_of(absent))
+                format!(
+                    "the folder lacks {}: the download is not complete, or files were removed",
+                    some_of(absent)
+                )
             }
             None => format!("it is not in {}", some_of(&names)),
         };

@@ -102,7 +102,10 @@ mod tests {
             ("model.language_model.embed_tokens.weight", "language_model.model.embed_tokens.weight"),
             ("model.embed_tokens_per_layer.weight", "language_model.model.embed_tokens_per_layer.weight"),
             ("norm.weight", "language_model.model.norm.weight"),
-            ("model.per_layer_projection_norm.weight", "language_model.model.per_layer_projection_norm.weight"),
+            (
+                "model.per_layer_projection_norm.weight",
+                "language_model.model.per_layer_projection_norm.weight",
+            ),
             ("lm_head.weight", "language_model.lm_head.weight"),
             ("model.lm_head.scales", "language_model.lm_head.scales"),
             ("model.vision_tower.std_bias", "vision_tower.std_bias"),

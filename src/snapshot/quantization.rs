@@ -202,8 +202,8 @@ impl QuantizationPlan {
             return Ok(None);
         }
         let said = self.parameters(path);
-        let known = said.into_iter().chain(known());
-        if let Some(fitting) = known.into_iter().find(|q| q.misfit(snapshot, path, shape).is_none()) {
+        let mut candidates = said.into_iter().chain(known());
+        if let Some(fitting) = candidates.find(|q| q.misfit(snapshot, path, shape).is_none()) {
             return Ok(Some(fitting));
         }
         let said = said.unwrap_or(Quantization::default_of(Mode::Affine));

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn storages_of_others_are_named() {
         let gptq = json!({ "quantization_config": { "quant_method": "gptq", "bits": 4 } });
-        let packed = json!({ "text_config": { "quantization_config": { "quant_method": "compressed-tensors" } } });
+        let packed =
+            json!({ "text_config": { "quantization_config": { "quant_method": "compressed-tensors" } } });
         let fp8 = json!({ "quantization_config": { "quant_method": "fp8" } });
         let none = json!({});
         for (config, end, dtype, told) in [

@@ -47,7 +47,8 @@ impl WeightFiles {
         }
         let others: Vec<&String> = all.iter().filter(|name| !main.contains(*name)).collect();
         main.extend(chosen.sidecars(dir, &main, &others)?);
-        if let Some(index) = index.filter(|index| !chosen.absent.is_empty() || index.values().all(|f| main.contains(f)))
+        if let Some(index) =
+            index.filter(|index| !chosen.absent.is_empty() || index.values().all(|f| main.contains(f)))
         {
             chosen.indexed = index;
         }
@@ -67,7 +68,8 @@ impl WeightFiles {
             Ok(index) => index.unwrap_or_default(),
         };
         let map = index.get("weight_map").and_then(Value::as_object);
-        let named = map.into_iter().flatten().filter_map(|(name, file)| Some((canonical(name), file.as_str()?)));
+        let named =
+            map.into_iter().flatten().filter_map(|(name, file)| Some((canonical(name), file.as_str()?)));
         let named: BTreeMap<String, String> = named.map(|(name, file)| (name, file.to_owned())).collect();
         Ok(Some(named).filter(|named| !named.is_empty()))
     }
@@ -101,11 +103,15 @@ impl WeightFiles {
             }
         }
         let is_whole = |count: usize, numbers: &BTreeSet<usize>| (1..=count).all(|n| numbers.contains(&n));
-        let whole: Vec<&(String, usize)> =
-            series.iter().filter(|((_, count), numbers)| is_whole(*count, numbers)).map(|(key, _)| key).collect();
+        let whole: Vec<&(String, usize)> = series
+            .iter()
+            .filter(|((_, count), numbers)| is_whole(*count, numbers))
+            .map(|(key, _)| key)
+            .collect();
         if !whole.is_empty() {
             let is_in = |name: &&String| {
-                part_of_series(name).is_some_and(|(start, _, count)| whole.contains(&&(start.to_owned(), count)))
+                part_of_series(name)
+                    .is_some_and(|(start, _, count)| whole.contains(&&(start.to_owned(), count)))
             };
             return all.iter().filter(is_in).cloned().collect();
         }
@@ -122,7 +128,8 @@ impl WeightFiles {
     fn leave_out_additions(&mut self, dir: &Path, main: &mut BTreeSet<String>) -> Result<()> {
         for name in main.clone() {
             if main.len() > 1 && is_addition(&read_header(&dir.join(&name))?.0.offset_keys()) {
-                self.notes.push(format!("{name} is not used: it holds an addition to a model, and no part of one"));
+                self.notes
+                    .push(format!("{name} is not used: it holds an addition to a model, and no part of one"));
                 main.remove(&name);
             }
         }
@@ -144,20 +151,22 @@ impl WeightFiles {
         for name in main {
             held.extend(read_header(&dir.join(name))?.0.offset_keys().iter().map(|name| canonical(name)));
         }
+        let mut headers: Vec<(&String, Metadata)> = Vec::new();
         for name in others {
-            let header = match read_header(&dir.join(name)) {
+            match read_header(&dir.join(name)) {
                 Err(e) if e.code() == Code::OutOfMemory => return Err(e),
-                Err(e) => {
-                    self.notes.push(format!("{name} is not used: {e}"));
-                    continue;
-                }
-                Ok((header, _)) => header,
-            };
+                Err(e) => self.notes.push(format!("{name} is not used: {e}")),
+                Ok((header, _)) => headers.push((name, header)),
+            }
+        }
+        // Of two that hold the same tower, the one that holds more of it.
+        headers.sort_by_key(|(_, header)| std::cmp::Reverse(header.offset_keys().len()));
+        for (name, header) in headers {
             match unusable(&header, &held) {
                 Some(why) => self.notes.push(format!("{name} is not used: {why}")),
                 None => {
                     held.extend(header.offset_keys().iter().map(|name| canonical(name)));
-                    found.insert((*name).clone());
+                    found.insert(name.clone());
                 }
             }
         }

@@ -171,3 +171,21 @@ fn media_that_the_model_does_not_understand_are_refused() {
     assert!(failure.message.contains("audio"), "{failure:?}");
     sound::is_usable(&session);
 }
+
+/// JSON is taken apart on the host's thread, whose stack may be small.
+#[test]
+fn json_that_is_nested_deeply_is_refused_on_a_small_stack() {
+    let schema = |depth: usize| format!("[{}1{}]", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let work = move || {
+        for depth in [80, 120, 100_000] {
+            let failure = Prompt::from_json_text(&schema(depth), &[]).err().expect("too deep");
+            assert!(failure.message.contains("nested deeper than 64 levels"), "{failure:?}");
+        }
+    };
+    std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(work)
+        .expect("a thread")
+        .join()
+        .expect("no overflow");
+}

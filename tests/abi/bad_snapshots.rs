@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use rmlx::ffi::model::rmlx_model_inspect;
 use rmlx::ffi::status::*;
 use serde_json::json;
 
 use crate::fixtures;
-use crate::harness::{Failure, Model, owned_text};
+use crate::folder::inspect;
+use crate::harness::{Failure, Model};
 use crate::scratch::{Scratch, WEIGHTS};
 use crate::sound;
 
@@ -19,6 +19,13 @@ fn refused(dir: &Path, code: rmlx_status, what: &[&str]) -> Failure {
     assert_eq!(failure.code, code, "{failure:?}");
     for what in what {
         assert!(failure.message.contains(what), "{what:?} is not in {:?}", failure.message);
+    }
+    // Only the texts of the tokenizer and the template are not looked at without a load.
+    match inspect(dir) {
+        Err(told) => assert_eq!(told, failure),
+        Ok(_) => {
+            assert!(["tokenizer.json", "chat_template"].iter().any(|file| failure.message.contains(file)))
+        }
     }
     sound::host_is_sound();
     failure
@@ -33,16 +40,28 @@ fn a_folder_that_is_not_there_is_named() {
 #[test]
 fn a_file_in_place_of_the_folder_is_named() {
     let file = fixtures::path("unified-bf16-mlx/config.json");
-    let failure = Model::load(&file).err().expect("the load fails");
-    assert!([RMLX_ERROR_NOT_FOUND, RMLX_ERROR_INVALID_SNAPSHOT].contains(&failure.code), "{failure:?}");
-    assert!(failure.message.contains("config.json"), "{failure:?}");
-    sound::host_is_sound();
+    let folder = fixtures::path("unified-bf16-mlx");
+    let told = format!("config.json is a file: give the folder that it is in, {}", folder.display());
+    refused(&file, RMLX_ERROR_NOT_FOUND, &[&told]);
 }
 
 #[test]
 fn an_empty_folder_lacks_its_config() {
     let dir = tempfile::tempdir().expect("a folder");
     refused(dir.path(), RMLX_ERROR_NOT_FOUND, &["config.json"]);
+}
+
+/// A folder around the snapshot's, as downloads leave it.
+#[test]
+fn a_folder_around_the_snapshot_is_told_with_it() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let inner = cache.path().join("snapshots").join("0a1b2c");
+    fs::create_dir_all(&inner).expect("folders");
+    fs::copy(fixtures::path("unified-bf16-mlx/config.json"), inner.join("config.json")).expect("a copy");
+    let named = inner.display().to_string();
+    refused(cache.path(), RMLX_ERROR_NOT_FOUND, &["Hugging Face's cache", &named]);
+    refused(&cache.path().join("snapshots"), RMLX_ERROR_NOT_FOUND, &["give the folder in it", &named]);
+    refused(&inner, RMLX_ERROR_INVALID_SNAPSHOT, &["there is no .safetensors file"]);
 }
 
 #[test]
@@ -105,12 +124,6 @@ fn an_unknown_architecture_is_named() {
         config["model_type"] = json!("abacus");
         config["architectures"] = json!(["AbacusForConditionalGeneration"]);
     });
-    let inspected = owned_text(|out, error| {
-        let dir = std::ffi::CString::new(scratch.path().to_str().expect("UTF-8")).expect("no NUL");
-        // SAFETY: the path ends with a NUL.
-        unsafe { rmlx_model_inspect(dir.as_ptr(), out, error) }
-    });
-    assert_eq!(inspected.expect_err("refused").code, RMLX_ERROR_UNSUPPORTED);
     refused(scratch.path(), RMLX_ERROR_UNSUPPORTED, &["abacus"]);
 }
 

@@ -336,7 +336,10 @@ impl Prompt {
     }
 
     pub fn from_json(conversation: &Value, media: &[&Media]) -> Outcome<Self> {
-        let text = conversation.to_string();
+        Self::from_json_text(&conversation.to_string(), media)
+    }
+
+    pub fn from_json_text(text: &str, media: &[&Media]) -> Outcome<Self> {
         let media: Vec<*const rmlx_media> = media.iter().map(|m| m.0.as_ptr().cast_const()).collect();
         // SAFETY: the text is as long as its length says, the media live and are as many as their count says.
         let prompt = make_object(|out, error| unsafe {

@@ -7,6 +7,7 @@ use rmlx::ffi::memory::rmlx_memory_trim;
 use rmlx::ffi::status::RMLX_ERROR_OUT_OF_MEMORY;
 
 use crate::answers::{Options, Session};
+use crate::folder::inspect;
 use crate::harness::{Failure, Media, Model, Prompt, check};
 use crate::{around, fixtures, sound};
 
@@ -24,6 +25,44 @@ fn a_thread_that_could_not_be_started_is_started_later() {
         assert!(refused.message.contains("thread"), "{refused:?}");
         check(|error| rmlx_memory_trim(error)).expect("the thread");
     });
+}
+
+/// A process of its own: the limit is the process's. What it lacks is no fault of the snapshot.
+#[test]
+fn a_process_that_may_open_no_more_files_is_told_so() {
+    around::alone("limits::a_process_that_may_open_no_more_files_is_told_so", || {
+        let folder = fixtures::path("unified-bf16-hf");
+        sound::host_is_sound();
+        // Reading the folder takes one file at a time and its listing; loading it, all shards.
+        let files: Vec<std::fs::File> =
+            std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).take(64).collect();
+        let highest = files.iter().map(std::os::fd::AsRawFd::as_raw_fd).max().expect("files") as u64;
+        let before = limit_of_files(highest + 1);
+        for spare in 0..4 {
+            limit_of_files(highest + 1 + spare);
+            for refused in [inspect(&folder).err(), Model::load(&folder).err()].into_iter().flatten() {
+                assert_eq!(refused.code, RMLX_ERROR_OUT_OF_MEMORY, "{refused:?}");
+                assert!(refused.message.contains("cannot be read"), "{refused:?}");
+            }
+            if spare == 0 {
+                assert!(inspect(&folder).is_err() && Model::load(&folder).is_err());
+            }
+        }
+        limit_of_files(before);
+        Model::load(&folder).expect("a model");
+    });
+}
+
+/// Sets the soft limit, and gives what it was.
+fn limit_of_files(count: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is there to be written, and read.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        let before = std::mem::replace(&mut limit.rlim_cur, count);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        before
+    }
 }
 
 const STAGE: &str = "RMLX_TEST_STAGE";

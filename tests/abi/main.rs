@@ -22,6 +22,8 @@ mod exact_history;
 mod family_defects;
 mod family_reuse;
 mod fixtures;
+mod folder;
+mod folders;
 mod fresh;
 mod golden;
 mod harness;

@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("log", &[]),
     ("system", &[]),
 ];
-const EVERYWHERE: [&str; 5] = ["error", "log", "Error", "Result", "Code"];
+const EVERYWHERE: [&str; 6] = ["error", "json", "log", "Error", "Result", "Code"];
 /// Files that only tests have.
 const TESTS: [&str; 5] = ["tests.rs", "testing.rs", "golden.rs", "published", "testdata"];
 

@@ -14,14 +14,14 @@ use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepare
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::{Part as Optional, Present, Snapshot};
+use crate::snapshot::{Present, Snapshot, Tower};
 
 /// The whole model, and the text model by itself.
 pub const MODEL_TYPES: [&str; 2] = ["gemma3", "gemma3_text"];
 
-const PARTS: [Optional; 1] = [Optional {
+const TOWERS: [Tower; 1] = [Tower {
     section: "vision_config",
-    tower: "vision_tower.",
+    tensors: "vision_tower.",
     others: &["multi_modal_projector."],
     takes: "images",
 }];
@@ -39,7 +39,7 @@ struct Sight(Option<VisionTower>);
 
 impl Gemma3 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma3> {
-        let present = snapshot.present(&PARTS);
+        let present = snapshot.present(&TOWERS);
         let config = Config::from_json(&present.config)?;
         let layout = Layout::new(config.sight.as_ref(), &snapshot.processors)?;
         let facts = Facts {

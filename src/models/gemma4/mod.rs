@@ -22,26 +22,26 @@ use crate::audio::mel::MelFrontEnd;
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::{Part as Optional, Present, Snapshot};
+use crate::snapshot::{Present, Snapshot, Tower};
 
-const PARTS: [Optional; 2] = [
-    Optional {
+const TOWERS: [Tower; 2] = [
+    Tower {
         section: "vision_config",
-        tower: "vision_tower.",
+        tensors: "vision_tower.",
         others: &["embed_vision."],
         takes: "images and videos",
     },
-    Optional { section: "audio_config", tower: "audio_tower.", others: &["embed_audio."], takes: "sounds" },
+    Tower { section: "audio_config", tensors: "audio_tower.", others: &["embed_audio."], takes: "sounds" },
 ];
 /// Of the models without towers.
-const UNIFIED_PARTS: [Optional; 2] = [
-    Optional {
+const UNIFIED_TOWERS: [Tower; 2] = [
+    Tower {
         section: "vision_config",
-        tower: "vision_embedder.",
+        tensors: "vision_embedder.",
         others: &["embed_vision."],
         takes: "images and videos",
     },
-    Optional { section: "audio_config", tower: "embed_audio.", others: &[], takes: "sounds" },
+    Tower { section: "audio_config", tensors: "embed_audio.", others: &[], takes: "sounds" },
 ];
 
 /// The host side.
@@ -63,7 +63,7 @@ struct Senses {
 impl Gemma4 {
     pub fn new(snapshot: &Snapshot) -> Result<Gemma4> {
         let unified = snapshot.model_type()?.starts_with("gemma4_unified");
-        let present = snapshot.present(if unified { &UNIFIED_PARTS } else { &PARTS });
+        let present = snapshot.present(if unified { &UNIFIED_TOWERS } else { &TOWERS });
         let config = Config::from_json(&present.config)?;
         let processors = &snapshot.processors;
         let side = config.vision.as_ref().map(config::Vision::side);

@@ -22,7 +22,8 @@ impl Tokens {
     pub fn read(root: &Section, vocab_size: usize) -> Result<Tokens> {
         let own = |id: u32| Some(id).filter(|id| (*id as usize) < vocab_size);
         let end_audio = root.optional_token("eoa_token_id")?;
-        let end_audio = end_audio.map_or_else(|| root.optional_token("eoa_token_index"), |id| Ok(Some(id)))?;
+        let end_audio =
+            end_audio.map_or_else(|| root.optional_token("eoa_token_index"), |id| Ok(Some(id)))?;
         Ok(Tokens {
             image: root.optional_token("image_token_id")?.or(own(258_880)),
             begin_image: root.optional_token("boi_token_id")?.or(own(255_999)),

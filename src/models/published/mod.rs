@@ -186,6 +186,35 @@ fn all_layouts_load() {
     }
 }
 
+/// For `tools/saved_again.py`.
+#[test]
+#[ignore = "writes the file that RMLX_CONFIGURATIONS names"]
+fn configurations_are_written_out() {
+    let configs: BTreeMap<String, Value> = all().map(|model| (model.name, model.config)).collect();
+    let file = std::env::var("RMLX_CONFIGURATIONS").unwrap();
+    std::fs::write(file, serde_json::to_string(&configs).unwrap()).unwrap();
+}
+
+/// What a fine-tune of each model has for a configuration: the published one, read and saved by transformers.
+#[test]
+fn configurations_that_were_saved_again_load() {
+    let again: BTreeMap<String, Value> = serde_json::from_str(include_str!("saved_again.json")).unwrap();
+    for mut published in all() {
+        let facts = |loaded: &Loaded| {
+            let facts = loaded.host.facts();
+            let state = loaded.model.new_state();
+            let rows: Vec<u64> = state.shapes().map(|shape| shape.bytes(4096, 4096)).collect();
+            let held = loaded.model.held().bytes();
+            (facts.context_length, facts.vocab_size, facts.eos.clone(), loaded.host.modalities(), rows, held)
+        };
+        let before = facts(&loaded(&published, &dense(&published.tensors), None));
+        published.config = again[&published.name].clone();
+        let after = loaded(&published, &dense(&published.tensors), None);
+        assert_eq!(facts(&after), before, "{}", published.name);
+        see_and_step(&published, &after);
+    }
+}
+
 #[test]
 fn quantized_layouts_load() {
     for published in all() {

@@ -14,18 +14,14 @@ use super::{Architecture, Facts, LanguageModel, LoadContext, MediaModel, Prepare
 use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::nn::held::Part;
-use crate::snapshot::{Part as Optional, Present, Snapshot};
+use crate::snapshot::{Present, Snapshot, Tower};
 
 /// Dense, and with experts; and the language models of both by themselves, whose `config.json` is what the others have as
 /// `text_config`.
 pub const MODEL_TYPES: [&str; 4] = ["qwen3_vl", "qwen3_vl_moe", "qwen3_vl_text", "qwen3_vl_moe_text"];
 
-const PARTS: [Optional; 1] = [Optional {
-    section: "vision_config",
-    tower: "vision_tower.",
-    others: &[],
-    takes: "images and videos",
-}];
+const TOWERS: [Tower; 1] =
+    [Tower { section: "vision_config", tensors: "vision_tower.", others: &[], takes: "images and videos" }];
 
 /// The host side.
 pub struct Qwen3Vl {
@@ -40,7 +36,7 @@ struct Sight(Option<VisionTower>);
 
 impl Qwen3Vl {
     pub fn new(snapshot: &Snapshot) -> Result<Qwen3Vl> {
-        let present = snapshot.present(&PARTS);
+        let present = snapshot.present(&TOWERS);
         let config = Config::from_json(&present.config)?;
         let layout = Layout::new(config.sight.as_ref(), &snapshot.processors)?;
         let facts = Facts {

@@ -29,11 +29,11 @@ pub fn load(loader: &mut Loader, path: &str, sizes: Sizes, glu: Glu) -> Result<E
         true => &[("gate_up_proj", 2 * inner)],
         false => &[("gate_proj", inner), ("up_proj", inner)],
     };
-    let all = ins.iter().map(|(name, out)| (*name, *out, hidden)).chain([("down_proj", hidden, inner)]);
+    let mut all = ins.iter().map(|(name, out)| (*name, *out, hidden)).chain([("down_proj", hidden, inner)]);
     let is_turned = |(name, out, input): (&str, usize, usize)| {
         out != input && loader.has_shape(&format!("{path}.{name}.weight"), &[experts, input, out])
     };
-    let turned = all.into_iter().any(is_turned);
+    let turned = all.any(is_turned);
     let mut matrix = |name: &str, out: usize, input: usize| {
         loader.expert_matrix(path, name, [experts, out, input], turned)
     };

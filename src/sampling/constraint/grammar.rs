@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::place::{self, Place};
 use super::schema::{Fault, fault, prepared};
 use crate::error::{Error, Result};
+use crate::json;
 
 /// The language of a [`Grammar`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Grammar {
     }
 
     fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.text).map_err(|e| {
+        json::parse(self.text.as_bytes()).map_err(|e| {
             self.wrong(&format!("not JSON: {e}")).with("line", e.line()).with("column", e.column())
         })
     }

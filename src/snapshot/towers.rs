@@ -1,4 +1,4 @@
-//! Parts that a snapshot may come without: towers. What is there is used, what is not is said.
+//! Towers, which a snapshot may come without. What is there is used, what is not is said.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use super::Snapshot;
 
 /// A tower.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct Tower {
     /// Of config.json.
     pub section: &'static str,
     /// Where the canonical names of its tensors begin.
-    pub tower: &'static str,
+    pub tensors: &'static str,
     /// The same of what is of no use without it.
     pub others: &'static [&'static str],
     /// What the model does not take without it, for people.
@@ -24,30 +24,30 @@ pub struct Present {
     pub config: Value,
     /// Sentences about parts that are left out.
     pub notes: Vec<String>,
-    left_out: Vec<Part>,
+    left_out: Vec<Tower>,
 }
 
 impl Present {
     /// Whether a tensor is of a part that is left out.
     pub fn is_left_out(&self, tensor: &str) -> bool {
-        let of = |part: &Part| {
-            tensor.starts_with(part.tower) || part.others.iter().any(|start| tensor.starts_with(start))
+        let of = |part: &Tower| {
+            tensor.starts_with(part.tensors) || part.others.iter().any(|start| tensor.starts_with(start))
         };
         self.left_out.iter().any(of)
     }
 }
 
 impl Snapshot {
-    /// The configuration, where `parts` count that have both a section and tensors. An empty section says nothing, and is
+    /// The configuration, where `towers` count that have both a section and tensors. An empty section says nothing, and is
     /// none.
-    pub fn present(&self, parts: &[Part]) -> Present {
+    pub fn present(&self, towers: &[Tower]) -> Present {
         let mut present = Present { config: self.config.clone(), notes: Vec::new(), left_out: Vec::new() };
-        for part in parts {
-            let Part { section, tower, takes, .. } = *part;
+        for part in towers {
+            let Tower { section, tensors, takes, .. } = *part;
             let value = self.config.get(section).unwrap_or(&Value::Null);
             let described = !value.is_null() && value.as_object().is_none_or(|keys| !keys.is_empty());
-            let held = self.has_tensors(tower);
-            let module = tower.trim_end_matches('.');
+            let held = self.has_tensors(tensors);
+            let module = tensors.trim_end_matches('.');
             match (described, held) {
                 (true, true) => continue,
                 (true, false) => present.notes.push(format!(
@@ -60,7 +60,8 @@ impl Snapshot {
                 )),
                 (false, false) => {}
             }
-            if let Some(config) = present.config.as_object_mut().filter(|config| config.contains_key(section)) {
+            if let Some(config) = present.config.as_object_mut().filter(|config| config.contains_key(section))
+            {
                 config.insert(section.to_owned(), Value::Null);
             }
             present.left_out.push(*part);
