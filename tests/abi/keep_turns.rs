@@ -137,7 +137,7 @@ fn a_call_stays_with_its_result_and_an_exact_history_is_the_templates_then() {
     let exact = Options::endless(4).set(|o, e| rmlx_generation_options_set_exact_history(o, true, e));
     session.answer(&from(0), &exact);
     let messages = dropped(&session);
-    assert!(messages > 0 && messages % 4 == 0, "{messages}");
+    assert!(messages > 0 && messages.is_multiple_of(4), "{messages}");
     let fresh = Session::new(model);
     same_as_fresh(model, &fresh, &from(messages / 4));
     assert_eq!(session.prompt_tokens(), fresh.prompt_tokens());
