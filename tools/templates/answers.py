@@ -244,6 +244,7 @@ true|int
 'x'|float(1.0)
 'nan'|float
 'inf'|float
+'1e400'|float|int
 2.5|round
 3.5|round
 0.5|round

@@ -77,8 +77,11 @@ impl Renderer<'_> {
             "indent" if value.as_str().is_none() => {
                 Err(Error::new(format!("cannot indent what is no string but {}", value.type_name())))
             }
-            "truncate" => truncate(value, args),
-            "center" | "trim" | "replace" | "indent" => {
+            "truncate" if value.as_str().is_none() => {
+                let short = length(&value)? <= 8;
+                if short { Ok(value) } else { Err(Error::new("cannot truncate what is no string")) }
+            }
+            "center" | "trim" | "replace" | "indent" | "truncate" => {
                 let made = text(name, &str_of(&value)?, args)?;
                 Ok(if name == "replace" { made } else { made.safe_as(&value) })
             }
@@ -185,7 +188,8 @@ fn text(name: &str, text: &str, args: Args) -> Result<Value> {
             };
             methods::replace(text, &old?, &new?, count)?
         }
-        _ => indent(text, args)?,
+        "indent" => indent(text, args)?,
+        _ => truncate(text, args)?,
     };
     Ok(Value::str(made))
 }
@@ -219,31 +223,27 @@ fn indent(text: &str, args: Args) -> Result<String> {
     Ok(out)
 }
 
-/// What is short enough stays as it is, even if it is no text.
-fn truncate(value: Value, args: Args) -> Result<Value> {
-    let [most, kill, end, leeway] = args.bind("truncate", ["length", "killwords", "end", "leeway"], 0)?;
+fn truncate(text: &str, args: Args) -> Result<String> {
+    let [length, kill, end, leeway] = args.bind("truncate", ["length", "killwords", "end", "leeway"], 0)?;
     let number = |value: Option<Value>, usual| match value {
         None | Some(Value::None) => Ok(usual),
         Some(value) => value.to_index("a length"),
     };
-    let (most, leeway) = (number(most, 255)?, number(leeway, 5)?);
-    let end = end.unwrap_or_else(|| Value::str("..."));
-    let end_len = length(&end)? as i64;
-    if most < end_len || leeway < 0 {
-        return Err(Error::new(format!("expected length >= {end_len}, got {most}")));
+    let (length, leeway) = (number(length, 255)?, number(leeway, 5)?);
+    let end = end.map_or(Ok("...".to_owned()), |end| str_of(&end))?;
+    let end_len = end.chars().count() as i64;
+    if length < end_len || leeway < 0 {
+        return Err(Error::new(format!("expected length >= {end_len}, got {length}")));
     }
-    if length(&value)? as i64 <= most.saturating_add(leeway) {
-        return Ok(value);
+    if text.chars().count() as i64 <= length + leeway {
+        return Ok(text.to_owned());
     }
-    let (Value::Str(text), Value::Str(end)) = (&value, &end) else {
-        return Err(Error::new("cannot truncate what is no string"));
-    };
-    let kept: String = text.text.chars().take((most - end_len) as usize).collect();
+    let kept: String = text.chars().take((length - end_len) as usize).collect();
     let kept = match kept.rsplit_once(' ') {
         Some((before, _)) if !kill.is_some_and(|kill| kill.is_true()) => before,
         _ => &kept,
     };
-    Ok(Value::str(kept.to_owned() + &end.text).safe_as(&value))
+    Ok(kept.to_owned() + &end)
 }
 
 fn format(value: &Value, args: Args) -> Result<Value> {

@@ -89,8 +89,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn advance(&mut self, at: &Rc<Loop>) -> Result<Option<Value>> {
-        // A turn makes a frame, which takes as long as some expressions.
-        self.charge(4)?;
+        self.charge(1)?;
         let next = self.following(at)?;
         at.ahead.borrow_mut().pop_front();
         if next.is_some() {

@@ -360,8 +360,7 @@ fn slices(items: &[Value], count: i64, fill: Option<Value>) -> Result<Vec<Vec<Va
     }
     let count = usize::try_from(count).unwrap_or(0);
     check_size(count.saturating_mul(size_of::<Value>()))?;
-    let each = items.len().checked_div(count).unwrap_or(0);
-    let longer = items.len() - each * count;
+    let (each, longer) = if count == 0 { (0, 0) } else { (items.len() / count, items.len() % count) };
     let mut from = 0;
     let slice = |index: usize| {
         let len = each + usize::from(index < longer);

@@ -35,52 +35,49 @@ pub(super) fn format_value(value: &Value, spec: &str) -> Result<String> {
     }
 }
 
-/// The characters of a specification that are still to be read.
-struct Reader<'a>(&'a str);
-
-impl Reader<'_> {
-    fn take(&mut self, wanted: impl Fn(char) -> bool) -> Option<char> {
-        let c = self.0.chars().next().filter(|c| wanted(*c))?;
-        self.0 = &self.0[c.len_utf8()..];
-        Some(c)
-    }
-
-    fn number(&mut self) -> Result<Option<usize>> {
-        let len = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
-        let (digits, rest) = self.0.split_at(len);
-        self.0 = rest;
-        if digits.is_empty() {
-            return Ok(None);
-        }
-        digits.parse().ok().filter(|n| *n <= MOST_WIDTH).map(Some).ok_or_else(Error::memory)
-    }
-}
-
-fn is_align(c: char) -> bool {
-    matches!(c, '<' | '>' | '=' | '^')
-}
-
 fn parse(text: &str) -> Result<Spec> {
     let mut spec = Spec::default();
-    let mut rest = Reader(text);
-    if text.chars().nth(1).is_some_and(is_align) {
-        spec.fill = rest.take(|_| true);
+    let mut chars: Vec<char> = text.chars().collect();
+    chars.reverse();
+    let is_align = |c: &char| matches!(c, '<' | '>' | '=' | '^');
+    if chars.len() >= 2 && is_align(&chars[chars.len() - 2]) {
+        spec.fill = chars.pop();
+        spec.align = chars.pop();
+    } else if chars.last().is_some_and(is_align) {
+        spec.align = chars.pop();
     }
-    spec.align = rest.take(is_align);
-    spec.sign = rest.take(|c| matches!(c, '+' | '-' | ' '));
-    spec.alternate = rest.take(|c| c == '#').is_some();
-    if rest.take(|c| c == '0').is_some() {
+    let mut take = |wanted: &dyn Fn(char) -> bool| {
+        let found = chars.last().copied().filter(|c| wanted(*c));
+        if found.is_some() {
+            chars.pop();
+        }
+        found
+    };
+    spec.sign = take(&|c| matches!(c, '+' | '-' | ' '));
+    spec.alternate = take(&|c| c == '#').is_some();
+    if take(&|c| c == '0').is_some() {
         spec.fill = spec.fill.or(Some('0'));
         spec.align = spec.align.or(Some('0'));
     }
-    spec.width = rest.number()?.unwrap_or(0);
-    spec.grouping = rest.take(|c| matches!(c, ',' | '_'));
-    if rest.take(|c| c == '.').is_some() {
-        let precision = rest.number()?;
-        spec.precision = Some(precision.ok_or_else(|| Error::new("Format specifier missing precision"))?);
+    let number = |take: &mut dyn FnMut(&dyn Fn(char) -> bool) -> Option<char>| {
+        let mut digits = String::new();
+        while let Some(c) = take(&|c| c.is_ascii_digit()) {
+            digits.push(c);
+        }
+        let n: usize = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| Error::memory())? };
+        if n > MOST_WIDTH { Err(Error::memory()) } else { Ok((n, !digits.is_empty())) }
+    };
+    spec.width = number(&mut take)?.0;
+    spec.grouping = take(&|c| matches!(c, ',' | '_'));
+    if take(&|c| c == '.').is_some() {
+        let (precision, given) = number(&mut take)?;
+        if !given {
+            return Err(Error::new("Format specifier missing precision"));
+        }
+        spec.precision = Some(precision);
     }
-    spec.kind = rest.take(|_| true);
-    if rest.0.is_empty() { Ok(spec) } else { Err(Error::new(format!("Invalid format specifier '{text}'"))) }
+    spec.kind = take(&|_| true);
+    if chars.is_empty() { Ok(spec) } else { Err(Error::new(format!("Invalid format specifier '{text}'"))) }
 }
 
 fn unknown(spec: &Spec, kind: &str) -> Error {

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use super::error::{Error, Result};
 use super::objects::Object;
 
-/// Deeper values are refused: printing, comparing and dropping them recurses. JSON is never as deep.
-pub(super) const MAX_DEPTH: u32 = 160;
+/// Deeper values are refused: printing, comparing and dropping them recurses.
+pub(super) const MAX_DEPTH: u32 = 96;
 
 /// Bytes that the values of one rendering may hold at a time, beyond those that it was given.
 pub(super) const MAX_BYTES: usize = 256 << 20;
