@@ -8,16 +8,13 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value, json};
 
-use super::jinja::dumps_json;
+use super::json_dumps;
 use super::message::{Message, ToolCall};
 use super::template::Template;
 use crate::media::MediaKind;
 
 /// Stands for a message's text in the trials; a word no template writes by itself.
 const NEEDLE: &str = "needle4f1c";
-
-/// A name that no template knows: one that writes it prints whatever it is given.
-const KEY: &str = "key7b2e";
 
 /// Roles for which lists are tried; other roles count as users.
 const ROLES: [&str; 4] = ["user", "assistant", "system", "tool"];
@@ -39,21 +36,25 @@ impl Forms {
     pub fn of(template: &Template, variables: &Map<String, Value>) -> Self {
         let trials = Trials { template, variables, looped: Cell::new(false) };
         let trial = |role: &str, content: Value| trials.run(role, content);
-        let text = json!({"type": "text", "text": NEEDLE, KEY: KEY});
+        let text = json!({"type": "text", "text": NEEDLE});
         let shows = |out: &Option<String>| out.as_ref().is_some_and(|out| out.contains(NEEDLE));
-        // One that prints the parts themselves shows all that is in them.
-        let takes = |role: &str, parts: Value| {
-            let out = trial(role, parts);
-            shows(&out) && !out.is_some_and(|out| out.contains(KEY))
-        };
         let string = trial("user", json!(NEEDLE));
-        let lists: Vec<&str> = ROLES.into_iter().filter(|role| takes(role, json!([text]))).collect();
-        let takes_kind = |kind: MediaKind| {
-            let mut medium = media_part(kind);
-            medium[KEY] = json!(KEY);
-            lists.contains(&"user") && takes("user", json!([medium, text]))
+        let mut lists = Vec::new();
+        for role in ROLES {
+            let as_list = trial(role, json!([text]));
+            // A template that prints the list itself shows its keys, too.
+            let dumped =
+                as_list.as_ref().is_some_and(|out| out.contains("'text'") || out.contains("\"text\""));
+            if shows(&as_list) && (as_list == trial(role, json!(NEEDLE)) || !dumped) {
+                lists.push(role);
+            }
+        }
+        let takes = |kind: MediaKind| {
+            let out = trial("user", json!([media_part(kind), text]));
+            let dumped = out.as_ref().is_some_and(|out| out.contains("'type'") || out.contains("\"type\""));
+            lists.contains(&"user") && shows(&out) && !dumped
         };
-        let media = MediaKind::ALL.into_iter().filter(|kind| takes_kind(*kind)).collect();
+        let media = MediaKind::ALL.into_iter().filter(|kind| takes(*kind)).collect();
         let objects = trials.takes_objects();
         Self { strings: shows(&string), lists, media, objects }
     }
@@ -122,7 +123,7 @@ impl Content {
 
 /// A value where only text will do: a string as it is, anything else as JSON.
 fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| dumps_json(value), str::to_owned)
+    value.as_str().map_or_else(|| json_dumps::dumps_json(value), str::to_owned)
 }
 
 fn media_part(kind: MediaKind) -> Value {
@@ -150,6 +151,7 @@ impl Trials<'_> {
 
     /// Whether the template writes an object that a tool returned, and not Python's or JSON's form of it as a string.
     fn takes_objects(&self) -> bool {
+        const KEY: &str = "key7b2e";
         let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": {}}});
         let said = self.render(json!([
             {"role": "user", "content": "x"},

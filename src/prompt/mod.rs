@@ -12,6 +12,7 @@ mod exact;
 mod formatter;
 mod from_json;
 mod jinja;
+mod json_dumps;
 mod message;
 mod place;
 mod rendering;

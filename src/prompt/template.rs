@@ -1,10 +1,20 @@
 //! A compiled chat template.
 
+use std::io;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
-use super::jinja::{self, Kind, Program};
+use super::jinja;
 use super::template_source::{GIVEN, Source};
 use crate::error::{Error, Result};
+
+/// A conversation rendered to more than this many bytes is taken for a template gone wrong.
+const MAX_OUTPUT: usize = 256 << 20;
+
+/// The name under which the environment knows its only template.
+const NAME: &str = "chat";
 
 #[cfg(test)]
 thread_local! {
@@ -14,15 +24,22 @@ thread_local! {
 
 /// One template of a snapshot, ready to render.
 pub(super) struct Template {
-    program: Program,
+    env: Environment<'static>,
     source: Source,
 }
 
 impl Template {
     /// Compiles; a syntax error names the file and the line.
     pub fn compile(source: Source) -> Result<Self> {
-        match Program::compile(&source.text) {
-            Ok(program) => Ok(Self { program, source }),
+        let compile = || {
+            let mut env = jinja::environment()?;
+            // Jinja reads every kind of line end as a newline.
+            let text = source.text.replace("\r\n", "\n").replace('\r', "\n");
+            env.add_template_owned(NAME, without_generation_tags(&text))?;
+            Ok(env)
+        };
+        match compile() {
+            Ok(env) => Ok(Self { env, source }),
             Err(e) if source.file == GIVEN => Err(describe(&source.file, &e, Error::invalid_argument)),
             Err(e) => Err(describe(&source.file, &e, Error::snapshot)),
         }
@@ -36,9 +53,19 @@ impl Template {
     pub fn render(&self, variables: &Map<String, Value>) -> Result<String> {
         #[cfg(test)]
         RENDERS.with(|renders| renders.set(renders.get() + 1));
+        let mut out = Bounded::default();
         let messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
-        let rendered = self.program.render(variables, jinja::steps(messages));
-        rendered.map_err(|e| describe(&self.source.file, &e, Error::prompt))
+        let mut env = self.env.clone();
+        env.set_fuel(Some(jinja::fuel(messages)));
+        let mut render = || {
+            let template = env.get_template(NAME)?;
+            template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut out).map(drop)
+        };
+        if let Err(e) = render() {
+            return Err(describe(&self.source.file, &e, Error::prompt));
+        }
+        String::from_utf8(out.bytes)
+            .map_err(|_| Error::prompt(format!("{}: the output is not UTF-8", self.source.file)))
     }
 }
 
@@ -49,23 +76,80 @@ impl Template {
     }
 }
 
-fn describe(file: &str, e: &jinja::Error, make: fn(String) -> Error) -> Error {
-    let place = e.line().map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
-    let what = match e.kind() {
-        Kind::Raised => format!("the template refused the conversation: {}", e.message()),
-        Kind::Syntax => format!("syntax error: {}", e.message()),
-        Kind::Steps | Kind::Failed => e.message().to_owned(),
+/// A buffer that refuses to grow without end.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::Error::other(format!("the output exceeds {} MiB", MAX_OUTPUT >> 20)));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Error {
+    let line = innermost_line(e);
+    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
+    let what = match (jinja::raised_message(e), e.kind()) {
+        (Some(message), _) => format!("the template refused the conversation: {message}"),
+        (None, ErrorKind::OutOfFuel) => "the template takes too many steps; it seems to loop".to_owned(),
+        (None, kind) => match e.detail() {
+            Some(detail) => format!("{kind}: {detail}"),
+            None => kind.to_string(),
+        },
     };
     let error = make(format!("{place}: {what}"));
     let mut error =
         if file == GIVEN { error.with("option", "chat_template") } else { error.with("file", file) };
-    if e.kind() == Kind::Steps {
+    if e.kind() == ErrorKind::OutOfFuel {
         error = error.with("looping", true);
     }
-    match e.line() {
+    match line {
         Some(line) => error.with("line", line),
         None => error,
     }
+}
+
+/// Where it went wrong, rather than the macro call that led there.
+fn innermost_line(e: &minijinja::Error) -> Option<usize> {
+    let mut line = e.line();
+    let mut source = std::error::Error::source(e);
+    while let Some(inner) = source {
+        line = inner.downcast_ref::<minijinja::Error>().and_then(minijinja::Error::line).or(line);
+        source = inner.source();
+    }
+    line
+}
+
+/// transformers' templates may mark what the model wrote by `{% generation %} … {% endgeneration %}`, which changes
+/// nothing in the text. An empty `with` block scopes and trims whitespace in the same way.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(open) = rest.find("{%") {
+        let (before, tag) = rest.split_at(open);
+        out.push_str(before);
+        let len = tag.find("%}").map_or(tag.len(), |end| end + 2);
+        let (tag, after) = tag.split_at(len);
+        let inner = tag.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
+        match inner {
+            "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
+            "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
+            _ => out.push_str(tag),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Which of these spellings the template looks for in what it is given: `text.split('<x>')`, `'<x>' in text`.

@@ -1,14 +1,16 @@
 //! Python's `json.dumps`, byte for byte, for the `tojson` filter.
 
-use super::error::{Error, Result};
-use super::ops::order;
-use super::printing::float;
-use super::value::{Dict, Value, check_size};
-use crate::prompt::escape::is_usual_mark;
+use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+
+use super::escape::is_usual_mark;
+
+/// Deeper values are refused: templates can build values that hold themselves many times over.
+const MAX_DEPTH: usize = 96;
 
 /// The keyword arguments of `json.dumps` that templates use.
 #[derive(Debug, Default)]
-pub(in super::super) struct Options {
+pub(super) struct Options {
     pub ensure_ascii: bool,
     /// What one level is indented by; `None` keeps everything on one line.
     pub indent: Option<String>,
@@ -17,36 +19,7 @@ pub(in super::super) struct Options {
     pub sort_keys: bool,
 }
 
-impl Options {
-    /// From the values that a template gives.
-    pub(super) fn from_arguments(
-        ascii: Option<Value>,
-        indent: Option<Value>,
-        separators: Option<Value>,
-        sort: Option<Value>,
-    ) -> Result<Self> {
-        let is_set = |flag: Option<Value>| flag.is_some_and(|flag| flag.is_true());
-        let indent = match indent {
-            None | Some(Value::None) => None,
-            Some(Value::Str(text)) => Some(text.text.to_string()),
-            Some(count) => {
-                let count = count.to_index("tojson: indent")?;
-                Some(" ".repeat(count.clamp(0, 1024) as usize))
-            }
-        };
-        let separators = match separators {
-            None | Some(Value::None) => None,
-            Some(Value::List(seq) | Value::Tuple(seq)) => match seq.items.as_slice() {
-                [Value::Str(item), Value::Str(key)] => Some((item.text.to_string(), key.text.to_string())),
-                _ => return Err(Error::new("tojson: separators must be two strings")),
-            },
-            Some(_) => return Err(Error::new("tojson: separators must be a pair")),
-        };
-        Ok(Self { ensure_ascii: is_set(ascii), indent, separators, sort_keys: is_set(sort) })
-    }
-}
-
-pub(super) fn dumps(value: &Value, options: &Options) -> Result<String> {
+pub(super) fn dumps(value: &Value, options: &Options) -> Result<String, Error> {
     let default_item = if options.indent.is_some() { "," } else { ", " };
     let (item, key) = match &options.separators {
         Some((item, key)) => (item.as_str(), key.as_str()),
@@ -58,9 +31,8 @@ pub(super) fn dumps(value: &Value, options: &Options) -> Result<String> {
 }
 
 /// The same of plain JSON with the default settings.
-pub(in super::super) fn dumps_json(value: &serde_json::Value) -> String {
-    let dumped = Value::from_json(value).and_then(|value| dumps(&value, &Options::default()));
-    dumped.unwrap_or_else(|_| value.to_string())
+pub(super) fn dumps_json(value: &serde_json::Value) -> String {
+    dumps(&Value::from(Serde(value)), &Options::default()).unwrap_or_else(|_| value.to_string())
 }
 
 struct Writer<'a> {
@@ -71,80 +43,76 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn value(&mut self, value: &Value, level: usize) -> Result<()> {
-        check_size(self.out.len())?;
-        match value {
-            Value::None => self.out.push_str("null"),
-            Value::Bool(b) => self.out.push_str(if *b { "true" } else { "false" }),
-            Value::Int(n) => self.out.push_str(&n.to_string()),
-            Value::Float(x) => self.out.push_str(&number(*x)),
-            Value::Str(text) => self.string(&text.text),
-            Value::List(seq) | Value::Tuple(seq) => self.list(&seq.items, level)?,
-            Value::Dict(dict) => self.dict(dict, level)?,
-            Value::Undefined | Value::Object(_) => {
-                let name = value.type_name();
-                return Err(Error::new(format!("Object of type {name} is not JSON serializable")));
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::new(ErrorKind::BadSerialization, "the value is nested too deeply for JSON"));
+        }
+        match value.kind() {
+            ValueKind::None => self.out.push_str("null"),
+            ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => self.out.push_str(&number(value)),
+            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items: Vec<Value> = value.try_iter()?.collect();
+                self.list(&items, depth)?;
+            }
+            ValueKind::Map => self.map(value, depth)?,
+            other => {
+                let text = format!("Object of type {other} is not JSON serializable");
+                return Err(Error::new(ErrorKind::BadSerialization, text));
             }
         }
         Ok(())
     }
 
-    fn list(&mut self, items: &[Value], level: usize) -> Result<()> {
+    fn list(&mut self, items: &[Value], depth: usize) -> Result<(), Error> {
         if items.is_empty() {
             self.out.push_str("[]");
             return Ok(());
         }
         self.out.push('[');
         for (index, item) in items.iter().enumerate() {
-            self.separate(index, level + 1);
-            self.value(item, level + 1)?;
+            self.separate(index, depth + 1);
+            self.value(item, depth + 1)?;
         }
-        self.new_line(level);
+        self.new_line(depth);
         self.out.push(']');
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Dict, level: usize) -> Result<()> {
-        let mut entries: Vec<&(Value, Value)> = dict.entries.iter().collect();
-        if entries.is_empty() {
+    fn map(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        let mut keys: Vec<Value> = value.try_iter()?.collect();
+        if keys.is_empty() {
             self.out.push_str("{}");
             return Ok(());
         }
         if self.options.sort_keys {
-            let mut failed = None;
-            entries.sort_by(|(a, _), (b, _)| match order(a, b, "<") {
-                Ok(order) => order.unwrap_or(std::cmp::Ordering::Equal),
-                Err(e) => {
-                    failed.get_or_insert(e);
-                    std::cmp::Ordering::Equal
-                }
-            });
-            failed.map_or(Ok(()), Err)?;
+            keys.sort();
         }
         self.out.push('{');
-        for (index, (key, value)) in entries.into_iter().enumerate() {
-            self.separate(index, level + 1);
-            self.string(&key_text(key)?);
+        for (index, key) in keys.iter().enumerate() {
+            self.separate(index, depth + 1);
+            self.string(&key_text(key));
             self.out.push_str(self.key);
-            self.value(value, level + 1)?;
+            self.value(&value.get_item(key)?, depth + 1)?;
         }
-        self.new_line(level);
+        self.new_line(depth);
         self.out.push('}');
         Ok(())
     }
 
     /// What stands before the item of this index.
-    fn separate(&mut self, index: usize, level: usize) {
+    fn separate(&mut self, index: usize, depth: usize) {
         if index > 0 {
             self.out.push_str(self.item);
         }
-        self.new_line(level);
+        self.new_line(depth);
     }
 
-    fn new_line(&mut self, level: usize) {
+    fn new_line(&mut self, depth: usize) {
         if let Some(indent) = &self.options.indent {
             self.out.push('\n');
-            self.out.push_str(&indent.repeat(level));
+            self.out.push_str(&indent.repeat(depth));
         }
     }
 
@@ -178,27 +146,40 @@ impl Writer<'_> {
 }
 
 /// Keys that are no strings are written as Python's JSON does.
-fn key_text(key: &Value) -> Result<String> {
-    Ok(match key {
-        Value::Str(text) => text.text.to_string(),
-        Value::None => "null".to_owned(),
-        Value::Bool(b) => if *b { "true" } else { "false" }.to_owned(),
-        Value::Int(n) => n.to_string(),
-        Value::Float(x) => number(*x),
-        _ => {
-            let name = key.type_name();
-            return Err(Error::new(format!("keys must be str, int, float, bool or None, not {name}")));
-        }
-    })
+fn key_text(key: &Value) -> String {
+    match key.kind() {
+        ValueKind::None => "null".to_owned(),
+        ValueKind::Bool => if key.is_true() { "true" } else { "false" }.to_owned(),
+        ValueKind::Number => number(key),
+        _ => key.to_string(),
+    }
 }
 
-fn number(x: f64) -> String {
-    match float(x).as_str() {
-        "nan" => "NaN".to_owned(),
-        "inf" => "Infinity".to_owned(),
-        "-inf" => "-Infinity".to_owned(),
-        text => text.to_owned(),
+pub(super) fn number(value: &Value) -> String {
+    if value.is_integer() {
+        return value.to_string();
     }
+    f64::try_from(value.clone()).map_or_else(|_| value.to_string(), python_float)
+}
+
+/// Python's `repr` of a float: shortest digits that read back, exponents below 1e-4 and from 1e16.
+fn python_float(x: f64) -> String {
+    if x.is_nan() {
+        return "NaN".to_owned();
+    }
+    if x.is_infinite() {
+        return if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    // Rust's `{:e}` has the same shortest digits: `d.ddde-7`.
+    let scientific = format!("{x:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if x != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let plain = format!("{x}");
+    if plain.contains('.') { plain } else { format!("{plain}.0") }
 }
 
 #[cfg(test)]
@@ -207,9 +188,10 @@ mod tests {
     use serde_json::json;
 
     fn dump(value: serde_json::Value, options: Options) -> String {
-        dumps(&Value::from_json(&value).unwrap(), &options).unwrap()
+        dumps(&Value::from(minijinja::value::Serde(value)), &options).unwrap()
     }
 
+    /// The right-hand sides were printed by CPython 3.11's json.dumps(…, ensure_ascii=False).
     #[test]
     fn equals_python_on_one_line() {
         let value = json!({"z": [1, -2, 1.5, 1e16, 1e-5, 0.0001, 1e15, -0.0, 2.5e-10, 123456789012345680.0],
@@ -236,6 +218,6 @@ mod tests {
 
     #[test]
     fn undefined_is_refused() {
-        assert!(dumps(&Value::Undefined, &Options::default()).is_err());
+        assert!(dumps(&Value::UNDEFINED, &Options::default()).is_err());
     }
 }
