@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A decoded picture, upright, its alpha dropped. Clones and crops share the pixels.
 ///
-/// Of one that was prepared for a model ([`crate::Model::prepare_media`]), only what that model takes may be left.
+/// Of one that was prepared for a model (`Model::prepare_media`), only what that model takes may be left.
 #[derive(Clone)]
 pub struct Image {
     content: Content,

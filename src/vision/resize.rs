@@ -279,6 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_of_a_picture_is_what_resizing_it_gives() {
+        let desc = PixelDesc { width: 50, height: 40, row_stride: 0, format: PixelFormat::Rgb8 };
+        let whole = Image::from_pixels(&desc, &noise(50 * 40 * 3, 2)).unwrap();
+        let crop = |image: &Image| image.crop(10, 5, 30, 20).unwrap();
+        let target = |width, height, filter| Target { width, height, filter };
+        let (first, second) = (target(20, 16, Filter::Bicubic), target(9, 8, Filter::Bilinear));
+        let kept = [reduced(&whole, first, &go_on).unwrap(), reduced(&crop(&whole), second, &go_on).unwrap()];
+        let small = whole.with_sizes(&kept);
+        assert!(small.pixels().is_none() && Arc::ptr_eq(&reduced(&small, first, &go_on).unwrap(), &kept[0]));
+        let all = |image: &Image, target| super::resized(image, target, &go_on);
+        assert_eq!(all(&small, first), all(&whole, first));
+        assert_eq!(all(&crop(&small), second), all(&crop(&whole), second));
+        for (image, other) in [
+            (&small, second),
+            (&small, target(20, 16, Filter::Bilinear)),
+            (&crop(&small), first),
+            (&small.crop(0, 0, 30, 20).unwrap(), second),
+        ] {
+            assert_eq!(all(image, other).unwrap_err().code(), Code::InvalidArgument);
+        }
+    }
+
+    #[test]
     fn the_pass_order_is_pillows() {
         let first = |w, h, to_w, to_h| {
             let rgb = vec![0; w as usize * h as usize * 3];

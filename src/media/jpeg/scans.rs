@@ -332,8 +332,9 @@ impl<'a> Reader<'a> {
                 let component = &frame.components[part.component];
                 for row in 0..component.sampling.down {
                     let start = row * component.padded_across + unit * component.sampling.across;
-                    for column in start..start + component.sampling.across {
-                        self.block(number, &mut blocks[part.component][column])?;
+                    let across = start..start + component.sampling.across;
+                    for block in &mut blocks[part.component][across] {
+                        self.block(number, block)?;
                     }
                 }
             }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 pub mod marker {
     pub const SOF0: u8 = 0xc0;
     pub const SOF2: u8 = 0xc2;
-    pub const SOF3: u8 = 0xc3;
     pub const DHT: u8 = 0xc4;
     pub const SOF7: u8 = 0xc7;
     pub const JPG: u8 = 0xc8;
