@@ -109,7 +109,8 @@ mod tests {
             (&none, "weight", Dtype::U32, None),
             (&none, "scales", Dtype::U8, None),
         ] {
-            let info = TensorInfo { file_name: String::new(), shard: 0, dtype, shape: vec![2], bytes: 2, offset: 0 };
+            let info =
+                TensorInfo { file_name: String::new(), shard: 0, dtype, shape: vec![2], bytes: 2, offset: 0 };
             let tensors = [(format!("m.{end}"), info)].into();
             let found = require_known(config, &tensors, &[PathBuf::from("/m/model.safetensors")]);
             assert_eq!(found.is_err(), told.is_some(), "{end}");
