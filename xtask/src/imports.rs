@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("vision", &["media", "snapshot"]),
     ("audio", &["media", "snapshot"]),
     ("dialect", &[]),
-    ("prompt", &["media"]),
+    ("prompt", &["media", "panics"]),
     ("sampling", &[]),
     ("snapshot", &[]),
     ("media", &[]),
