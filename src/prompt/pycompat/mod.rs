@@ -39,8 +39,8 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.add_test("callable", is_callable);
     add_function(env, "range", objects::range);
     add_function(env, "namespace", namespace);
-    add_function(env, "cycler", objects::Cycler::new);
-    add_function(env, "joiner", objects::Joiner::new);
+    add_function(env, "cycler", objects::Cycler::of);
+    add_function(env, "joiner", objects::Joiner::of);
     env.add_global("dict", Value::from_object(objects::DictType));
 }
 

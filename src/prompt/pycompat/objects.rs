@@ -228,7 +228,7 @@ pub(super) struct Cycler {
 }
 
 impl Cycler {
-    pub fn new(args: Args) -> Result<Value, Error> {
+    pub fn of(args: Args) -> Result<Value, Error> {
         if args.positional.is_empty() || !args.named.is_empty() {
             return Err(error("cycler takes items"));
         }
@@ -279,7 +279,7 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    pub fn new(args: Args) -> Result<Value, Error> {
+    pub fn of(args: Args) -> Result<Value, Error> {
         let [separator] = args.bind("joiner", ["sep"], 0)?;
         let separator = separator.unwrap_or_else(|| Value::from(", "));
         Ok(Value::from_object(Self { separator, used: AtomicBool::new(false) }))
