@@ -16,6 +16,9 @@ use crate::media::MediaKind;
 /// Stands for a message's text in the trials; a word no template writes by itself.
 const NEEDLE: &str = "needle4f1c";
 
+/// A name that no template knows: one that writes it prints whatever it is given.
+const KEY: &str = "key7b2e";
+
 /// Roles for which lists are tried; other roles count as users.
 const ROLES: [&str; 4] = ["user", "assistant", "system", "tool"];
 
@@ -36,25 +39,21 @@ impl Forms {
     pub fn of(template: &Template, variables: &Map<String, Value>) -> Self {
         let trials = Trials { template, variables, looped: Cell::new(false) };
         let trial = |role: &str, content: Value| trials.run(role, content);
-        let text = json!({"type": "text", "text": NEEDLE});
+        let text = json!({"type": "text", "text": NEEDLE, KEY: KEY});
         let shows = |out: &Option<String>| out.as_ref().is_some_and(|out| out.contains(NEEDLE));
-        let string = trial("user", json!(NEEDLE));
-        let mut lists = Vec::new();
-        for role in ROLES {
-            let as_list = trial(role, json!([text]));
-            // A template that prints the list itself shows its keys, too.
-            let dumped =
-                as_list.as_ref().is_some_and(|out| out.contains("'text'") || out.contains("\"text\""));
-            if shows(&as_list) && (as_list == trial(role, json!(NEEDLE)) || !dumped) {
-                lists.push(role);
-            }
-        }
-        let takes = |kind: MediaKind| {
-            let out = trial("user", json!([media_part(kind), text]));
-            let dumped = out.as_ref().is_some_and(|out| out.contains("'type'") || out.contains("\"type\""));
-            lists.contains(&"user") && shows(&out) && !dumped
+        // One that prints the parts themselves shows all that is in them.
+        let takes = |role: &str, parts: Value| {
+            let out = trial(role, parts);
+            shows(&out) && !out.is_some_and(|out| out.contains(KEY))
         };
-        let media = MediaKind::ALL.into_iter().filter(|kind| takes(*kind)).collect();
+        let string = trial("user", json!(NEEDLE));
+        let lists: Vec<&str> = ROLES.into_iter().filter(|role| takes(role, json!([text]))).collect();
+        let takes_kind = |kind: MediaKind| {
+            let mut medium = media_part(kind);
+            medium[KEY] = json!(KEY);
+            lists.contains(&"user") && takes("user", json!([medium, text]))
+        };
+        let media = MediaKind::ALL.into_iter().filter(|kind| takes_kind(*kind)).collect();
         let objects = trials.takes_objects();
         Self { strings: shows(&string), lists, media, objects }
     }
@@ -151,7 +150,6 @@ impl Trials<'_> {
 
     /// Whether the template writes an object that a tool returned, and not Python's or JSON's form of it as a string.
     fn takes_objects(&self) -> bool {
-        const KEY: &str = "key7b2e";
         let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": {}}});
         let said = self.render(json!([
             {"role": "user", "content": "x"},
@@ -211,6 +209,121 @@ mod tests {
         assert!(!lists.strings && lists.lists == ROLES);
         let refuses = forms(REFUSES);
         assert!(refuses.strings && refuses.lists == ROLES && refuses.media.is_empty());
+    }
+
+    /// One message with this in the place of its content, after a role and a colon.
+    fn around(content: &str) -> String {
+        format!("{{% for m in messages %}}{{{{ m.role }}}}:{content};{{% endfor %}}")
+    }
+
+    /// Templates in the structure of published ones, and what they take.
+    #[test]
+    fn the_forms_of_each_family_are_found() {
+        use MediaKind::{Audio, Image, Video};
+        let all: &[MediaKind] = &[Image, Audio, Video];
+        let cases: [(&str, &str, bool, bool, &[MediaKind]); 13] = [
+            ("text alone", "{{ m.content | trim }}", true, false, &[]),
+            ("text and more text", "{{ '[' + m.content + ']' }}", true, false, &[]),
+            (
+                "images before texts",
+                "{% for c in m.content | selectattr('type', 'equalto', 'image') %}<i>{% endfor %}\
+                 {% for c in m.content | selectattr('type', 'equalto', 'text') %}{{ c.text }}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "a look at the first part",
+                "{{ ':' if m.content[0]['type'] == 'image' else ': ' }}{% for c in m.content %}\
+                 {% if c['type'] == 'text' %}{{ c['text'] }}{% elif c['type'] == 'image' %}<i>{% endif %}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "refusal of other kinds",
+                "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'text' %}\
+                 {{ c.text }}{% elif c.type in ['image', 'image_url'] %}[IMG]{% else %}{{ raise_exception('no') }}\
+                 {% endif %}{% endfor %}{% endif %}",
+                true,
+                true,
+                &[Image],
+            ),
+            (
+                "parts in a macro",
+                "{% macro shown(content) %}{% if content is string %}{{ content }}{% elif content is iterable and \
+                 content is not mapping %}{% for c in content %}{% if c is mapping and c.type == 'text' %}{{ c.text }}\
+                 {% elif c is mapping and (c.type == 'image' or 'image' in c) %}<i>{% endif %}{% endfor %}{% endif %}\
+                 {% endmacro %}{{ shown(m.content) }}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "texts of the parts alone",
+                "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content | selectattr('type', 'equalto', \
+                 'text') | map(attribute='text') | join }}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "lists as JSON",
+                "{{ m.content if m.content is string else m.content | tojson }}",
+                true,
+                false,
+                &[],
+            ),
+            ("everything as JSON", "{{ m.content | tojson }}", true, false, &[]),
+            (
+                "other parts as JSON",
+                "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'text' %}\
+                 {{ c.text }}{% else %}{{ c | tojson }}{% endif %}{% endfor %}{% endif %}",
+                true,
+                true,
+                &[],
+            ),
+            (
+                "the keys in plain text",
+                "{\"type\": \"text\", 'type': 'text'}{% if m.content is string %}{{ m.content }}{% else %}\
+                 {% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% else %}<{{ c.type }}>{% endif %}\
+                 {% endfor %}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+            (
+                "the type of each part",
+                "{% for c in m.content %}{{ {'type': c.type} | tojson }}{{ c.text }}{% endfor %}",
+                false,
+                true,
+                all,
+            ),
+            (
+                "the last part alone",
+                "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content[-1].text }}{% endif %}",
+                true,
+                true,
+                all,
+            ),
+        ];
+        for (name, content, strings, lists, media) in cases {
+            let found = forms(&around(content));
+            assert_eq!((found.strings, !found.lists.is_empty()), (strings, lists), "{name}");
+            assert_eq!(found.media.len(), media.len(), "{name}");
+            assert!(media.iter().all(|kind| found.takes_media(*kind)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_role_may_have_a_form_of_its_own() {
+        let text = "{% for m in messages %}{% if m.role == 'user' %}{% for c in m.content %}{{ c.text }}{% endfor %}\
+            {% else %}{{ m.content + '' }}{% endif %}{% endfor %}";
+        let found = forms(text);
+        assert_eq!(found.lists, ["user"]);
+        let parts = [Content::Text("a".into()), Content::Text("b".into())];
+        assert_eq!(found.content(&Message::text("assistant", ""), &parts), json!("ab"));
+        assert!(found.content(&Message::text("user", ""), &parts).is_array());
     }
 
     #[test]

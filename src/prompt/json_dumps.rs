@@ -4,6 +4,7 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::escape::is_usual_mark;
+use super::pycompat::{check_size, float, is_no_list};
 
 /// Deeper values are refused: templates can build values that hold themselves many times over.
 const MAX_DEPTH: usize = 96;
@@ -47,12 +48,13 @@ impl Writer<'_> {
         if depth > MAX_DEPTH {
             return Err(Error::new(ErrorKind::BadSerialization, "the value is nested too deeply for JSON"));
         }
+        check_size(self.out.len())?;
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&number(value)),
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
-            ValueKind::Seq | ValueKind::Iterable => {
+            ValueKind::Seq | ValueKind::Iterable if !is_no_list(value) => {
                 let items: Vec<Value> = value.try_iter()?.collect();
                 self.list(&items, depth)?;
             }
@@ -92,7 +94,7 @@ impl Writer<'_> {
         self.out.push('{');
         for (index, key) in keys.iter().enumerate() {
             self.separate(index, depth + 1);
-            self.string(&key_text(key));
+            self.string(&key_text(key)?);
             self.out.push_str(self.key);
             self.value(&value.get_item(key)?, depth + 1)?;
         }
@@ -146,40 +148,29 @@ impl Writer<'_> {
 }
 
 /// Keys that are no strings are written as Python's JSON does.
-fn key_text(key: &Value) -> String {
-    match key.kind() {
+fn key_text(key: &Value) -> Result<String, Error> {
+    Ok(match key.kind() {
         ValueKind::None => "null".to_owned(),
         ValueKind::Bool => if key.is_true() { "true" } else { "false" }.to_owned(),
         ValueKind::Number => number(key),
-        _ => key.to_string(),
-    }
+        ValueKind::String => key.to_string(),
+        other => {
+            let text = format!("keys must be strings, numbers or none, not {other}");
+            return Err(Error::new(ErrorKind::BadSerialization, text));
+        }
+    })
 }
 
-pub(super) fn number(value: &Value) -> String {
+fn number(value: &Value) -> String {
     if value.is_integer() {
         return value.to_string();
     }
-    f64::try_from(value.clone()).map_or_else(|_| value.to_string(), python_float)
-}
-
-/// Python's `repr` of a float: shortest digits that read back, exponents below 1e-4 and from 1e16.
-fn python_float(x: f64) -> String {
-    if x.is_nan() {
-        return "NaN".to_owned();
+    match f64::try_from(value.clone()) {
+        Ok(x) if x.is_nan() => "NaN".to_owned(),
+        Ok(x) if x.is_infinite() => if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+        Ok(x) => float(x),
+        Err(_) => value.to_string(),
     }
-    if x.is_infinite() {
-        return if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    // Rust's `{:e}` has the same shortest digits: `d.ddde-7`.
-    let scientific = format!("{x:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if x != 0.0 && !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    let plain = format!("{x}");
-    if plain.contains('.') { plain } else { format!("{plain}.0") }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From a conversation to token ids and from token ids to text.
 //!
-//! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`), with everything that a
+//! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`, `pycompat`), with everything that a
 //! user could have typed kept apart from the template's markup (`escape`), through the tokenizer (`tokenizer`),
 //! and every medium to its place (`place`). The way back is `decoder`. [`Formatter`] is all
 //! of it for one snapshot. Nothing here knows MLX.
@@ -15,6 +15,7 @@ mod jinja;
 mod json_dumps;
 mod message;
 mod place;
+mod pycompat;
 mod rendering;
 mod spellings;
 mod strftime;
@@ -23,6 +24,8 @@ mod template_source;
 mod token_config;
 mod tokenizer;
 
+#[cfg(test)]
+mod answers_tests;
 #[cfg(test)]
 mod conversations_tests;
 #[cfg(test)]

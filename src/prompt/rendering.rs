@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::content::{Content, Forms, Shown};
 use super::escape::{Escaper, unused_chars};
-use super::jinja::is_space;
 use super::message::{Message, Part, Prompt, ToolCall};
 use super::place::{ALPHABET, Alphabet};
+use super::pycompat::is_space;
 use super::template::Template;
 use super::tokenizer::TextTokenizer;
 use crate::error::{Error, Result};

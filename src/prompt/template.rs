@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::jinja;
 use super::template_source::{GIVEN, Source};
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// A conversation rendered to more than this many bytes is taken for a template gone wrong.
 const MAX_OUTPUT: usize = 256 << 20;
@@ -61,7 +62,13 @@ impl Template {
             let template = env.get_template(NAME)?;
             template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut out).map(drop)
         };
-        if let Err(e) = render() {
+        // minijinja panics at a few templates, such as one that leaves a loop from within `with`.
+        let rendered = panics::catch(|| Ok(render())).map_err(|panic| {
+            let file = self.source.file.as_str();
+            Error::prompt(format!("{file}: the template engine failed: {}", panic.message()))
+                .with("file", file)
+        })?;
+        if let Err(e) = rendered {
             return Err(describe(&self.source.file, &e, Error::prompt));
         }
         String::from_utf8(out.bytes)

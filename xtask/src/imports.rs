@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("vision", &["media", "snapshot"]),
     ("audio", &["media", "snapshot"]),
     ("dialect", &[]),
-    ("prompt", &["files", "media"]),
+    ("prompt", &["files", "media", "panics"]),
     ("sampling", &[]),
     ("snapshot", &["files"]),
     ("media", &[]),

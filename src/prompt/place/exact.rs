@@ -4,8 +4,8 @@ use super::medium::MediaSet;
 use super::spots::{Spot, Spots};
 use super::tags::Tags;
 use super::turns::TurnMarkers;
-use crate::prompt::jinja::is_space;
 use crate::prompt::message::Message;
+use crate::prompt::pycompat::is_space;
 use crate::prompt::tokenizer::TextTokenizer;
 
 /// What of a text follows an answer.

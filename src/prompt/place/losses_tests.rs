@@ -39,6 +39,20 @@ fn a_message_that_the_template_leaves_out_is_named() {
 }
 
 #[test]
+fn a_template_that_writes_no_message_names_the_first() {
+    for template in ["{{ bos_token }}Say something.", "{{ bos_token }}{{ messages | length }}", ""] {
+        let f = gemma_with(Some(template));
+        let e = refused(&f, &talk([("system", "s"), ("user", "q")]));
+        assert_eq!(
+            e.message(),
+            "the template leaves out the text of message 0 (role 'system')",
+            "{template}"
+        );
+        assert_eq!(refused(&f, &prompt([("user", vec![image(1), text("q")])])).details()["message_index"], 0);
+    }
+}
+
+#[test]
 fn a_tool_result_that_no_branch_takes_is_named() {
     let only = "{{ bos_token }}{% for m in messages %}{% if m.role in ['user', 'assistant'] %}\
         {{ '<|turn>' + m.role + '\n' + m.content + '<turn|>\n' }}{% endif %}{% endfor %}";

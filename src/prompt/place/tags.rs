@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::medium::MediaSet;
 use crate::prompt::content::{Content, Shown};
-use crate::prompt::jinja::is_space;
 use crate::prompt::message::{Message, Part, Prompt};
+use crate::prompt::pycompat::is_space;
 
 /// How many unused characters tags are made of.
 pub(in crate::prompt) const ALPHABET: usize = 17;

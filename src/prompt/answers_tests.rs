@@ -1,0 +1,102 @@
+//! Small templates, and what jinja2 writes of them.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::template::Template;
+use super::template_source::Source;
+
+/// Templates with jinja2's answers; `null` where it refuses.
+const ANSWERS: &str = include_str!("../../tests/fixtures/templates/answers.json");
+
+/// Those that minijinja answers in another way, with the reason.
+const DIFFERS: &str = include_str!("../../tests/fixtures/templates/differs.json");
+
+fn render(template: &str, variables: &Value) -> Result<String, String> {
+    let none = Map::new();
+    let compiled = Template::compile(Source { file: "t".into(), text: template.into() });
+    let rendered = compiled.and_then(|t| t.render(variables.as_object().unwrap_or(&none)));
+    rendered.map_err(|e| e.message().to_owned())
+}
+
+#[test]
+fn small_templates_say_what_jinja2_says() {
+    let answers: Value = serde_json::from_str(ANSWERS).unwrap();
+    let mut differs: Map<String, Value> = serde_json::from_str(DIFFERS).unwrap();
+    let mut wrong = String::new();
+    for answer in answers["answers"].as_array().unwrap() {
+        let template = answer[0].as_str().unwrap();
+        let rendered = render(template, &answers["variables"]);
+        let equal = rendered.as_deref().ok() == answer[1].as_str();
+        match (equal, differs.remove(template)) {
+            (true, None) | (false, Some(_)) => {}
+            (true, Some(_)) => writeln!(wrong, "{template} is equal now: take it from differs.json").unwrap(),
+            (false, None) => {
+                writeln!(wrong, "{template}\n  jinja2 {}\n  rmlx   {rendered:?}", answer[1]).unwrap()
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(differs.is_empty(), "differs.json names what answers.json lacks: {differs:?}");
+}
+
+#[test]
+fn texts_that_filters_and_methods_make_are_bounded() {
+    let cases = [
+        "{{ (s * 20000).replace('x', s) }}",
+        "{{ (s * 20000)|replace('x', s) }}",
+        "{{ s.replace('', s * 100000)|length }}",
+        "{{ (s * 1000).join((s * 100)|list) }}",
+        "{{ ([s * 9999] * 9999)|join }}",
+        "{{ [s * 9999] * 9999 }}",
+        "{{ ([s * 9999] * 9999)|tojson }}",
+        "{{ ([1] * 99999)|tojson(indent='x' * 99999) }}",
+        "{{ 'x'.center(99999999999) }}",
+        "{{ 'x'|center(9999999999) }}",
+        "{{ '\t'.expandtabs(9999999999) }}",
+        "{{ 'a'|indent(9999999999) }}",
+        "{{ ('a\n' * 99999)|indent(99999) }}",
+        "{{ '{:9999999999}'.format(1) }}",
+        "{{ '{0}{0}{0}{0}'.format(s * 99999) }}",
+    ];
+    for template in cases {
+        let e = render(template, &json!({"s": "x".repeat(1000)})).expect_err(template);
+        assert!(e.contains("MiB") || e.contains("too wide"), "{template}: {e}");
+    }
+}
+
+#[test]
+fn values_nested_without_end_are_refused() {
+    let nested = "{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    for print in ["{{ ns.x }}", "{{ ns.x|string }}", "{{ ns.x|tojson }}"] {
+        let e = render(&format!("{nested}{print}"), &json!({})).expect_err(print);
+        assert!(e.contains("nested too deeply"), "{e}");
+    }
+}
+
+#[test]
+fn what_the_engine_panics_at_is_an_error() {
+    let template = "{% for x in [1] %}{% with %}{% continue %}{% endwith %}{% endfor %}";
+    let e = render(template, &json!({})).unwrap_err();
+    assert!(e.starts_with("t: the template engine failed"), "{e}");
+}
+
+/// Puts answers beside the cases of `tools/templates/fuzz.py`, whose file the environment names.
+#[test]
+#[ignore = "wants a file of cases"]
+fn answer_templates() {
+    use std::io::Write as _;
+
+    let path = std::env::var("RMLX_TEMPLATE_CASES").unwrap();
+    let cases = std::fs::read_to_string(&path).unwrap();
+    let mut out = std::fs::File::create(path + ".answers").unwrap();
+    for case in cases.lines() {
+        let case: Value = serde_json::from_str(case).unwrap();
+        let answer = match render(case["template"].as_str().unwrap(), &case["vars"]) {
+            Ok(text) => json!({"text": text}),
+            Err(e) => json!({"error": e}),
+        };
+        writeln!(out, "{answer}").unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! Python's `str(value)` and `repr(value)`.
+
+use minijinja::Error;
+use minijinja::value::{Value, ValueKind};
+
+use super::objects;
+use super::values::{as_float, check_size, error};
+
+/// Deeper values are refused: templates can build values that hold themselves many times over.
+const MAX_DEPTH: usize = 96;
+
+/// `str(value)`, as `{{ value }}` writes it.
+pub(in crate::prompt) fn str_of(value: &Value) -> Result<String, Error> {
+    match value.kind() {
+        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
+        ValueKind::Undefined => Ok(String::new()),
+        _ => repr(value),
+    }
+}
+
+/// `repr(value)`.
+pub(super) fn repr(value: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    write_repr(&mut out, value, 0)?;
+    Ok(out)
+}
+
+fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    check_size(out.len())?;
+    if depth > MAX_DEPTH {
+        return Err(error("the value is nested too deeply"));
+    }
+    match value.kind() {
+        ValueKind::Undefined => out.push_str("Undefined"),
+        ValueKind::String => write_str(out, value.as_str().unwrap_or_default()),
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => match first_char(value) {
+            Some('{') => write_dict(out, value, depth)?,
+            Some('(') => {
+                let close = if value.len() == Some(1) { ",)" } else { ")" };
+                write_items(out, "(", value, close, depth)?;
+            }
+            Some('[') => match value.as_object().and_then(objects::prefix) {
+                Some(open) => write_items(out, open, value, "])", depth)?,
+                None => write_items(out, "[", value, "]", depth)?,
+            },
+            _ => out.push_str(&value.to_string()),
+        },
+        _ => match as_float(value) {
+            Some(x) => out.push_str(&float(x)),
+            None => out.push_str(&value.to_string()),
+        },
+    }
+    Ok(())
+}
+
+fn write_items(out: &mut String, open: &str, value: &Value, close: &str, depth: usize) -> Result<(), Error> {
+    out.push_str(open);
+    for (index, item) in value.try_iter()?.enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_repr(out, &item, depth + 1)?;
+    }
+    out.push_str(close);
+    Ok(())
+}
+
+fn write_dict(out: &mut String, dict: &Value, depth: usize) -> Result<(), Error> {
+    out.push('{');
+    for (index, key) in dict.try_iter()?.enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_repr(out, &key, depth + 1)?;
+        out.push_str(": ");
+        write_repr(out, &dict.get_item(&key)?, depth + 1)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// With what minijinja prints the value: macros, loops and ranges have forms of their own.
+fn first_char(value: &Value) -> Option<char> {
+    struct First(Option<char>);
+    impl std::fmt::Write for First {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0 = text.chars().next();
+            if self.0.is_some() { Err(std::fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut first = First(None);
+    // It fails as soon as there is a character.
+    let _ = std::fmt::Write::write_fmt(&mut first, format_args!("{value}"));
+    first.0
+}
+
+fn write_str(out: &mut String, text: &str) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if c == quote => out.extend(['\\', c]),
+            _ if is_printable(c) => out.push(c),
+            _ => out.push_str(&escaped(c)),
+        }
+    }
+    out.push(quote);
+}
+
+/// `\xhh`, `\uhhhh` or `\Uhhhhhhhh`.
+pub(super) fn escaped(c: char) -> String {
+    match u32::from(c) {
+        code @ ..=0xFF => format!("\\x{code:02x}"),
+        code @ ..=0xFFFF => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    }
+}
+
+/// Python's `str.isprintable` of one character.
+pub(super) fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // The standard library knows the same categories, and shows them where it escapes for debugging. After a letter
+    // it leaves combining marks as they are.
+    let mut bytes = [0; 5];
+    bytes[0] = b'a';
+    let len = 1 + c.encode_utf8(&mut bytes[1..]).len();
+    std::str::from_utf8(&bytes[..len]).is_ok_and(|text| text.escape_debug().count() == 2)
+}
+
+/// Python's `repr` of a float: shortest digits that read back, exponents below 1e-4 and from 1e16.
+pub(in crate::prompt) fn float(x: f64) -> String {
+    if x.is_nan() {
+        return "nan".to_owned();
+    }
+    if x.is_infinite() {
+        return if x > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    // Rust's `{:e}` has the same shortest digits: `d.ddde-7`.
+    let scientific = format!("{x:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if x != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let plain = format!("{x}");
+    if plain.contains('.') { plain } else { format!("{plain}.0") }
+}

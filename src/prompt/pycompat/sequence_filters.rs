@@ -1,0 +1,215 @@
+//! Jinja's filters of lists and dicts that minijinja has in other ways.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+
+use super::args::Args;
+use super::objects::{Group, View, ViewKind, is_list};
+use super::printing::str_of;
+use super::values::{as_float, as_int, check_size, error, is_set, type_name};
+
+/// `join(d, attribute)`
+pub(super) fn join(value: &Value, args: Args) -> Result<Value, Error> {
+    let [separator, attribute] = args.bind("join", ["d", "attribute"], 0)?;
+    let separator = separator.map_or(Ok(String::new()), |separator| str_of(&separator))?;
+    let mut out = String::new();
+    for (index, item) in items_of(value)?.enumerate() {
+        if index > 0 {
+            out.push_str(&separator);
+        }
+        let item = attribute.as_ref().map_or(Ok(item.clone()), |path| attribute_of(&item, path))?;
+        out.push_str(&str_of(&item)?);
+        check_size(out.len())?;
+    }
+    Ok(Value::from(out))
+}
+
+fn items_of(value: &Value) -> Result<impl Iterator<Item = Value> + use<>, Error> {
+    if value.is_none() {
+        return Err(error("'NoneType' object is not iterable"));
+    }
+    value.try_iter()
+}
+
+/// `item.a.b`, or the item of an index.
+fn attribute_of(item: &Value, path: &Value) -> Result<Value, Error> {
+    let Some(path) = path.as_str() else { return item.get_item(path) };
+    path.split('.').try_fold(item.clone(), |value, part| match part.parse::<usize>() {
+        Ok(index) => value.get_item(&Value::from(index)),
+        Err(_) => value.get_attr(part),
+    })
+}
+
+/// By what an item is sorted or told from others.
+struct Key {
+    attribute: Option<Value>,
+    folds: bool,
+}
+
+impl Key {
+    fn of(&self, item: &Value) -> Result<Value, Error> {
+        let key = self.attribute.as_ref().map_or(Ok(item.clone()), |path| attribute_of(item, path))?;
+        Ok(match key.as_str() {
+            Some(text) if self.folds => Value::from(text.to_lowercase()),
+            _ => key,
+        })
+    }
+}
+
+/// `min` and `max`; of equal items the first.
+pub(super) fn extreme(name: &str, value: &Value, args: Args) -> Result<Value, Error> {
+    let [case_sensitive, attribute] = args.bind(name, ["case_sensitive", "attribute"], 0)?;
+    let key = Key { attribute, folds: !is_set(case_sensitive) };
+    let wanted = if name == "min" { Ordering::Less } else { Ordering::Greater };
+    let mut best: Option<(Value, Value)> = None;
+    for item in items_of(value)? {
+        let key = key.of(&item)?;
+        let better = match &best {
+            Some((_, than)) => compared(&key, than)? == wanted,
+            None => true,
+        };
+        if better {
+            best = Some((item, key));
+        }
+    }
+    Ok(best.map(|(item, _)| item).unwrap_or_default())
+}
+
+/// `sort(reverse, case_sensitive, attribute)`, by several attributes where commas stand between them.
+pub(super) fn sort(value: &Value, args: Args) -> Result<Value, Error> {
+    let [reverse, case_sensitive, attribute] =
+        args.bind("sort", ["reverse", "case_sensitive", "attribute"], 0)?;
+    let folds = !is_set(case_sensitive);
+    let keys: Vec<Key> = match attribute.as_ref().and_then(Value::as_str) {
+        Some(paths) => paths.split(',').map(|p| Key { attribute: Some(Value::from(p)), folds }).collect(),
+        None => vec![Key { attribute: attribute.filter(|path| !path.is_none()), folds }],
+    };
+    let of = |item: Value| {
+        let keys = keys.iter().map(|key| Ok(plain(&key.of(&item)?))).collect::<Result<Vec<_>, Error>>()?;
+        Ok((keys, item))
+    };
+    let mut items = items_of(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
+    let descends = is_set(reverse);
+    let mut failed = None;
+    items.sort_by(|(a, _), (b, _)| {
+        failed = failed.take().or(check_ordered(a, b).err());
+        if descends { b.cmp(a) } else { a.cmp(b) }
+    });
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    Ok(items.into_iter().map(|(_, item)| item).collect())
+}
+
+/// Refuses what Python cannot compare; what is equal needs no order.
+fn check_ordered(a: &[Value], b: &[Value]) -> Result<(), Error> {
+    match a.iter().zip(b).find(|(a, b)| a != b) {
+        Some((a, b)) => compared(a, b).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// `groupby(attribute, default, case_sensitive)`: pairs of what a group has in common, as its first item has it, and
+/// the group.
+pub(super) fn groupby(value: &Value, args: Args) -> Result<Value, Error> {
+    let [attribute, default, case_sensitive] =
+        args.bind("groupby", ["attribute", "default", "case_sensitive"], 1)?;
+    let whole = Key { attribute, folds: false };
+    let folds = !is_set(case_sensitive);
+    let of = |item: Value| {
+        let own = whole.of(&item)?;
+        let own = default.clone().filter(|_| own.is_undefined()).unwrap_or(own);
+        Ok((
+            own.as_str().filter(|_| folds).map_or_else(|| plain(&own), |t| t.to_lowercase().into()),
+            own,
+            item,
+        ))
+    };
+    let mut items = items_of(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
+    let mut failed = None;
+    items.sort_by(|(a, ..), (b, ..)| {
+        failed = failed.take().or(check_ordered(std::slice::from_ref(a), std::slice::from_ref(b)).err());
+        a.cmp(b)
+    });
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let groups = items.chunk_by(|(a, ..), (b, ..)| a == b);
+    let group = |group: &[(Value, Value, Value)]| {
+        let list = group.iter().map(|(_, _, item)| item.clone()).collect();
+        Group::of(group.first().map(|(_, own, _)| own.clone()).unwrap_or_default(), list)
+    };
+    Ok(groups.map(group).collect())
+}
+
+/// `unique(case_sensitive, attribute)`
+pub(super) fn unique(value: &Value, args: Args) -> Result<Value, Error> {
+    let [case_sensitive, attribute] = args.bind("unique", ["case_sensitive", "attribute"], 0)?;
+    let key = Key { attribute, folds: !is_set(case_sensitive) };
+    let mut seen = HashSet::new();
+    let mut kept = Vec::new();
+    for item in items_of(value)? {
+        let key = key.of(&item)?;
+        if (key.kind() == ValueKind::Map || is_list(&key)) && !key.is_tuple() {
+            return Err(error(format!("unhashable type: '{}'", type_name(&key))));
+        }
+        if seen.insert(plain(&key)) {
+            kept.push(item);
+        }
+    }
+    Ok(Value::from(kept))
+}
+
+/// A boolean as the number that it is in Python.
+fn plain(value: &Value) -> Value {
+    as_int(value).map_or_else(|| value.clone(), Value::from)
+}
+
+/// The order of two values, which Python has only between values of a kind.
+fn compared(a: &Value, b: &Value) -> Result<Ordering, Error> {
+    let number = |value: &Value| as_int(value).is_some() || as_float(value).is_some();
+    let kinds = (a.kind(), b.kind());
+    let ordered = number(a) && number(b)
+        || kinds == (ValueKind::String, ValueKind::String)
+        || is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple();
+    if !ordered {
+        let (a, b) = (type_name(a), type_name(b));
+        return Err(error(format!("'<' not supported between instances of '{a}' and '{b}'")));
+    }
+    Ok(plain(a).cmp(&plain(b)))
+}
+
+/// `dictsort(case_sensitive, by, reverse)`
+pub(super) fn dictsort(value: &Value, args: Args) -> Result<Value, Error> {
+    let [case_sensitive, by, reverse] = args.bind("dictsort", ["case_sensitive", "by", "reverse"], 0)?;
+    let by = by.unwrap_or_else(|| Value::from("key"));
+    if !matches!(by.as_str(), Some("key" | "value")) {
+        return Err(error("You can only sort by either \"key\" or \"value\""));
+    }
+    let options = [
+        ("case_sensitive", Value::from(is_set(case_sensitive))),
+        ("by", by),
+        ("reverse", Value::from(is_set(reverse))),
+    ];
+    minijinja::filters::dictsort(value, Kwargs::from_iter(options))
+}
+
+/// `first` and `last`
+pub(super) fn end(name: &str, value: &Value, args: Args) -> Result<Value, Error> {
+    let [] = args.plain(name, 0)?;
+    let mut items = items_of(value)?;
+    Ok(if name == "first" { items.next() } else { items.last() }.unwrap_or_default())
+}
+
+/// The pairs of a dict.
+pub(super) fn items(value: &Value, args: Args) -> Result<Value, Error> {
+    let [] = args.plain("items", 0)?;
+    match value.kind() {
+        ValueKind::Undefined => Ok(Value::from(Vec::<Value>::new())),
+        ValueKind::Map => Ok(View::of(value, ViewKind::Items)),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "Can only get item pairs from a mapping.")),
+    }
+}
