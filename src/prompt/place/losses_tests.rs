@@ -40,7 +40,9 @@ fn a_message_that_the_template_leaves_out_is_named() {
 
 #[test]
 fn a_template_that_writes_no_message_names_the_first() {
-    for template in ["{{ bos_token }}Say something.", "{{ bos_token }}{{ messages | length }}", "{# nothing #}"] {
+    for template in
+        ["{{ bos_token }}Say something.", "{{ bos_token }}{{ messages | length }}", "{# nothing #}"]
+    {
         let f = gemma_with(Some(template));
         let e = refused(&f, &talk([("system", "s"), ("user", "q")]));
         assert_eq!(

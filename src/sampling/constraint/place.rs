@@ -44,7 +44,8 @@ pub(super) fn in_regex(text: &str, why: &str) -> (Option<Place>, String) {
     };
     let lines: Vec<&str> = why.lines().collect();
     let is_caret = |line: &&str| line.contains('^') && line.chars().all(|c| c == '^' || c == ' ');
-    let drawn = lines.iter().rposition(is_caret).filter(|at| *at > 0).map(|at| (lines[at - 1], lines[at]));
+    // The first: the drawing of the grammar that the expression was put into comes behind it.
+    let drawn = lines.iter().position(is_caret).filter(|at| *at > 0).map(|at| (lines[at - 1], lines[at]));
     let place = drawn.and_then(|(shown, carets)| {
         let column = carets.find('^')?.checked_sub(LEAD.len())?;
         let shown = shown.strip_prefix(LEAD)?;
