@@ -68,6 +68,14 @@ impl<T: Kept> Checkpoints<T> {
         self.thin(place);
     }
 
+    /// Takes over what was kept before, in the order of the places; of too many the last ones. The last turn is taken to
+    /// begin at the last of them.
+    pub fn take_over(&mut self, mut all: Vec<T>) {
+        all.drain(..all.len().saturating_sub(self.most));
+        self.turn = all.last().map(Kept::place);
+        self.all = all;
+    }
+
     /// The last one with at most `len` tokens before it.
     pub fn before(&self, len: usize) -> Option<&T> {
         self.all.iter().rfind(|kept| kept.place() <= len)

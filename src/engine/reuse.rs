@@ -56,16 +56,11 @@ impl Past {
         Past { state, held, checkpoints: self.checkpoints.clone() }
     }
 
-    /// One that holds this already; `earlier` are of earlier states of it, of which at most so many are kept. The last of
-    /// them is taken for the place where the last turn begins.
+    /// One that holds this already; `earlier` are of earlier states of it, of which at most so many are kept.
     pub fn of(state: State, held: Held, mut earlier: Vec<Checkpoint>, most: usize) -> Past {
         let mut past = Past { held, ..Past::new(state, most) };
         earlier.sort_by_key(Checkpoint::len);
-        let last = earlier.last().map(Checkpoint::len);
-        for checkpoint in earlier {
-            let is_turn = Some(checkpoint.len()) == last;
-            past.checkpoints.add(Rc::new(checkpoint), is_turn);
-        }
+        past.checkpoints.take_over(earlier.into_iter().map(Rc::new).collect());
         past
     }
 
