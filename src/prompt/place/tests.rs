@@ -47,11 +47,11 @@ fn placeholders_of_the_template_are_expanded_where_they_are() {
 
 #[test]
 fn a_template_that_writes_the_keys_of_parts_as_plain_text_keeps_the_places() {
-    let told = "{{- bos_token -}}{{- 'Call: {\"type\": \"function\", \"text\": \"…\"}' -}}{{- \" {'type': 'text'}\\n\" -}}";
+    let told = "{{- bos_token -}}{{- 'Call: {\"type\": \"function\", \"text\": \"x\"}' -}}{{- \" {'type': 'text'}\\n\" -}}";
     let template = GEMMA_TEMPLATE.replace("{{- bos_token -}}", told);
     let p = prompt([("user", vec![text("see"), image(2), text("and"), audio(), text("so")])]);
     let expected = format!(
-        "<bos>Call: {{\"type\": \"function\", \"text\": \"…\"}} {{'type': 'text'}}\n<|turn>user\nsee{I2}and{A}so<turn|>\n\
+        "<bos>Call: {{\"type\": \"function\", \"text\": \"x\"}} {{'type': 'text'}}\n<|turn>user\nsee{I2}and{A}so<turn|>\n\
          <|turn>model\n"
     );
     assert_eq!(placed(&gemma_with(Some(&template)), &p), expected);
