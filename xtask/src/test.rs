@@ -3,6 +3,7 @@
 mod apple;
 mod consumer;
 mod native;
+mod other_mlx;
 mod rust;
 
 use anyhow::{Result, bail};
@@ -38,6 +39,9 @@ fn run(report: &mut Report) -> Result<()> {
         symbols::check_linked_by_rustc(&built.join(library::file_name("rmlx")))
     });
     native::run(report, &built, stage.as_ref())?;
+    if stage.is_some() {
+        other_mlx::run(report, &built.join(library::file_name("rmlx")));
+    }
     if report.wants(accept::test::NAMES) {
         accept::test::run_all(report);
     }
