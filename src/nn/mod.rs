@@ -65,9 +65,13 @@ pub fn default_device() -> Device {
     }
     // Nobody changes MLX's default, and each token asks for it.
     static DEVICE: OnceLock<Device> = OnceLock::new();
-    *DEVICE.get_or_init(|| match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
-        Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
-        _ => Device::Cpu,
+    *DEVICE.get_or_init(|| {
+        #[cfg(target_os = "linux")]
+        kernels::products::register();
+        match mlx_rs::Device::try_default().and_then(|d| d.get_type()) {
+            Ok(mlx_rs::DeviceType::Gpu) => Device::Gpu,
+            _ => Device::Cpu,
+        }
     })
 }
 

@@ -17,7 +17,7 @@ pub const WHAT: &str =
     "# It stands in for the build script of mlx-sys, and it has this checkout's absolute paths.\n";
 
 pub fn write(stage: &Stage, inputs: &str) -> Result<()> {
-    let link = ["static=mlxc", "dylib=rmlx_mlx", "dylib=stdc++"].map(str::to_owned);
+    let link = ["static=mlxc", "dylib=rmlx_mlx", "dylib=rmlx_blas", "dylib=stdc++"].map(str::to_owned);
     let table = table(&host()?, &link, &stage.libraries(), &stage.bindings(), inputs);
     let text = format!("{HEADING} for the backend {}.\n{WHAT}{table}", stage.backend());
     let file = paths::mlx_config();

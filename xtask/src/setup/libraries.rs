@@ -1,4 +1,4 @@
-//! The shared libraries of the stage: MLX, with OpenBLAS under it, and a thin layer between them.
+//! The shared libraries of the stage: MLX, and what stands in for its BLAS and LAPACK.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,42 +13,53 @@ use super::stage::{Backend, Stage};
 use super::wheels::Wheels;
 use crate::{paths, process};
 
-pub const OPENBLAS: &str = "libscipy_openblas.so";
 /// MLX, under a name that no other MLX in the host's process has.
 pub const MLX: &str = "librmlx_mlx.so";
 /// `xtask/native/blas.c`.
 pub const PRODUCTS: &str = "librmlx_blas.so";
 
-/// The matrix products that libmlx.so takes from its BLAS, which go through [`PRODUCTS`].
-const MATRIX_PRODUCTS: &[&str] = &["cblas_sgemm", "cblas_dgemm", "cblas_cgemm"];
-
-/// What libmlx.so takes from its LAPACK.
+/// What libmlx.so takes from its BLAS and its LAPACK, all of which [`PRODUCTS`] has under its own names.
 const LINEAR_ALGEBRA: &[&str] = &[
-    "sgeev_", "dgeev_", "cgeev_", "sgeqrf_", "dgeqrf_", "sorgqr_", "dorgqr_", "sgesdd_", "dgesdd_",
-    "cgesdd_", "sgetrf_", "dgetrf_", "sgetri_", "dgetri_", "spotrf_", "dpotrf_", "strtri_", "dtrtri_",
-    "ssyevd_", "dsyevd_", "cheevd_",
+    "cblas_sgemm",
+    "cblas_dgemm",
+    "cblas_cgemm",
+    "sgeev_",
+    "dgeev_",
+    "cgeev_",
+    "sgeqrf_",
+    "dgeqrf_",
+    "sorgqr_",
+    "dorgqr_",
+    "sgesdd_",
+    "dgesdd_",
+    "cgesdd_",
+    "sgetrf_",
+    "dgetrf_",
+    "sgetri_",
+    "dgetri_",
+    "spotrf_",
+    "dpotrf_",
+    "strtri_",
+    "dtrtri_",
+    "ssyevd_",
+    "dsyevd_",
+    "cheevd_",
 ];
 
-/// Copies MLX and OpenBLAS side by side, and makes MLX use it.
+/// Copies MLX, gives it names of its own, and puts rmlx's products under it.
 ///
-/// The wheel comes with the reference BLAS, whose matrix product is about two hundred times slower. PyPI's OpenBLAS
-/// prefixes every name, so MLX's references get a prefix too, and neither library can clash with another BLAS in the
-/// host's process.
+/// The wheel comes with the reference BLAS, whose matrix product is about two hundred times slower.
 pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> {
     let folder = stage.libraries();
     fs::create_dir_all(&folder)?;
     let mlx = folder.join(MLX);
     copy(&wheels.libmlx(), &mlx)?;
-    copy(&wheels.openblas(), &folder.join(OPENBLAS))?;
 
     compile_products(&folder, compiler)?;
 
     let mut names = String::new();
-    for name in MATRIX_PRODUCTS {
-        writeln!(names, "{name} rmlx_{name}")?;
-    }
     for name in LINEAR_ALGEBRA {
-        writeln!(names, "{name} scipy_{name}")?;
+        writeln!(names, "{name} rmlx_{name}")?;
     }
     for (theirs, ours) in namespace::renamings(&mlx)? {
         writeln!(names, "{theirs} {ours}")?;
@@ -62,14 +73,14 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
         if library.starts_with("liblapack") {
             patch.args(["--remove-needed", &library]);
         } else if library.starts_with("libblas") {
-            patch.args(["--replace-needed", &library, OPENBLAS]);
+            patch.args(["--replace-needed", &library, PRODUCTS]);
         }
     }
-    patch.args(["--set-soname", MLX, "--add-needed", PRODUCTS]);
-    process::capture(patch.args(["--set-rpath", &search_path(stage, wheels)]).arg(&mlx))?;
+    patch.args(["--set-soname", MLX, "--set-rpath", &search_path(stage, wheels)]);
+    process::capture(patch.arg(&mlx))?;
     ensure!(
-        needed(wheels, &mlx)?.iter().any(|library| library == OPENBLAS),
-        "the wheel's libmlx.so no longer names its BLAS as expected: OpenBLAS is not under it"
+        needed(wheels, &mlx)?.iter().any(|library| library == PRODUCTS),
+        "the wheel's libmlx.so no longer names its BLAS as expected: rmlx's products are not under it"
     );
     namespace::finish(&mlx)?;
     if stage.backend() == Backend::Cuda { link_headers(stage, wheels) } else { Ok(()) }
@@ -93,17 +104,12 @@ fn link_headers(stage: &Stage, wheels: &Wheels) -> Result<()> {
 fn compile_products(folder: &Path, compiler: &Compiler) -> Result<()> {
     let mut compile = Command::new(&compiler.cxx);
     compile.args(["-x", "c", "-std=c11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
+    compile.arg(format!("-Wl,-soname,{PRODUCTS}"));
     compile.arg(paths::native().join("blas.c")).arg("-o").arg(folder.join(PRODUCTS));
-    // What follows is no C source.
-    compile
-        .args(["-x", "none"])
-        .arg(folder.join(OPENBLAS))
-        .arg("-Wl,-rpath,$ORIGIN")
-        .arg(format!("-Wl,-soname,{PRODUCTS}"));
     process::capture(&mut compile).map(drop)
 }
 
-/// MLX finds OpenBLAS beside itself, and NVIDIA's libraries where pip has put them.
+/// MLX finds its products beside itself, and NVIDIA's libraries where pip has put them.
 fn search_path(stage: &Stage, wheels: &Wheels) -> String {
     let mut folders = vec!["$ORIGIN".to_owned()];
     if stage.backend() == Backend::Cuda {

@@ -58,14 +58,14 @@ impl Stage {
         &self.root
     }
 
-    /// The folder of `libmlx.so`, OpenBLAS and `libmlxc.a`.
+    /// The folder of MLX, its products and `libmlxc.a`.
     pub fn libraries(&self) -> PathBuf {
         self.root.join("lib")
     }
 
     /// What a program needs at run time, beside `librmlx.so`.
-    pub fn runtime_libraries(&self) -> [&'static str; 3] {
-        [libraries::MLX, libraries::PRODUCTS, libraries::OPENBLAS]
+    pub fn runtime_libraries(&self) -> [&'static str; 2] {
+        [libraries::MLX, libraries::PRODUCTS]
     }
 
     pub fn patchelf(&self) -> PathBuf {

