@@ -21,7 +21,9 @@ fn linux() {
         println!("cargo::error=MLX is not set up: run `cargo xtask setup` first");
         return;
     };
-    cdylib("-soname,librmlx.so");
+    // Its number changes when programs that are linked with it would have to be built anew.
+    let major = env::var("CARGO_PKG_VERSION_MAJOR").unwrap_or_default();
+    cdylib(&format!("-soname,librmlx.so.{major}"));
     cdylib("-rpath,$ORIGIN");
     // Dependencies declare C functions of their own; only the header's leave the library.
     cdylib("--exclude-libs,ALL");

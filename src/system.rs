@@ -2,6 +2,7 @@
 //! Apple's systems there is nothing to ask or tell.
 
 pub mod room;
+pub mod threads;
 
 /// Whose rules of memory hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -29,10 +29,12 @@ use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
 use crate::snapshot::{Snapshot, Storages};
-use crate::system::{self, room};
+use crate::system::{self, room, threads};
 
 /// Threads with their stacks, buffers of the BLAS, code that is mapped when it is first used.
 const START: u64 = 96 << 20;
+/// Threads that MLX starts with the first tensor that it reads: its readers and, beside a GPU, the CPU's stream.
+const READERS: usize = 5;
 /// A tokenizer takes so many times the bytes of its file while it is read.
 const TOKENIZER_FACTOR: u64 = 12;
 
@@ -339,11 +341,15 @@ impl Planned {
         (media_cache_bytes, known): (usize, Known),
     ) -> Result<(u64, u64)> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        static HAS_READ: AtomicBool = AtomicBool::new(false);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (shares, received) = mpsc::channel();
         let (snapshot, architecture) = (Arc::clone(&self.snapshot), Arc::clone(&self.architecture));
         let (device, budget, cancel) = (self.device, Arc::clone(&self.budget), cancel.clone());
         let outcome = worker::start(Kind::Load, move |worker| {
+            if !HAS_READ.load(Ordering::Acquire) {
+                threads::require(READERS)?;
+            }
             let mut report = |share: f32| {
                 let _ = shares.send(share);
                 cancel.check()
@@ -365,7 +371,9 @@ impl Planned {
                 progress(share);
             }
         }
-        Ok((id, worker::wait(&outcome)?))
+        let bytes = worker::wait(&outcome)?;
+        HAS_READ.store(true, Ordering::Release);
+        Ok((id, bytes))
     }
 }
 

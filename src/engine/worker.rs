@@ -27,7 +27,7 @@ use crate::models::{Architecture, LanguageModel};
 use crate::nn::self_test::SelfTest;
 use crate::nn::{self, Device, mlx};
 use crate::panics;
-use crate::system::{self, Platform, Urgency};
+use crate::system::{self, Platform, Urgency, threads};
 
 /// A model, and the media that were encoded for it.
 #[derive(Clone)]
@@ -89,6 +89,9 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 /// How long a fork waits for it.
 const WORK_BEFORE_FORK: Duration = Duration::from_secs(1);
 
+/// The MLX thread, and the one that MLX starts for its stream.
+const FIRST_THREADS: usize = 2;
+
 /// Starts the thread with the first call that can start it.
 fn open() -> Result<()> {
     if INBOX.is_forked() {
@@ -96,6 +99,7 @@ fn open() -> Result<()> {
     }
     let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     if thread.is_none() && !INBOX.is_stopping() {
+        threads::require(FIRST_THREADS)?;
         INBOX.open()?;
         let builder = std::thread::Builder::new().name("rmlx-mlx".into());
         let started = builder.spawn(|| Worker::default().run());

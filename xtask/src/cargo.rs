@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use crate::{paths, process, traces};
+use crate::{library, paths, process, traces};
 
 /// Cargo, in the folder of the workspace.
 pub fn command() -> Command {
@@ -56,7 +56,7 @@ pub fn version() -> Result<String> {
 /// Builds the libraries of the package and returns the folder that they are in.
 pub fn build(profile: Profile) -> Result<PathBuf> {
     build_parts(profile, &["--lib"])?;
-    output_folder(profile)
+    linkable(profile)
 }
 
 /// Builds the release libraries without this machine's folders in them, and returns the folder that they are in.
@@ -64,7 +64,14 @@ pub fn build_to_ship() -> Result<PathBuf> {
     let mut build = command();
     build.args(["build", "--workspace", "--lib", "--release"]).args(traces::cargo_arguments()?);
     process::run(build.env(traces::SHIPPED, "1"))?;
-    output_folder(Profile::Release)
+    linkable(Profile::Release)
+}
+
+/// The folder of the library, which programs that are linked with it find there.
+fn linkable(profile: Profile) -> Result<PathBuf> {
+    let folder = output_folder(profile)?;
+    library::link_soname(&folder)?;
+    Ok(folder)
 }
 
 /// Builds some of the examples and returns the folder that they are in.

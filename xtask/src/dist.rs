@@ -2,6 +2,7 @@
 
 mod licenses;
 mod native;
+pub mod needs;
 pub mod package_files;
 
 use std::fs;
@@ -55,13 +56,15 @@ fn archive(dist: &Path) -> Result<()> {
     fs::remove_dir_all(folder.join(&name)).with_context(|| format!("cannot clear {}", folder.display()))
 }
 
-/// Copies a folder and all that is in it.
+/// Copies a folder and all that is in it; links stay links.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let path: PathBuf = entry?.path();
         let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
+        if path.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&path)?, &target)?;
+        } else if path.is_dir() {
             copy_folder(&path, &target)?;
         } else {
             copy(&path, &target)?;
@@ -81,14 +84,14 @@ fn headers(folder: &Path) -> Result<()> {
 
 fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let rmlx = folder.join(library::file_name("rmlx"));
     let Some(stage) = stage else {
+        let rmlx = folder.join(library::file_name("rmlx"));
         // MLX is inside the library here; its Metal kernels are found beside it.
         let exports = paths::root().join("target/exports.txt");
         plan::execute(&apple::link::distribution(&built.join("librmlx.a"), &rmlx, &exports)?)?;
         return copy_metal_kernels(folder);
     };
-    copy(&built.join(library::file_name("rmlx")), &rmlx)?;
+    let rmlx = library::install(&built.join(library::file_name("rmlx")), folder)?;
     for name in stage.runtime_libraries() {
         copy(&stage.libraries().join(name), &folder.join(name))?;
     }
@@ -97,7 +100,8 @@ fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
     process::capture(Command::new("strip").arg("--strip-unneeded").arg(&rmlx))?;
     symbols::check(&rmlx)?;
     let shipped = stage.runtime_libraries().map(|name| folder.join(name));
-    shipped.iter().chain([&rmlx]).try_for_each(|library| traces::check(library))
+    shipped.iter().chain([&rmlx]).try_for_each(|library| traces::check(library))?;
+    needs::check(&shipped.iter().chain([&rmlx]).map(PathBuf::as_path).collect::<Vec<_>>())
 }
 
 /// The set-up leaves them with its libraries.

@@ -2,6 +2,7 @@
 
 mod apple;
 mod consumer;
+mod few_threads;
 mod native;
 mod other_mlx;
 mod rust;
@@ -40,6 +41,7 @@ fn run(report: &mut Report) -> Result<()> {
     });
     native::run(report, &built, stage.as_ref())?;
     if stage.is_some() {
+        few_threads::run(report, &built, stage.as_ref());
         other_mlx::run(report, &built.join(library::file_name("rmlx")));
     }
     if report.wants(accept::test::NAMES) {
