@@ -44,6 +44,8 @@ pub fn package<'a>(metadata: &'a Value, name: &str) -> Result<&'a Value> {
 pub enum Profile {
     Dev,
     Release,
+    /// Of the demo: built in little time, and quick enough for a small model.
+    Quick,
 }
 
 /// The version of rmlx.
@@ -74,6 +76,14 @@ fn linkable(profile: Profile) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Builds the shared library alone, with what takes least time, and returns the folder that it is in.
+pub fn build_quickly() -> Result<PathBuf> {
+    let mut build = command();
+    build.args(["rustc", "--package", "rmlx", "--lib", "--crate-type", "cdylib", "--profile", "quick"]);
+    process::run(&mut build)?;
+    linkable(Profile::Quick)
+}
+
 /// Builds some of the examples and returns the folder that they are in.
 pub fn build_examples(profile: Profile, names: &[&str]) -> Result<PathBuf> {
     let parts: Vec<&str> = names.iter().flat_map(|name| ["--example", *name]).collect();
@@ -99,6 +109,7 @@ pub fn output_folder(profile: Profile) -> Result<PathBuf> {
     let name = match profile {
         Profile::Dev => "debug",
         Profile::Release => "release",
+        Profile::Quick => "quick",
     };
     Ok(PathBuf::from(target).join(name))
 }

@@ -4,8 +4,9 @@ mod picture;
 mod snapshots;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -15,6 +16,14 @@ use crate::{paths, process, setup};
 
 const USAGE: &str =
     "usage: cargo xtask demo [--list] [--model DIR] [--image FILE] [--audio FILE] [--question TEXT]";
+const NEXT: &str = "\
+Next:
+  cargo xtask demo --audio models/demo/example.wav --question \"Which digit do you hear?\"
+  cargo xtask demo --list                  more snapshots that come with the project
+  cargo xtask demo --model DIR --image FILE --question TEXT
+                                           your own, after a build that takes longer
+  examples/c/describe.c                    the program that was just run; the README has a shorter one
+  cargo xtask dist                         headers and libraries to build your own with";
 const IMAGE: &str = "models/demo/example.png";
 const RANDOM_IMAGE: &str = "tests/fixtures/media/square.png";
 
@@ -32,8 +41,16 @@ pub fn command(arguments: &[String]) -> Result<()> {
         return snapshots::list();
     }
     let mut options = parse(arguments)?;
+    let since = Instant::now();
+    println!("1 of 3: MLX, which is fetched and compiled once");
     let stage = setup::ensure()?;
-    let built = cargo::build(Profile::Release)?;
+    println!("2 of 3: rmlx");
+    // A snapshot of the host's own may be large.
+    let built = match options.model {
+        None => cargo::build_quickly()?,
+        Some(_) => cargo::build(Profile::Release)?,
+    };
+    println!("3 of 3: examples/c/describe.c");
     let folder = paths::root().join("target/demo");
     fs::create_dir_all(&folder)?;
     let source = paths::root().join("examples/c/describe.c");
@@ -42,22 +59,36 @@ pub fn command(arguments: &[String]) -> Result<()> {
         .rmlx(&built, stage.as_ref())
         .compile()?;
     fill_in(&mut options)?;
-    if let Some(image) = &options.image {
-        picture::show(image);
-    }
-    let mut describe = Command::new(program);
+    println!("Ready after {} s.\n", since.elapsed().as_secs());
+    ask(&program, options)
+}
+
+/// Shows what is asked about, the question, and the answer while it is made.
+fn ask(program: &Path, options: Options) -> Result<()> {
     let question = options.question.unwrap_or_else(|| match options.image {
         Some(_) => "Describe the picture.".to_owned(),
         None => "What do you hear?".to_owned(),
     });
-    describe.arg(options.model.context("no snapshot to run")?);
-    for (flag, file) in [("-i", options.image), ("-a", options.audio)] {
+    let model = options.model.context("no snapshot to run")?;
+    let mut describe = Command::new(program);
+    describe.arg(&model);
+    for (flag, what, file) in [("-i", "Picture", &options.image), ("-a", "Sound", &options.audio)] {
         if let Some(file) = file {
+            println!("{what}: {}", from_here(file).display());
             describe.arg(flag).arg(file);
         }
     }
-    describe.arg(question);
-    process::run(&mut describe)
+    if let Some(image) = &options.image {
+        picture::show(image);
+    }
+    println!("Snapshot: {}\nQuestion: {question}\nAnswer:", from_here(&model).display());
+    process::run(describe.arg(question))?;
+    println!("\n{NEXT}");
+    Ok(())
+}
+
+fn from_here(file: &Path) -> &Path {
+    file.strip_prefix(paths::root()).unwrap_or(file)
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {

@@ -16,6 +16,7 @@ mod library;
 mod paths;
 mod plan;
 mod process;
+mod progress;
 mod python;
 mod release;
 mod report;

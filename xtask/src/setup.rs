@@ -93,6 +93,5 @@ fn build(stage: &Stage, sources: &sources::Sources, compiler: &compiler::Compile
     libraries::stage(stage, &wheels, compiler)?;
     println!("binding mlx-c");
     bindings::generate(stage, sources, &wheels, compiler)?;
-    println!("compiling mlx-c");
     mlxc::compile(stage, sources, &wheels, compiler)
 }

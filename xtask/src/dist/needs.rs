@@ -1,4 +1,4 @@
-//! Which versions of the system's libraries a distribution needs: no later ones than the README says.
+//! What a distribution needs: no later versions of the system's libraries than the README says, and little room in each thread.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use object::Endianness;
-use object::elf::FileHeader64;
-use object::read::elf::{FileHeader, SectionHeader};
+use object::elf::{FileHeader64, PT_TLS};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 use crate::paths;
 
@@ -15,9 +15,18 @@ use crate::paths;
 const MOST: [(&str, &[u32]); 4] =
     [("GLIBC", &[2, 35]), ("GLIBCXX", &[3, 4, 30]), ("CXXABI", &[1, 3, 13]), ("GCC", &[7, 0, 0])];
 
+/// Bytes of thread-local variables that a library may have. They are taken from the stack of every thread of the host.
+const MOST_OF_A_THREAD: u64 = 16 << 10;
+
 /// An error where a library needs a later version than is said, or where the README says something else.
 pub fn check(libraries: &[&Path]) -> Result<()> {
     for library in libraries {
+        let taken = thread_local_bytes(library)?;
+        ensure!(
+            taken <= MOST_OF_A_THREAD,
+            "{} takes {taken} bytes of each thread's stack, and may take {MOST_OF_A_THREAD}",
+            library.display()
+        );
         for (set, version) in needed(library)? {
             let most = MOST.iter().find(|(known, _)| *known == set);
             let (_, most) =
@@ -35,6 +44,17 @@ pub fn check(libraries: &[&Path]) -> Result<()> {
     let said = format!("glibc {} and libstdc++ with GLIBCXX_{}", dotted(MOST[0].1), dotted(MOST[1].1));
     ensure!(readme.contains(&said), "the README does not say {said:?}");
     Ok(())
+}
+
+fn thread_local_bytes(library: &Path) -> Result<u64> {
+    let data = fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
+    let header = FileHeader64::<Endianness>::parse(&*data)?;
+    let endian = header.endian()?;
+    let segments = header.program_headers(endian, &*data)?.iter();
+    Ok(segments
+        .filter(|segment| segment.p_type(endian) == PT_TLS)
+        .map(|segment| segment.p_memsz(endian))
+        .sum())
 }
 
 /// The last version of each set that the library asks for.

@@ -14,7 +14,7 @@ pub fn write(dist: &Path) -> Result<()> {
     fs::create_dir_all(&pkgconfig)?;
     fs::create_dir_all(&cmake)?;
     fs::write(pkgconfig.join("rmlx.pc"), pkgconfig_file(&version))?;
-    fs::write(cmake.join("rmlxConfig.cmake"), cmake_config())?;
+    fs::write(cmake.join("rmlxConfig.cmake"), cmake_config(library::soname()?.as_deref()))?;
     fs::write(cmake.join("rmlxConfigVersion.cmake"), cmake_version(&version))?;
     Ok(())
 }
@@ -34,13 +34,15 @@ pub fn pkgconfig_file(version: &str) -> String {
     )
 }
 
-fn cmake_config() -> String {
+fn cmake_config(soname: Option<&str>) -> String {
+    let soname = soname.map(|name| format!("    IMPORTED_SONAME \"{name}\"\n")).unwrap_or_default();
     format!(
         "get_filename_component(_rmlx_prefix \"${{CMAKE_CURRENT_LIST_DIR}}/../../..\" ABSOLUTE)\n\
          if(NOT TARGET rmlx::rmlx)\n  \
            add_library(rmlx::rmlx SHARED IMPORTED)\n  \
            set_target_properties(rmlx::rmlx PROPERTIES\n    \
-             IMPORTED_LOCATION \"${{_rmlx_prefix}}/lib/{file}\"\n    \
+             IMPORTED_LOCATION \"${{_rmlx_prefix}}/lib/{file}\"\n\
+           {soname}    \
              INTERFACE_INCLUDE_DIRECTORIES \"${{_rmlx_prefix}}/include\")\n\
          endif()\n\
          unset(_rmlx_prefix)\n",

@@ -14,12 +14,15 @@ use super::namespace;
 use super::sources::Sources;
 use super::stage::Stage;
 use super::wheels::Wheels;
+use crate::progress::Progress;
 use crate::{paths, process};
 
 pub fn compile(stage: &Stage, sources: &Sources, wheels: &Wheels, compiler: &Compiler) -> Result<()> {
     let objects = stage.root().join("objects");
     fs::create_dir_all(&objects)?;
-    let queue = Mutex::new(units(sources)?);
+    let units = units(sources)?;
+    let progress = Progress::new("compiling mlx-c", units.len());
+    let queue = Mutex::new(units);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let compiled: Vec<PathBuf> = thread::scope(|scope| {
         let work = || {
@@ -28,6 +31,7 @@ pub fn compile(stage: &Stage, sources: &Sources, wheels: &Wheels, compiler: &Com
                 let next = queue.lock().map_err(|_| anyhow!("a compile thread panicked"))?.pop();
                 let Some(source) = next else { return Ok(done) };
                 done.push(compile_one(&source, &objects, sources, wheels, compiler)?);
+                progress.step();
             }
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::compile::{Language, Program};
 use crate::report::Report;
 use crate::setup::Stage;
-use crate::{dist, paths, process, tools};
+use crate::{dist, library, paths, process, tools};
 
 const PKG_CONFIG: &str = "dist with pkg-config";
 const CMAKE: &str = "dist with CMake";
@@ -76,7 +76,8 @@ fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
     ensure!(answer.contains("Paris"), "the capital of France is not {answer:?}");
     let Some(stage) = stage else { return Ok(()) };
     let resolved = process::capture(Command::new("ldd").arg(executable).env_remove("LD_LIBRARY_PATH"))?;
-    for name in stage.runtime_libraries() {
+    let soname = library::soname()?;
+    for name in stage.runtime_libraries().into_iter().chain(soname.as_deref()) {
         let expected = prefix.join("lib").join(name).canonicalize()?;
         let found = resolved.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" => "));
         // After the path comes the address in parentheses.
