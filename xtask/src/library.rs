@@ -60,3 +60,37 @@ fn link(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link)
         .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{file_name, install, link_soname, soname};
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_distribution_has_the_names_that_compilers_and_loaders_ask_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (built, lib) = (folder.path().join(file_name("rmlx")), folder.path().join("lib"));
+        fs::create_dir(&lib).unwrap();
+        fs::write(&built, "library").unwrap();
+        let file = install(&built, &lib).unwrap();
+        let soname = soname().unwrap().unwrap();
+        assert!(file.display().to_string().contains(&format!("/{soname}.")), "{}", file.display());
+        for name in [soname.as_str(), "librmlx.so"] {
+            assert_eq!(lib.join(name).canonicalize().unwrap(), file.canonicalize().unwrap());
+        }
+        // A folder that is moved keeps its links.
+        let moved = folder.path().join("moved");
+        crate::dist::copy_folder(&lib, &moved).unwrap();
+        assert_eq!(fs::read_link(moved.join("librmlx.so")).unwrap(), Path::new(&soname));
+        assert_eq!(fs::read_to_string(moved.join(&soname)).unwrap(), "library");
+
+        // Where Cargo builds, and again.
+        for _ in 0..2 {
+            link_soname(folder.path()).unwrap();
+            assert_eq!(fs::read_to_string(folder.path().join(&soname)).unwrap(), "library");
+        }
+    }
+}

@@ -21,8 +21,6 @@ const COLUMNS: usize = 64;
 const DEPTH: usize = 2048;
 /// Multiplications below which waking other threads takes longer than the product.
 const WORTH_THREADS: usize = 1 << 21;
-/// Up to as many rows, a dot product for each number is faster than [`COLUMNS`] at once.
-const FEW_ROWS: usize = 2;
 
 const COLUMN_MAJOR: c_int = 102;
 const AS_IT_IS: c_int = 111;
@@ -164,11 +162,8 @@ impl Product {
             let from = index * step;
             let size = step.min(all - from);
             let part = if by_columns { self.columns(from, size) } else { self.rows(from, size) };
-            match (is_transposed, self.m <= FEW_ROWS) {
-                (true, true) => part.dots(),
-                (true, false) => part.turned(),
-                (false, _) => part.multiply(self.beta),
-            }
+            // For one row, the crate reads such a matrix as it is.
+            if is_transposed && self.m > 1 { part.turned() } else { part.multiply() }
         };
         let blocks = all.div_ceil(step);
         if is_small || blocks == 1 { (0..blocks).for_each(block) } else { POOL.share(blocks, &block) }
@@ -184,8 +179,8 @@ impl Product {
         unsafe { Self { m, a: self.a.from(from, 0), c: self.c.add(from * self.ldc), ..*self } }
     }
 
-    unsafe fn multiply(&self, beta: f32) {
-        let Self { m, n, k, a, b, c, ldc, alpha, .. } = *self;
+    unsafe fn multiply(&self) {
+        let Self { m, n, k, a, b, c, ldc, alpha, beta } = *self;
         // The crate likes results column by column: it gets the product the other way round.
         // SAFETY: what the caller promises.
         unsafe {
@@ -233,28 +228,10 @@ impl Product {
                     transpose::columns(b.at, b.column as usize, self.n, k, buffer);
                     let b = Matrix { at: buffer.as_ptr(), row: self.n as isize, column: 1 };
                     let beta = if from == 0 { self.beta } else { 1.0 };
-                    Self { k, a, b, ..*self }.multiply(beta);
+                    Self { k, a, b, beta, ..*self }.multiply();
                 }
             }
         });
-    }
-
-    /// With a transposed B.
-    unsafe fn dots(&self) {
-        for i in 0..self.m {
-            for j in 0..self.n {
-                // SAFETY: what the caller promises.
-                unsafe {
-                    let sum = if self.a.column == 1 {
-                        let row = std::slice::from_raw_parts(self.a.from(i, 0).at, self.k);
-                        transpose::dot(row, std::slice::from_raw_parts(self.b.from(0, j).at, self.k))
-                    } else {
-                        self.sum(i, j)
-                    };
-                    self.write(i, j, sum);
-                }
-            }
-        }
     }
 
     /// Number by number, without taking any memory.

@@ -1,4 +1,4 @@
-//! A matrix written out the other way round, and dot products.
+//! A matrix written out the other way round.
 
 const SIDE: usize = 8;
 
@@ -29,29 +29,6 @@ pub unsafe fn columns(from: *const f32, step: usize, n: usize, k: usize, out: &m
     }
 }
 
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        // SAFETY: the processor has AVX2 and FMA.
-        return unsafe { x86::dot(a, b) };
-    }
-    sum_of_products(a, b, |sum, x, y| sum + x * y)
-}
-
-/// In 32 partial sums, which a compiler makes vectors of.
-#[inline(always)]
-fn sum_of_products(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let mut sums = [0.0f32; 32];
-    let (a, b) = (a.chunks_exact(sums.len()), b.chunks_exact(sums.len()));
-    let rest = a.remainder().iter().zip(b.remainder()).fold(0.0, |sum, (x, y)| add(sum, *x, *y));
-    for (a, b) in a.zip(b) {
-        for (sum, (x, y)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum = add(*sum, *x, *y);
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
@@ -60,11 +37,6 @@ mod x86 {
     };
 
     use super::SIDE;
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-        super::sum_of_products(a, b, |sum, x, y| x.mul_add(y, sum))
-    }
 
     /// Turns a square of 8 rows of 8 numbers.
     ///
