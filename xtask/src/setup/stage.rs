@@ -40,6 +40,10 @@ impl fmt::Display for Backend {
     }
 }
 
+/// What is done to the wheels' libraries and how mlx-c is compiled: a stage made otherwise is made anew.
+const RECIPE: [&str; 3] =
+    [include_str!("libraries.rs"), include_str!("namespace.rs"), include_str!("mlxc.rs")];
+
 pub struct Stage {
     backend: Backend,
     root: PathBuf,
@@ -89,6 +93,7 @@ impl Stage {
         writeln!(text, "mlx-sys {} {}", sources.crate_version, sources.mlxc.display())?;
         writeln!(text, "compiler {} {}", compiler.cxx, compiler.version)?;
         writeln!(text, "wheels {}", [whole, alone].concat().join(" "))?;
+        RECIPE.iter().try_for_each(|part| writeln!(text, "{part}"))?;
         let mut files = fs::read_dir(paths::native())?.collect::<std::io::Result<Vec<_>>>()?;
         files.sort_by_key(fs::DirEntry::file_name);
         for file in files {
