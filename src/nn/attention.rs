@@ -6,6 +6,7 @@ use mlx_rs::ops::{arange, select, softmax_axis};
 use mlx_rs::{Array, Dtype, fast};
 
 use super::Device;
+use super::kernels::{RowFunction, rows};
 use crate::error::Result;
 
 /// Which keys the queries of a chunk see.
@@ -113,8 +114,13 @@ fn attend_plainly(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask) -> R
     if let Some(mask) = additive(mask, count, keys)? {
         scores = scores.reshape(&[1, heads, count, keys])?.add(mask)?.reshape(&[1, kv_heads, rows, keys])?;
     }
-    let weights = softmax_axis(scores, -1, true)?;
+    let weights = softmax(&scores)?;
     Ok(weights.matmul(v)?.reshape(&[1, heads, count, dim])?)
+}
+
+/// Over the last axis.
+pub(super) fn softmax(scores: &Array) -> Result<Array> {
+    rows(RowFunction::Softmax, scores, None).unwrap_or_else(|| Ok(softmax_axis(scores, -1, true)?))
 }
 
 fn additive(mask: &Mask, queries: i32, keys: i32) -> Result<Option<Array>> {
