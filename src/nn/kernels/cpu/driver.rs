@@ -1,6 +1,6 @@
 //! Products shared out: which kernel for how many rows, blocks of the matrix for the pool, and rows in the kernel's order.
 
-use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use super::format::{STEP, Stored, is_paired};
 use super::pool;
@@ -39,10 +39,6 @@ struct Block {
     pairs: std::ops::Range<usize>,
 }
 
-thread_local! {
-    static TILE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
 /// # Safety
 /// The matrices, `x` and `y` are there in the sizes that are said, `y` is nobody else's, and the processor has the
 /// instructions of `kernels`.
@@ -57,21 +53,28 @@ pub unsafe fn multiply(kernels: &Kernels, products: &Products) {
     let padded = w.input.next_multiple_of(STEP);
     // SAFETY: so many rows of `x` are there.
     let x = unsafe { std::slice::from_raw_parts(products.x, rows * w.input) };
-    let in_order = if many || !paired { ordered(x, w.input, padded) } else { None };
-    let in_pairs = paired.then(|| {
-        let mut to = vec![0.0; rows * padded];
-        pair(x, &mut to);
-        to
-    });
-    let ordered = in_order.as_deref().unwrap_or(x);
+    let pads = w.input != padded && (many || !paired);
+    let (mut in_order, mut in_pairs) = (Vec::new(), Vec::new());
+    let has_room = (!pads || in_order.try_reserve_exact(rows * padded).is_ok())
+        && (!paired || in_pairs.try_reserve_exact(rows * padded).is_ok());
+    if !has_room && count > 1 {
+        // SAFETY: as the caller says.
+        return unsafe { one_by_one(kernels, products) };
+    }
+    if pads {
+        in_order.resize(rows * padded, 0.0);
+        pad(x, w.input, &mut in_order, padded);
+    }
+    if paired {
+        in_pairs.resize(rows * padded, 0.0);
+        pair(x, &mut in_pairs);
+    }
+    let ordered = if pads { &in_order[..] } else { x };
     let order = order(&groups);
     let pairs: Vec<Pair> = groups
         .iter()
         .flat_map(|group| {
-            let x = match &in_pairs {
-                Some(in_pairs) if group.len() < MANY => in_pairs,
-                _ => ordered,
-            };
+            let x = if paired && group.len() < MANY { &in_pairs[..] } else { ordered };
             group.iter().map(move |&product| Pair {
                 x: x.as_ptr().wrapping_add(product as usize / products.share * padded),
                 y: products.y.wrapping_add(product as usize * w.rows),
@@ -90,10 +93,9 @@ pub unsafe fn multiply(kernels: &Kernels, products: &Products) {
                     (kernels.few)(w, at, first, count, pairs);
                 }
             } else {
-                TILE.with_borrow_mut(|tile| {
-                    tile.resize(TILE_ROWS * TILE_INPUT, 0.0);
-                    (kernels.many)(w, at, first, count, pairs, tile);
-                });
+                // On the stack, where it takes no memory that may not be there.
+                let mut tile = MaybeUninit::<[f32; TILE_ROWS * TILE_INPUT]>::uninit();
+                (kernels.many)(w, at, first, count, pairs, tile.as_mut_ptr().cast());
             }
         }
     };
@@ -155,13 +157,28 @@ fn blocks(products: &Products, groups: &[Vec<u32>], order: &[std::ops::Range<usi
     blocks
 }
 
-/// Rows with zeros after them up to a whole number of steps; nothing where they are.
-fn ordered(x: &[f32], input: usize, padded: usize) -> Option<Vec<f32>> {
-    (input != padded).then(|| {
-        let mut to = vec![0.0; x.len() / input * padded];
-        for (x, to) in x.chunks_exact(input).zip(to.chunks_exact_mut(padded)) {
-            to[..input].copy_from_slice(x);
-        }
-        to
-    })
+/// Rows with zeros after them up to a whole number of steps.
+fn pad(x: &[f32], input: usize, to: &mut [f32], padded: usize) {
+    for (x, to) in x.chunks_exact(input).zip(to.chunks_exact_mut(padded)) {
+        to[..input].copy_from_slice(x);
+    }
+}
+
+/// [`multiply`] with memory for one row alone.
+///
+/// # Safety
+/// As [`multiply`].
+pub unsafe fn one_by_one(kernels: &Kernels, all: &Products) {
+    for i in 0..all.products {
+        let one = Products {
+            x: all.x.wrapping_add(i / all.share * all.w.input),
+            y: all.y.wrapping_add(i * all.w.rows),
+            experts: all.experts.map(|experts| &experts[i..=i]),
+            products: 1,
+            share: 1,
+            ..*all
+        };
+        // SAFETY: as the caller says.
+        unsafe { multiply(kernels, &one) };
+    }
 }

@@ -4,11 +4,9 @@
 //! `b` bits is `4 b` bytes. Scales are bytes in the float modes, else `f32`, one for each group of values; groups have 16
 //! values for nvfp4 and a whole number of steps elsewhere.
 
-use std::sync::OnceLock;
-
 use mlx_rs::Dtype;
 
-use crate::nn::unpack::{e2m1, e4m3, e8m0};
+use crate::nn::unpack::e2m1;
 use crate::snapshot::quantization::{Mode, Quantization};
 
 /// Values of a step.
@@ -152,18 +150,38 @@ pub struct Tables {
     pub e4m3: [f32; 256],
 }
 
+/// Made when this is compiled, so that no step asks whether they are there.
+static TABLES: Tables = Tables::new();
+
 pub fn tables() -> &'static Tables {
-    static TABLES: OnceLock<Tables> = OnceLock::new();
-    TABLES.get_or_init(|| Tables {
-        e8m0: std::array::from_fn(|code| e8m0(code as u8)),
-        e4m3: std::array::from_fn(|code| e4m3(code as u8)),
-    })
+    &TABLES
 }
 
-/// The first `count` of the numbers that follow each other from `at`, each little-endian.
+impl Tables {
+    const fn new() -> Tables {
+        let mut tables = Tables { e8m0: [f32::NAN; 256], e4m3: [0.0; 256] };
+        let mut code = 0;
+        while code < 256 {
+            // 2^-127 is no normal number.
+            tables.e8m0[code] = match code {
+                0 => f32::from_bits(1 << 22),
+                255 => f32::NAN,
+                _ => f32::from_bits((code as u32) << 23),
+            };
+            let (exponent, fraction) = ((code as u32) >> 3 & 15, (code & 7) as f32);
+            let (whole, exponent) = if exponent == 0 { (fraction, 1) } else { (8.0 + fraction, exponent) };
+            let magnitude = whole * f32::from_bits((exponent + 117) << 23);
+            tables.e4m3[code] = if code < 128 { magnitude } else { -magnitude };
+            code += 1;
+        }
+        tables
+    }
+}
+
+/// The bytes of the `index`th of the numbers that follow each other from `at`.
 ///
 /// # Safety
-/// There are so many.
+/// There is one.
 unsafe fn bytes<const N: usize>(at: *const u8, index: usize) -> [u8; N] {
     // SAFETY: as the caller says.
     unsafe { at.add(index * N).cast::<[u8; N]>().read() }
@@ -240,4 +258,19 @@ fn half(bits: u16) -> f32 {
         _ => (1024.0 + fraction) * ((exponent - 25) as f32).exp2(),
     };
     if bits & 0x8000 == 0 { magnitude } else { -magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::unpack::{e4m3, e8m0};
+
+    #[test]
+    fn tables_have_the_numbers_of_every_byte() {
+        for code in 0..=255u8 {
+            let index = usize::from(code);
+            assert_eq!(tables().e8m0[index].to_bits(), e8m0(code).to_bits(), "{code}");
+            assert_eq!(tables().e4m3[index].to_bits(), e4m3(code).to_bits(), "{code}");
+        }
+    }
 }

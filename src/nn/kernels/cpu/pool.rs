@@ -11,8 +11,8 @@ use std::thread;
 
 /// More helps nobody: products are limited by the memory's speed long before.
 const MOST_THREADS: usize = 64;
-/// Of a helper: kernels keep their buffers on the heap. A BLAS may take 150 KB of a thread's stack for its own.
-const STACK_BYTES: usize = 512 << 10;
+/// Of a helper: a kernel's tile takes a quarter, and a BLAS in the process may take 150 KB for its own.
+const STACK_BYTES: usize = 1 << 20;
 /// How often the caller looks, some microseconds, whether a last block is done before it sleeps.
 const LOOKS: usize = 200;
 

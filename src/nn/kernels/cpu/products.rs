@@ -39,8 +39,8 @@ pub struct Kernels {
     pub few: unsafe fn(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair]),
     /// A function of one row.
     pub row: RowFunction,
-    /// As `few` for any number of pairs, whose `x` is in its order.
-    pub many: unsafe fn(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], tile: &mut [f32]),
+    /// As `few` for any number of pairs, whose `x` is in its order; `tile` has room for [`TILE_ROWS`] of [`TILE_INPUT`].
+    pub many: unsafe fn(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], tile: *mut f32),
 }
 
 /// `x` with the even values of each step before the odd ones.
@@ -194,12 +194,12 @@ macro_rules! products {
         /// # Safety
         /// As [`Kernels::many`].
         $(#[$attribute])*
-        unsafe fn tile_products(tile: &[f32], pairs: &[Pair], first: usize, count: usize, from: usize, len: usize) {
+        unsafe fn tile_products(tile: *const f32, pairs: &[Pair], first: usize, count: usize, from: usize, len: usize) {
             for group in pairs.chunks(TILE_X) {
                 let last = group.len() - 1;
                 let x: [*const f32; TILE_X] = std::array::from_fn(|m| group[m.min(last)].x.wrapping_add(from));
                 for r in (0..count).step_by(4) {
-                    let tile = tile.as_ptr().wrapping_add(r * len);
+                    let tile = tile.wrapping_add(r * len);
                     let mut edge = [[0.0f32; 4]; TILE_X];
                     let whole = r + 4 <= count;
                     let y: [*mut f32; TILE_X] = std::array::from_fn(|m| match whole {
@@ -244,7 +244,7 @@ macro_rules! products {
             first: usize,
             count: usize,
             pairs: &[Pair],
-            tile: &mut [f32],
+            tile: *mut f32,
         ) {
             let padded = w.input.next_multiple_of(STEP);
             for from in (0..padded).step_by(TILE_INPUT) {
@@ -258,7 +258,7 @@ macro_rules! products {
                             let parts = decode_any::<F>(&row, step, w.input - step * STEP);
                             let parts = if format::is_paired(F) { in_order(parts) } else { parts };
                             for (p, part) in parts.iter().enumerate() {
-                                store(tile.as_mut_ptr().add(r * len + s * STEP + p * LANES), *part);
+                                store(tile.add(r * len + s * STEP + p * LANES), *part);
                             }
                         }
                     }
@@ -291,7 +291,7 @@ macro_rules! products {
 
         /// # Safety
         /// As [`Kernels::many`].
-        unsafe fn many(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], t: &mut [f32]) {
+        unsafe fn many(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], t: *mut f32) {
             // SAFETY: as the caller says, and the format is the matrix's.
             unsafe {
                 match w.format {

@@ -156,6 +156,26 @@ fn many_rows_are_parted() {
     check(&matrix, 1, None, 1100, 1);
 }
 
+/// What happens where there is no memory for a copy of all rows.
+#[test]
+fn rows_one_by_one_are_what_they_are_together() {
+    let matrix = quantized(12, 5 * 64, storages()[0]);
+    let x = host(&random(&[20, 64], 7));
+    let experts: Vec<u32> = (0..60).map(|i| i % 5).collect();
+    for kernels in available() {
+        let of = |multiply: unsafe fn(&super::Kernels, &Products)| {
+            let mut y = vec![f32::NAN; 60 * 12];
+            let w = Stored { input: 64, ..matrix.stored(1) };
+            let (x, y_at, experts) = (x.as_ptr(), y.as_mut_ptr(), Some(&experts[..]));
+            let all = Products { w, x, y: y_at, experts, matrices: 5, products: 60, share: 3 };
+            // SAFETY: the sizes are those of the vectors, and the processor has the instructions.
+            unsafe { multiply(&kernels, &all) };
+            y
+        };
+        crate::nn::testing::close(&of(driver::one_by_one), &of(driver::multiply), 1e-5);
+    }
+}
+
 #[test]
 fn each_product_is_with_its_expert() {
     for quantization in [storages()[0], storages()[1], storages()[2], storages()[3], storages()[9]] {
