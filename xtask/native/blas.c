@@ -1,27 +1,17 @@
-// Matrix products for MLX's CPU backend: OpenBLAS, which starts its threads only where a product is worth it.
+// Matrix products for MLX's CPU backend: OpenBLAS, on the thread that calls.
 //
-// OpenBLAS uses all threads from 262,144 multiplications on. Waking and awaiting them then takes longer than the
-// product, and on a busy machine a hundred times longer.
+// What is large goes to rmlx's own kernels and their threads (src/nn/kernels/cpu). OpenBLAS's threads spin while they wait:
+// a third of a prompt's processor time on a quiet machine, and most of it on a busy one.
 
 #include <stdatomic.h>
 
-#define WORTH_THREADS (1L << 20)
-
 void scipy_openblas_set_num_threads(int);
-int scipy_openblas_get_num_threads(void);
 
-// The number is OpenBLAS's own, for all callers; a product that meets another's number is right all the same.
-static void choose_threads(long m, long n, long k)
+static void stay_on_this_thread(void)
 {
-    static atomic_int all, chosen;
-    if (!atomic_load_explicit(&all, memory_order_relaxed)) {
-        int threads = scipy_openblas_get_num_threads();
-        atomic_store_explicit(&chosen, threads, memory_order_relaxed);
-        atomic_store_explicit(&all, threads, memory_order_relaxed);
-    }
-    int wanted = m * n * k < WORTH_THREADS ? 1 : atomic_load_explicit(&all, memory_order_relaxed);
-    if (atomic_exchange_explicit(&chosen, wanted, memory_order_relaxed) != wanted)
-        scipy_openblas_set_num_threads(wanted);
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set_explicit(&told, memory_order_relaxed))
+        scipy_openblas_set_num_threads(1);
 }
 
 #define GEMM(name, scalar)                                                                                  \
@@ -30,7 +20,7 @@ static void choose_threads(long m, long n, long k)
     void rmlx_cblas_##name(int layout, int ta, int tb, int m, int n, int k, scalar alpha, const void *a,    \
                            int lda, const void *b, int ldb, scalar beta, void *c, int ldc)                  \
     {                                                                                                       \
-        choose_threads(m, n, k);                                                                            \
+        stay_on_this_thread();                                                                              \
         scipy_cblas_##name(layout, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);                   \
     }
 
