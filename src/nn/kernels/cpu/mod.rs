@@ -3,6 +3,9 @@
 //! MLX's CPU backend multiplies packed matrices a number at a time on one thread, and wants `bf16` as `f32`. Here codes
 //! become exact `f32` in registers, and sums are `f32`. Not on Apple's systems, whose MLX has kernels for its processors.
 
+// The lanes of several vectors, side by side.
+#![allow(clippy::needless_range_loop)]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
