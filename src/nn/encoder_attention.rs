@@ -1,9 +1,8 @@
 //! Attention of encoders, in which every query sees every key, in bounded memory.
 
-use mlx_rs::ops::{concatenate, pad};
+use mlx_rs::ops::{concatenate, pad, softmax_axis};
 use mlx_rs::{Array, fast};
 
-use super::attention::softmax;
 use super::matrix::Matrix;
 use super::{Device, mlx};
 use crate::error::Result;
@@ -54,7 +53,7 @@ fn attend_in_blocks(q: &Array, k: &Array, v: &Array, scores: i32) -> Result<Arra
             if let Some(previous) = parts.last() {
                 part = mlx::after(&part, previous)?;
             }
-            parts.push(softmax(&k.multiply(&part)?)?.matmul(&v)?);
+            parts.push(softmax_axis(k.multiply(&part)?, -1, true)?.matmul(&v)?);
         }
     }
     Ok(concatenate(&parts, 0)?.reshape(&[1, heads, count, dim])?)
