@@ -6,6 +6,7 @@ use mlx_rs::ops::{arange, select, softmax_axis};
 use mlx_rs::{Array, Dtype, fast};
 
 use super::Device;
+use super::kernels::{RowFunction, rows};
 use crate::error::Result;
 
 /// Which keys the queries of a chunk see.
@@ -113,8 +114,14 @@ fn attend_plainly(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask) -> R
     if let Some(mask) = additive(mask, count, keys)? {
         scores = scores.reshape(&[1, heads, count, keys])?.add(mask)?.reshape(&[1, kv_heads, rows, keys])?;
     }
-    let weights = softmax_axis(scores, -1, true)?;
+    let weights = softmax(&scores, count)?;
     Ok(weights.matmul(v)?.reshape(&[1, heads, count, dim])?)
+}
+
+/// Over the last axis. MLX writes the weights where the scores of many queries were, which may be most of what a prompt takes.
+fn softmax(scores: &Array, queries: i32) -> Result<Array> {
+    let kernel = (queries == 1).then(|| rows(RowFunction::Softmax, scores, None)).flatten();
+    kernel.unwrap_or_else(|| Ok(softmax_axis(scores, -1, true)?))
 }
 
 fn additive(mask: &Mask, queries: i32, keys: i32) -> Result<Option<Array>> {

@@ -3,6 +3,7 @@
 use mlx_rs::ops::{concatenate, pad, softmax_axis};
 use mlx_rs::{Array, fast};
 
+use super::matrix::Matrix;
 use super::{Device, mlx};
 use crate::error::Result;
 
@@ -46,13 +47,13 @@ fn attend_in_blocks(q: &Array, k: &Array, v: &Array, scores: i32) -> Result<Arra
     let mut parts: Vec<Array> = Vec::new();
     for head in 0..heads {
         let of = head / (heads / kv_heads);
-        let (k, v) = (rows(k, of, 0, keys)?, rows(v, of, 0, keys)?);
+        let (k, v) = (Matrix::Dense(rows(k, of, 0, keys)?), rows(v, of, 0, keys)?);
         for first in (0..count).step_by(step as usize) {
             let mut part = rows(q, head, first, (first + step).min(count))?;
             if let Some(previous) = parts.last() {
                 part = mlx::after(&part, previous)?;
             }
-            parts.push(softmax_axis(part.matmul(k.t())?, -1, true)?.matmul(&v)?);
+            parts.push(softmax_axis(k.multiply(&part)?, -1, true)?.matmul(&v)?);
         }
     }
     Ok(concatenate(&parts, 0)?.reshape(&[1, heads, count, dim])?)

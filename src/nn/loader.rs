@@ -101,7 +101,8 @@ impl<'a> Loader<'a> {
         let [count, out, input] = shape;
         let whole = format!("{path}.{name}");
         if turned {
-            let array = self.part(&format!("{whole}.weight"), &[count, input, out], self.dtype)?;
+            let stored = self.weights.take_float(&format!("{whole}.weight"), &[count, input, out])?;
+            let array = self.as_multiplied(&stored, self.dtype)?;
             self.tally.source(array.nbytes() as u64);
             return Ok(Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?));
         }
@@ -130,7 +131,7 @@ impl<'a> Loader<'a> {
         let quantization = self.snapshot.quantization.resolve(self.snapshot, path, shape)?;
         let weight = self.weights.take(&format!("{path}.weight"))?;
         let Some(quantization) = quantization else {
-            return Ok(Matrix::Dense(self.as_dtype(&weight, dtype)?));
+            return Ok(Matrix::Dense(self.as_multiplied(&weight, dtype)?));
         };
         self.tally.packed(path, quantization);
         let mut scales = self.weights.take(&format!("{path}.scales"))?;
@@ -141,6 +142,13 @@ impl<'a> Loader<'a> {
             biases = Some(self.as_dtype(&stored, dtype)?);
         }
         Ok(Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?))
+    }
+
+    /// A dense matrix for activations of `dtype`: as it is stored, where it is multiplied so.
+    fn as_multiplied(&mut self, stored: &Array, dtype: Dtype) -> Result<Array> {
+        let is_half = matches!(stored.dtype(), Dtype::Bfloat16 | Dtype::Float16);
+        let kernels = cfg!(not(target_vendor = "apple")) && self.device == Device::Cpu;
+        if is_half && kernels { Ok(stored.clone()) } else { self.as_dtype(stored, dtype) }
     }
 
     /// What is stored as another type is there beside what is made of it for a moment.

@@ -1,13 +1,15 @@
 //! A weight matrix as it is stored: dense, or packed codes with scales.
 //!
 //! On the GPU everything stays in the snapshot's dtype, and MLX's quantized kernels do the work; not all of them on CUDA
-//! ([`OnCuda`]). MLX's CPU backend accumulates quantized products in the activations' dtype and is slow for more than a
-//! few rows, so there activations are `f32`, and beyond a few rows the matrix is unpacked, a block of rows at a time, for
-//! the BLAS.
+//! ([`OnCuda`]). On the CPU activations are `f32`, and matrices stay as they are stored: kernels of our own multiply them
+//! (`kernels::cpu`). Apple's systems are without those: there MLX's accumulate in the activations' dtype and are slow for
+//! more than a few rows, so beyond a few the matrix is unpacked, a block of rows at a time, for the BLAS.
 
 use mlx_rs::ops::{concatenate, gather_mm};
 use mlx_rs::{Array, Dtype};
 
+#[cfg(not(target_vendor = "apple"))]
+use super::kernels::cpu::{Operand, takes};
 use super::norm::cast;
 use super::on_cuda::OnCuda;
 use super::unpack::Unpack;
@@ -35,7 +37,7 @@ pub struct Packed {
     /// Like `scales`, for the affine mode.
     pub biases: Option<Array>,
     pub quantization: Quantization,
-    /// On the CPU: how to unpack for more than a few rows.
+    /// On a CPU without our kernels: how to unpack for more than a few rows.
     unpack: Option<Unpack>,
     /// On an NVIDIA GPU.
     on_cuda: Option<OnCuda>,
@@ -54,6 +56,9 @@ pub struct Block {
 impl Matrix {
     /// `x · Wᵀ`: `[T, in]` → `[T, out]`, in `x`'s dtype.
     pub fn multiply(&self, x: &Array) -> Result<Array> {
+        if let Some(product) = self.by_kernel(x, None) {
+            return product;
+        }
         match self {
             Matrix::Dense(w) => Ok(x.matmul(w.t())?),
             Matrix::Packed(packed) => packed.multiply(x),
@@ -70,6 +75,25 @@ impl Matrix {
                 mlx::gather_qmm(x, &p.codes, &p.scales, biases, p.quantization, experts, sorted)
             }
         }
+    }
+
+    /// `x · Wᵀ` by a kernel of our own for the CPU: `[T, in]` → `[T, out]`. With `experts` `[T, K]` or `[T]`, of a matrix of
+    /// experts, the product of each row with each of its: `[T · K, out]`. None where there is no such kernel.
+    #[cfg(not(target_vendor = "apple"))]
+    pub fn by_kernel(&self, x: &Array, experts: Option<&Array>) -> Option<Result<Array>> {
+        let operand = match self {
+            Matrix::Dense(w) => Operand::dense(w),
+            Matrix::Packed(p) => Operand::packed(&p.codes, &p.scales, p.biases.as_ref(), p.quantization),
+        };
+        match experts {
+            None => operand?.multiply(x),
+            Some(experts) => operand?.gather(x, experts),
+        }
+    }
+
+    #[cfg(target_vendor = "apple")]
+    pub fn by_kernel(&self, _: &Array, _: Option<&Array>) -> Option<Result<Array>> {
+        None
     }
 
     /// The matrix of one expert, as a view.
@@ -206,7 +230,8 @@ impl Packed {
         quantization: Quantization,
         device: Device,
     ) -> Result<Packed> {
-        let unpack = (device == Device::Cpu).then(|| Unpack::new(quantization)).transpose()?;
+        let unpacks = device == Device::Cpu && !has_kernel(&codes, quantization);
+        let unpack = unpacks.then(|| Unpack::new(quantization)).transpose()?;
         let cuda = device == Device::Gpu && has_cuda();
         let on_cuda = cuda.then(|| OnCuda::of(&codes, &scales, quantization)).transpose()?;
         Ok(Packed { codes, scales, biases, quantization, unpack, on_cuda })
@@ -268,6 +293,17 @@ impl Packed {
     }
 }
 
+/// Whether a kernel of our own for the CPU multiplies a matrix of these codes.
+#[cfg(not(target_vendor = "apple"))]
+fn has_kernel(codes: &Array, quantization: Quantization) -> bool {
+    takes(quantization, quantization.codes(codes.dim(-1) as usize))
+}
+
+#[cfg(target_vendor = "apple")]
+fn has_kernel(_: &Array, _: Quantization) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,8 +344,8 @@ mod tests {
                 close(&host(&matrix.multiply(&x).unwrap()), &expected, 1e-4);
                 let unpack = Unpack::new(quantization).unwrap();
                 close(&host(&matrix.multiply_unpacked(&unpack, &x).unwrap()), &expected, 1e-4);
-                let kernel = packed(96, 256, quantization, Device::Gpu);
-                close(&host(&kernel.multiply(&x).unwrap()), &expected, 1e-4);
+                let ours = Matrix::Packed(packed(96, 256, quantization, Device::Cpu));
+                close(&host(&ours.multiply(&x).unwrap()), &expected, 1e-4);
             }
         }
     }
@@ -342,7 +378,8 @@ mod tests {
         let matrix = packed(150, columns, quantization, Device::Cpu);
         let x = random(&[20, columns], 3);
         let expected = host(&x.matmul(values(&matrix).t()).unwrap());
-        close(&host(&matrix.multiply(&x).unwrap()), &expected, 2e-3);
+        let unpack = Unpack::new(quantization).unwrap();
+        close(&host(&matrix.multiply_unpacked(&unpack, &x).unwrap()), &expected, 2e-3);
     }
 
     #[test]

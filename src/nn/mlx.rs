@@ -468,8 +468,24 @@ impl Drop for LaunchConfig {
     }
 }
 
+/// Whether the calling thread's operations are the CPU's.
+#[cfg(not(target_vendor = "apple"))]
+pub fn stream_is_on_cpu() -> bool {
+    let stream = Stream::thread_local_or_default();
+    // SAFETY: the stream is live, and the device is owned and freed once; what a failed call leaves is no device.
+    unsafe {
+        let mut device = mlx_sys::mlx_device_new();
+        let mut kind = mlx_sys::mlx_device_type__MLX_GPU;
+        if mlx_sys::mlx_stream_get_device(&raw mut device, stream.as_ptr()) == 0 {
+            mlx_sys::mlx_device_get_type(&raw mut kind, device);
+        }
+        mlx_sys::mlx_device_free(device);
+        kind == mlx_sys::mlx_device_type__MLX_CPU
+    }
+}
+
 /// Runs one MLX operation that fills an array handle.
-fn call(name: &str, f: impl FnOnce(*mut mlx_array, mlx_stream) -> c_int) -> Result<Array> {
+pub(in crate::nn) fn call(name: &str, f: impl FnOnce(*mut mlx_array, mlx_stream) -> c_int) -> Result<Array> {
     keep_errors();
     let stream = Stream::thread_local_or_default();
     // SAFETY: makes an empty handle, which owns nothing yet.

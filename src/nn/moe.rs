@@ -49,15 +49,36 @@ impl Experts {
 
     /// The weighted sum of each row's experts: `[T, H]` → `[T, H]`.
     ///
-    /// Lazy on the GPU. On the CPU the routing is evaluated: see [`by_expert`](Self::by_expert).
+    /// Lazy but on a CPU without kernels of our own, where the routing is evaluated: see [`by_expert`](Self::by_expert).
     pub fn forward(&self, x: &Array, routing: &Routing) -> Result<Array> {
         let products = match self.device {
-            Device::Cpu => self.by_expert(x, &routing.experts)?,
+            Device::Cpu => match self.by_kernels(x, &routing.experts)? {
+                Some(products) => products,
+                None => self.by_expert(x, &routing.experts)?,
+            },
             Device::Gpu if routing.experts.size() as i32 >= SORT_FROM => self.sorted(x, &routing.experts)?,
             Device::Gpu => self.unsorted(x, &routing.experts)?,
         };
         let weights = routing.weights.expand_dims(-1)?;
         cast(&products.multiply(weights)?.sum_axis(1, false)?, x.dtype())
+    }
+
+    /// `[T, K, H]` by kernels of our own for the CPU, which bring the products of an expert together themselves; nothing
+    /// where there is none.
+    fn by_kernels(&self, x: &Array, experts: &Array) -> Result<Option<Array>> {
+        let flat = experts.reshape(&[-1])?;
+        let mut parts = Vec::new();
+        for matrix in &self.gate_up {
+            let Some(part) = matrix.by_kernel(x, Some(&flat)) else { return Ok(None) };
+            parts.push(part?);
+        }
+        let inner = match &parts[..] {
+            [gate, up] => self.glu.forward(gate, up)?,
+            [both] => self.glu.halves(both)?,
+            _ => return Ok(None),
+        };
+        let Some(products) = self.down.by_kernel(&inner, Some(&flat)) else { return Ok(None) };
+        Ok(Some(products?.reshape(&[x.dim(0), experts.dim(1), -1])?))
     }
 
     /// `[T, K, H]`: one product for each row and expert, in the rows' order.
@@ -84,7 +105,7 @@ impl Experts {
         self.down.gather(&inner, experts, sorted)
     }
 
-    /// The same, an expert after the other. MLX's CPU backend gathers a row at a time, with the kernels that
+    /// The same, an expert after the other. MLX's own CPU backend gathers a row at a time, with the kernels that
     /// [`Matrix::multiply`] avoids for several rows; here an expert's rows are one product, which takes as long for one
     /// row and a third to a thirtieth of the time for 160. How many rows there are must be known for that, so the
     /// routing is evaluated.

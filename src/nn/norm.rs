@@ -3,6 +3,7 @@
 use mlx_rs::{Array, Dtype, fast};
 
 use super::Device;
+use super::kernels::{RowFunction, rows};
 use crate::error::Result;
 
 /// `x / sqrt(mean(x²) + eps) · w`, with the statistics in `f32`.
@@ -31,6 +32,13 @@ impl RmsNorm {
     /// `[.., n]` → `[.., n]`.
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let one_dimensional = self.weight.as_ref().filter(|w| w.ndim() == 1);
+        let function = RowFunction::RmsNorm { eps: self.eps };
+        if let Some(normed) = self.plain.as_ref().and_then(|_| rows(function, x, one_dimensional)) {
+            return match &self.weight {
+                Some(weight) if one_dimensional.is_none() => Ok(normed?.multiply(weight)?),
+                _ => normed,
+            };
+        }
         let normed = match &self.plain {
             None => fast::rms_norm(x, one_dimensional, self.eps)?,
             Some(plain) => {

@@ -1,0 +1,93 @@
+// An operation of MLX's graph on the CPU whose work a function of rmlx does (src/nn/kernels/cpu/operation.rs).
+//
+// MLX computes a CPU stream's operations in their order on a thread of the stream. This one is lazy like all others: what
+// it is given are pointers to the inputs, which are row-contiguous, and to its result of 32-bit floats.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/c/error.h"
+#include "mlx/c/private/array.h"
+#include "mlx/c/private/stream.h"
+#include "mlx/ops.h"
+#include "mlx/primitives.h"
+
+using namespace mlx::core;
+
+namespace {
+
+// Must not throw or unwind. `parameters` are a copy of what the operation was made with.
+using Work = void (*)(const void* parameters, const void* const* inputs, float* result);
+
+class Kernel : public UnaryPrimitive {
+ public:
+  Kernel(Stream stream, Work work, std::vector<uint64_t> parameters)
+      : UnaryPrimitive(stream), work_(work), parameters_(std::move(parameters)) {}
+
+  void eval_cpu(const std::vector<array>& inputs, array& result) override {
+    result.set_data(allocator::malloc(result.nbytes()));
+    // Of the arrays themselves MLX takes care until the work is done.
+    std::vector<const void*> pointers;
+    for (const array& input : inputs) {
+      if (!input.flags().row_contiguous) {
+        throw std::runtime_error("[rmlx] a kernel's input is not contiguous");
+      }
+      pointers.push_back(input.data<char>());
+    }
+    cpu::get_command_encoder(stream()).dispatch(
+        [work = work_, parameters = parameters_, pointers = std::move(pointers), to = result.data<float>()] {
+          work(parameters.data(), pointers.data(), to);
+        });
+  }
+
+  void eval_gpu(const std::vector<array>&, array&) override {
+    throw std::runtime_error("[rmlx] a kernel for the CPU is on a GPU's stream");
+  }
+
+  const char* name() const override {
+    return "RmlxKernel";
+  }
+
+ private:
+  Work work_;
+  std::vector<uint64_t> parameters_;
+};
+
+} // namespace
+
+// `result` becomes a new array of `shape`. 0, or 1 after telling mlx-c's error handler what was wrong.
+extern "C" int rmlx_kernel(
+    mlx_array* result,
+    const mlx_array* inputs,
+    size_t count,
+    const int* shape,
+    size_t dimensions,
+    Work work,
+    const uint64_t* parameters,
+    size_t words,
+    mlx_stream stream) {
+  try {
+    Stream on = mlx_stream_get_(stream);
+    if (on.device != Device::cpu) {
+      on = default_stream(Device(Device::cpu));
+    }
+    std::vector<array> arrays;
+    for (size_t i = 0; i < count; ++i) {
+      const array& input = mlx_array_get_(inputs[i]);
+      // Weights are there already: an operation less for each.
+      bool is_ready = input.is_available() && input.flags().row_contiguous;
+      arrays.push_back(is_ready ? input : contiguous(input, false, on));
+    }
+    auto kernel = std::make_shared<Kernel>(on, work, std::vector<uint64_t>(parameters, parameters + words));
+    mlx_array_set_(*result, array(Shape(shape, shape + dimensions), float32, std::move(kernel), std::move(arrays)));
+    return 0;
+  } catch (const std::exception& error) {
+    mlx_error(error.what());
+    return 1;
+  }
+}
