@@ -429,6 +429,9 @@ typedef struct rmlx_load_options rmlx_load_options;
 /** Where a model runs: one of RMLX_DEVICE_*. */
 typedef int32_t rmlx_device;
 
+/** Where weights are that stay as they are stored: one of RMLX_WEIGHTS_*. */
+typedef int32_t rmlx_weights;
+
 /**
  * Told how far a load is: `fraction` goes from 0 to 1 and never back.
  *
@@ -445,6 +448,15 @@ typedef void (*rmlx_progress_callback)(float fraction, void *user_data);
 
 /** The GPU; loading answers UNSUPPORTED where there is none. */
 #define RMLX_DEVICE_GPU 2
+
+/** As RMLX_WEIGHTS_MAPPED on iOS, as RMLX_WEIGHTS_READ elsewhere. */
+#define RMLX_WEIGHTS_AUTO 0
+
+/** In memory of the process. */
+#define RMLX_WEIGHTS_READ 1
+
+/** In the pages of the weight files where MLX takes them from there, which is on Metal; read elsewhere. */
+#define RMLX_WEIGHTS_MAPPED 2
 
 /**
  * Makes load options that hold the defaults.
@@ -472,6 +484,26 @@ void rmlx_load_options_release(struct rmlx_load_options *options);
 rmlx_status rmlx_load_options_set_device(struct rmlx_load_options *options,
                                          rmlx_device device,
                                          rmlx_error **error);
+
+/**
+ * Chooses where weights are that stay as they are stored. Default: RMLX_WEIGHTS_AUTO.
+ *
+ * Mapped weights are pages of the files that the system reads when they are first computed with, and may drop and read
+ * again: a load is short, and they do not count as memory that the app holds. Packed matrices, and dense ones of the
+ * activations' type, can be mapped where their place in the file is a multiple of their number's size; queries, keys
+ * and values, and gate and up, are then multiplied one by one. rmlx_model_estimate tells how many bytes those are
+ * ("mapped_weights"), and rmlx_model_info_json how many they were ("mapped_bytes").
+ *
+ * As long as a model has mapped weights, its files must not become shorter nor be written to: the process would end
+ * with SIGBUS, or go on with other weights. Replacing or removing a file as a whole is harmless.
+ *
+ * Errors: INVALID_ARGUMENT (unknown value).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_weights(struct rmlx_load_options *options,
+                                          rmlx_weights weights,
+                                          rmlx_error **error);
 
 /**
  * Sets a callback that is told how far a load is; NULL for none, which is the default.
@@ -1741,7 +1773,8 @@ rmlx_status rmlx_model_inspect(const char *dir, char **out_json, rmlx_error **er
  * - `options`: those of the load; or NULL for the defaults
  * - `context_tokens`: positions that the session is to hold; 0 for as many as the options or the model allow
  * - `out_json`: gets a JSON object for you to release with rmlx_string_release. In bytes: "weights" as they
- *   are held, of which "text_weights", "vision_weights" and "audio_weights"; "cache", of the session at
+ *   are held, of which "text_weights", "vision_weights" and "audio_weights", and of all parts "mapped_weights",
+ *   which stay in the pages of the files and are in no peak (rmlx_load_options_set_weights); "cache", of the session at
  *   "context_tokens"; "checkpoints", the most that it keeps of earlier positions
  *   (rmlx_session_options_set_checkpoints); "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
  *   kind of medium what one (1024 x 1024 pixels, 10 seconds) is encoded with; "load_peak"; "peak", the most

@@ -205,6 +205,7 @@ private:
 /// How a model is loaded; rmlx_load_options_set_*.
 struct LoadOptions {
     std::optional<rmlx_device> device;
+    std::optional<rmlx_weights> weights;
     std::optional<std::uint64_t> memory_limit;
     std::optional<bool> ignore_system_memory;
     std::optional<std::size_t> context_length;
@@ -1162,6 +1163,7 @@ inline Result<std::string> Model::estimate(const std::string &folder, const Load
                                            std::size_t context_tokens) {
     detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_weights, options.weights));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
     return json([&](auto out, auto error) {
@@ -1172,6 +1174,7 @@ inline Result<std::string> Model::estimate(const std::string &folder, const Load
 inline Result<Model> Model::load(const std::string &folder, const LoadOptions &options) {
     detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
+    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_weights, options.weights));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_ignore_system_memory, options.ignore_system_memory));
     RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));

@@ -28,19 +28,20 @@ impl Model {
     pub fn estimate(dir: &Path, options: &LoadOptions, context: usize) -> Result<Value> {
         require_platform()?;
         let Planned { architecture, device, budget, .. } =
-            Planned::open(dir, options.device, &CancelToken::default())?;
+            Planned::open(dir, options.device, options.weights, &CancelToken::default())?;
         let most = architecture.facts().context_length;
         let most = options.context_length.map_or(most, |n| n.clamp(1, most));
         let context = if context == 0 { most } else { context.min(most) };
         let held = budget.held();
         let weights = held.bytes();
-        let left = options.memory_limit.map(|limit| limit.saturating_sub(weights));
+        let left = options.memory_limit.map(|limit| limit.saturating_sub(held.memory()));
         let chunk = limits::prefill_chunk(left, |rows| budget.work(rows, rows.min(context)));
         let (cache, work) = (budget.cache(context, chunk), budget.prefill(context, chunk));
         let checkpoints = budget.checkpoints(context, budget.checkpoints_within(left, context, chunk));
         let media = encodings(architecture.as_ref(), &budget)?;
         let encoding = media.values().filter_map(Value::as_u64).max().unwrap_or(0);
-        let peak = held.load_peak.max(weights + held.table + (cache + checkpoints + work).max(encoding));
+        let peak =
+            held.load_peak.max(held.memory() + held.table + (cache + checkpoints + work).max(encoding));
         let room = room::room();
         let bound = room.map(|room| room.bytes).into_iter().chain(options.memory_limit).min();
         Ok(json!({
@@ -48,6 +49,7 @@ impl Model {
             "context_tokens": context,
             "prefill_chunk": chunk,
             "weights": weights,
+            "mapped_weights": held.mapped,
             "text_weights": held.of(Part::Text),
             "vision_weights": held.of(Part::Vision),
             "audio_weights": held.of(Part::Audio),

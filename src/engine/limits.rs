@@ -2,6 +2,7 @@
 //!
 //! The rules are pure. MLX's own defaults let its cache grow to what the GPU can address, which ends an app on iOS.
 
+use super::options::WeightsChoice;
 use crate::error::{Code, Error, Result};
 use crate::nn::held::Held;
 use crate::system::Platform;
@@ -37,6 +38,16 @@ impl Machine {
             Platform::MacOs => self.working_set.map(|most| weights.saturating_add(weights / 8).min(most)),
             Platform::Ios | Platform::Other => None,
         }
+    }
+}
+
+/// Whether weights may stay in the pages of their files. On iOS an app is ended that holds too much, and what can be read
+/// again is not held; elsewhere a pause should not let the system take the weights away.
+pub fn maps(choice: WeightsChoice, platform: Platform) -> bool {
+    match choice {
+        WeightsChoice::Auto => platform == Platform::Ios,
+        WeightsChoice::Read => false,
+        WeightsChoice::Mapped => true,
     }
 }
 
@@ -96,6 +107,15 @@ mod tests {
     fn elsewhere_mlx_decides() {
         let server = machine(Platform::Other, 80 * GIB);
         assert_eq!((server.cache_limit(), server.wired_limit(GIB)), (None, None));
+    }
+
+    #[test]
+    fn weights_stay_in_their_files_on_ios_and_where_that_is_asked_for() {
+        let all = [WeightsChoice::Auto, WeightsChoice::Read, WeightsChoice::Mapped];
+        assert_eq!(all.map(|choice| maps(choice, Platform::Ios)), [true, false, true]);
+        for platform in [Platform::MacOs, Platform::Other] {
+            assert_eq!(all.map(|choice| maps(choice, platform)), [false, false, true]);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Memory {
     /// small one.
     pub fn fit(budget: Arc<Budget>, most: usize, options: &LoadOptions) -> Result<Memory> {
         let asked = options.context_length.map(|n| n.clamp(1, most));
-        let (weights, context) = (budget.held().bytes(), asked.unwrap_or(most.min(LEAST_CONTEXT)));
+        let (weights, context) = (budget.held().memory(), asked.unwrap_or(most.min(LEAST_CONTEXT)));
         let needed = (weights + budget.held().table + budget.session(context, LEAST_CHUNK))
             .max(budget.held().load_peak);
         let checks_system = !options.ignore_system_memory;
@@ -55,7 +55,7 @@ impl Memory {
 
     /// Prompt rows at once for a session of `context` positions, where the host does not say.
     pub fn prefill_chunk(&self, context: usize) -> usize {
-        let weights = self.budget.held().bytes();
+        let weights = self.budget.held().memory();
         let limit = self.limit.map(|limit| limit.bytes.saturating_sub(weights));
         let left = limit.into_iter().chain(system::available_memory()).min();
         limits::prefill_chunk(left, |rows| match limit {
@@ -66,7 +66,7 @@ impl Memory {
 
     /// Checkpoints of a session of `context` positions, where the host does not say.
     pub fn checkpoints(&self, context: usize, chunk: usize) -> usize {
-        let room = self.limit.map(|limit| limit.bytes.saturating_sub(self.budget.held().bytes()));
+        let room = self.limit.map(|limit| limit.bytes.saturating_sub(self.budget.held().memory()));
         self.budget.checkpoints_within(room, context, chunk)
     }
 
@@ -74,7 +74,7 @@ impl Memory {
     pub fn check_session(&self, context: usize, chunk: usize, checkpoints: usize) -> Result<()> {
         let Some(limit) = self.limit else { return Ok(()) };
         let session = self.budget.cache(context, chunk) + self.budget.prefill(context, chunk);
-        let needed = self.budget.held().bytes() + session + self.budget.checkpoints(context, checkpoints);
+        let needed = self.budget.held().memory() + session + self.budget.checkpoints(context, checkpoints);
         if needed <= limit.bytes {
             return Ok(());
         }

@@ -37,7 +37,7 @@ pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
 pub use options::{
     CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
-    SessionOptions, ToolChoice,
+    SessionOptions, ToolChoice, WeightsChoice,
 };
 pub use session::Session;
 pub use stats::Stats;

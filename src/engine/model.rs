@@ -17,7 +17,7 @@ use super::budget::Budget;
 use super::encoded::{self, EncodedMedia, Known};
 use super::limits;
 use super::memory::Memory;
-use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions};
+use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, WeightsChoice};
 use super::worker::{self, Kind, LoadedModel, Worker};
 use crate::dialect::Marks;
 use crate::error::{Code, Error, Result};
@@ -29,7 +29,7 @@ use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
 use crate::snapshot::{Snapshot, Storages};
-use crate::system::{self, room, threads};
+use crate::system::{self, Platform, room, threads};
 
 /// Threads with their stacks, buffers of the BLAS, code that is mapped when it is first used.
 const START: u64 = 96 << 20;
@@ -81,7 +81,7 @@ impl Model {
         if checks {
             room::require(START + text_bytes(dir), "the library and the tokenizer")?;
         }
-        let planned = Planned::open(dir, options.device, &cancel)?;
+        let planned = Planned::open(dir, options.device, options.weights, &cancel)?;
         let most = planned.architecture.facts().context_length;
         let memory = Memory::fit(Arc::clone(&planned.budget), most, &options)?;
         let formatter = {
@@ -101,7 +101,7 @@ impl Model {
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
         });
-        let (id, weight_bytes) = loaded?;
+        let (id, [weight_bytes, mapped_bytes]) = loaded?;
         let unload = || worker::tell(move |worker| worker.remove_model(id));
         let formatter = formatter.inspect_err(|_| unload())?;
         let fingerprint = snapshot.fingerprint().inspect_err(|_| unload())?;
@@ -116,6 +116,7 @@ impl Model {
         let mut info = told(&snapshot, architecture.as_ref(), &budget.held().storages);
         info["device"] = json!(device.name());
         info["loaded_bytes"] = json!(weight_bytes);
+        info["mapped_bytes"] = json!(mapped_bytes);
         info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
         for note in notes(&snapshot, architecture.as_ref()) {
@@ -144,7 +145,8 @@ impl Model {
             let snapshot = Snapshot::open(dir)?;
             return Ok(told(&snapshot, architecture(&snapshot)?.as_ref(), &Storages::new()));
         }
-        let planned = Planned::open(dir, DeviceChoice::Auto, &CancelToken::default())?;
+        let options = LoadOptions::default();
+        let planned = Planned::open(dir, options.device, options.weights, &CancelToken::default())?;
         Ok(told(&planned.snapshot, planned.architecture.as_ref(), &planned.budget.held().storages))
     }
 
@@ -324,8 +326,14 @@ pub(super) struct Planned {
 
 impl Planned {
     /// From the configuration and the headers of the weight files.
-    pub fn open(dir: &Path, device: DeviceChoice, cancel: &CancelToken) -> Result<Planned> {
-        let snapshot = Arc::new(Snapshot::open(dir)?);
+    pub fn open(
+        dir: &Path,
+        device: DeviceChoice,
+        weights: WeightsChoice,
+        cancel: &CancelToken,
+    ) -> Result<Planned> {
+        let maps = limits::maps(weights, Platform::current());
+        let snapshot = Arc::new(Snapshot::open(dir)?.with_maps(maps));
         Formatter::require_files(dir)?;
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
         let device = choose(device)?;
@@ -333,13 +341,14 @@ impl Planned {
         Ok(Planned { snapshot, architecture, device, budget })
     }
 
-    /// Loads on the MLX thread and relays progress to the calling one; the model's id and its weights' bytes.
+    /// Loads on the MLX thread and relays progress to the calling one; the model's id, and its weights' bytes: all of them, and
+    /// those in the pages of the files.
     fn start(
         &self,
         cancel: &CancelToken,
         progress: Option<&(dyn Fn(f32) + Send + Sync)>,
         (media_cache_bytes, known): (usize, Known),
-    ) -> Result<(u64, u64)> {
+    ) -> Result<(u64, [u64; 2])> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         static HAS_READ: AtomicBool = AtomicBool::new(false);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -360,7 +369,7 @@ impl Planned {
                 LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
             let storages = &budget.held().storages;
             let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), storages, &mut context)?;
-            let bytes = model.held().bytes();
+            let bytes = [model.held().bytes(), model.held().mapped];
             let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
             worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device, budget });
             Ok(bytes)

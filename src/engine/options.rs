@@ -43,6 +43,18 @@ pub enum DeviceChoice {
     Gpu,
 }
 
+/// Where weights are that stay as they are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightsChoice {
+    /// On iOS as `Mapped`, else as `Read`.
+    #[default]
+    Auto,
+    /// Read into memory of the process.
+    Read,
+    /// In the pages of their files where the device takes them from there, which is on Metal; read elsewhere.
+    Mapped,
+}
+
 /// Called on the thread that loads, with the share done in `0.0..=1.0`.
 pub type ProgressFn = Box<dyn Fn(f32) + Send + Sync>;
 
@@ -50,6 +62,7 @@ pub type ProgressFn = Box<dyn Fn(f32) + Send + Sync>;
 #[derive(Default)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
+    pub weights: WeightsChoice,
     pub progress: Option<ProgressFn>,
     pub cancel: Option<CancelToken>,
     /// Bytes for the model and one session of it: a load that needs more is refused with `OUT_OF_MEMORY`, and the default

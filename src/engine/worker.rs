@@ -383,7 +383,7 @@ impl Worker {
     }
 
     fn wired_by_default(&self) -> Option<u64> {
-        let weights = self.models.values().map(|loaded| loaded.model.held().bytes()).sum();
+        let weights = self.models.values().map(|loaded| loaded.model.held().memory()).sum();
         machine().wired_limit(weights)
     }
 

@@ -8,7 +8,7 @@ use super::boundary::{call, required, text, unknown_value, value};
 use super::callback::{UserData, rmlx_destroy_callback};
 use super::cancel::rmlx_cancel;
 use super::status::{rmlx_error, rmlx_status};
-use crate::engine::{CancelToken, DeviceChoice, LoadOptions, ProgressFn};
+use crate::engine::{CancelToken, DeviceChoice, LoadOptions, ProgressFn, WeightsChoice};
 use crate::error::{Error, Result};
 
 /// Where a model runs: one of RMLX_DEVICE_*.
@@ -20,6 +20,16 @@ pub const RMLX_DEVICE_AUTO: rmlx_device = 0;
 pub const RMLX_DEVICE_CPU: rmlx_device = 1;
 /// The GPU; loading answers UNSUPPORTED where there is none.
 pub const RMLX_DEVICE_GPU: rmlx_device = 2;
+
+/// Where weights are that stay as they are stored: one of RMLX_WEIGHTS_*.
+pub type rmlx_weights = i32;
+
+/// As RMLX_WEIGHTS_MAPPED on iOS, as RMLX_WEIGHTS_READ elsewhere.
+pub const RMLX_WEIGHTS_AUTO: rmlx_weights = 0;
+/// In memory of the process.
+pub const RMLX_WEIGHTS_READ: rmlx_weights = 1;
+/// In the pages of the weight files where MLX takes them from there, which is on Metal; read elsewhere.
+pub const RMLX_WEIGHTS_MAPPED: rmlx_weights = 2;
 
 /// Told how far a load is: `fraction` goes from 0 to 1 and never back.
 ///
@@ -36,6 +46,7 @@ pub type rmlx_progress_callback = Option<unsafe extern "C" fn(fraction: f32, use
 #[derive(Default)]
 pub struct rmlx_load_options {
     device: DeviceChoice,
+    weights: WeightsChoice,
     progress: Option<Progress>,
     cancel: Option<CancelToken>,
     memory_limit: Option<u64>,
@@ -63,6 +74,7 @@ impl rmlx_load_options {
     pub(super) fn to_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.device,
+            weights: self.weights,
             progress: self.progress.as_ref().map(Progress::relay),
             cancel: self.cancel.clone(),
             memory_limit: self.memory_limit,
@@ -109,6 +121,37 @@ pub extern "C" fn rmlx_load_options_set_device(
             RMLX_DEVICE_CPU => DeviceChoice::Cpu,
             RMLX_DEVICE_GPU => DeviceChoice::Gpu,
             unknown => return Err(unknown_value(unknown, "device")),
+        };
+        Ok(())
+    })
+}
+
+/// Chooses where weights are that stay as they are stored. Default: RMLX_WEIGHTS_AUTO.
+///
+/// Mapped weights are pages of the files that the system reads when they are first computed with, and may drop and read
+/// again: a load is short, and they do not count as memory that the app holds. Packed matrices, and dense ones of the
+/// activations' type, can be mapped where their place in the file is a multiple of their number's size; queries, keys
+/// and values, and gate and up, are then multiplied one by one. rmlx_model_estimate tells how many bytes those are
+/// ("mapped_weights"), and rmlx_model_info_json how many they were ("mapped_bytes").
+///
+/// As long as a model has mapped weights, its files must not become shorter nor be written to: the process would end
+/// with SIGBUS, or go on with other weights. Replacing or removing a file as a whole is harmless.
+///
+/// Errors: INVALID_ARGUMENT (unknown value).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_load_options_set_weights(
+    options: Option<&mut rmlx_load_options>,
+    weights: rmlx_weights,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        required(options, "options")?.weights = match weights {
+            RMLX_WEIGHTS_AUTO => WeightsChoice::Auto,
+            RMLX_WEIGHTS_READ => WeightsChoice::Read,
+            RMLX_WEIGHTS_MAPPED => WeightsChoice::Mapped,
+            unknown => return Err(unknown_value(unknown, "weights")),
         };
         Ok(())
     })

@@ -110,7 +110,8 @@ pub unsafe extern "C" fn rmlx_model_inspect(
 /// - `options`: those of the load; or NULL for the defaults
 /// - `context_tokens`: positions that the session is to hold; 0 for as many as the options or the model allow
 /// - `out_json`: gets a JSON object for you to release with rmlx_string_release. In bytes: "weights" as they
-///   are held, of which "text_weights", "vision_weights" and "audio_weights"; "cache", of the session at
+///   are held, of which "text_weights", "vision_weights" and "audio_weights", and of all parts "mapped_weights",
+///   which stay in the pages of the files and are in no peak (rmlx_load_options_set_weights); "cache", of the session at
 ///   "context_tokens"; "checkpoints", the most that it keeps of earlier positions
 ///   (rmlx_session_options_set_checkpoints); "prefill", what pieces of "prefill_chunk" tokens are computed with; "media", for each
 ///   kind of medium what one (1024 x 1024 pixels, 10 seconds) is encoded with; "load_peak"; "peak", the most

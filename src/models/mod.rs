@@ -15,6 +15,8 @@ mod cases;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod mapped_tests;
+#[cfg(test)]
 mod published;
 mod qwen3_vl;
 mod shared;

@@ -24,6 +24,8 @@ pub struct Held {
     /// The most that is held at a time while the weights are read: what is read as it is stored stays until what is made
     /// of it is there.
     pub load_peak: u64,
+    /// Of all parts, what stays in the pages of the files: the system can drop them and read them again.
+    pub mapped: u64,
     /// A table that unpacks weights, and is not counted with them.
     pub table: u64,
     /// The largest array, and the tensor or the module that it is made of.
@@ -57,6 +59,11 @@ impl Held {
     /// Of all parts.
     pub fn bytes(&self) -> u64 {
         self.text.bytes + self.vision.bytes + self.audio.bytes
+    }
+
+    /// What takes memory that the system cannot have back.
+    pub fn memory(&self) -> u64 {
+        self.bytes() - self.mapped
     }
 
     /// Of one part.
@@ -118,6 +125,12 @@ impl Tally {
         }
     }
 
+    /// So many bytes of what was kept last stay in the pages of a file.
+    pub fn maps(&mut self, bytes: u64) {
+        self.held.mapped += bytes;
+        self.pending -= bytes;
+    }
+
     /// A matrix is packed in the file.
     pub fn packed(&mut self, path: &str, storage: Quantization) {
         self.held.storages.insert(path.to_owned(), storage);
@@ -158,7 +171,7 @@ impl Tally {
 
     /// What was handed out since the last time is read: a layer, mostly.
     pub fn read(&mut self) {
-        let peak = self.held.bytes() + self.sources;
+        let peak = self.held.memory() + self.sources;
         self.held.load_peak = self.held.load_peak.max(peak);
         let widths = &mut self.held.part_mut(self.part).widths;
         widths.layer = widths.layer.max(self.width);
@@ -193,5 +206,16 @@ mod tests {
         assert_eq!((held.bytes(), held.of(Part::Vision), held.of(Part::Text)), (1104, 1000, 104));
         assert_eq!((held.load_peak, held.widths(Part::Text).layer), (1500, 42));
         assert_eq!(held.largest, Some(("tower".to_owned(), 1000)));
+    }
+
+    #[test]
+    fn what_stays_in_the_files_is_held_and_takes_no_memory() {
+        let mut tally = Tally::new(2);
+        tally.keep("layer", 100);
+        tally.maps(90);
+        assert_eq!(tally.ahead(), 10);
+        tally.source(5);
+        let held = tally.finish();
+        assert_eq!((held.bytes(), held.mapped, held.memory(), held.load_peak), (100, 90, 10, 15));
     }
 }

@@ -13,11 +13,18 @@ use super::matrix::{Matrix, Packed};
 use super::mlx;
 use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
-use super::{Device, item_size};
+use super::{Device, has_cuda, item_size};
 use crate::error::{Error, Result};
 use crate::snapshot::quantization::Mode;
 use crate::snapshot::{Snapshot, Weights};
 use crate::system::room;
+
+/// A matrix as the snapshot has it.
+pub struct Stored {
+    matrix: Matrix,
+    /// Bytes of it that stay in the pages of the file.
+    mapped: u64,
+}
 
 /// Takes tensors out of [`Weights`] as layers.
 pub struct Loader<'a> {
@@ -86,7 +93,7 @@ impl<'a> Loader<'a> {
 
     /// The matrix `path.weight`, `[out, in]` when unpacked, to make something else of.
     pub fn matrix(&mut self, path: &str, out: usize, input: usize) -> Result<Matrix> {
-        self.stored(path, &[out, input], self.dtype)
+        Ok(self.stored(path, &[out, input], self.dtype, false)?.matrix)
     }
 
     /// The matrices of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts): `path.name.weight`, where
@@ -97,58 +104,91 @@ impl<'a> Loader<'a> {
         name: &str,
         shape: [usize; 3],
         turned: bool,
-    ) -> Result<Matrix> {
+    ) -> Result<Stored> {
         let [count, out, input] = shape;
         let whole = format!("{path}.{name}");
         if turned {
             let stored = self.weights.take_float(&format!("{whole}.weight"), &[count, input, out])?;
             let array = self.as_multiplied(&stored, self.dtype)?;
             self.tally.source(array.nbytes() as u64);
-            return Ok(Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?));
+            return Ok(Stored { matrix: Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?), mapped: 0 });
         }
         if self.has(&format!("{whole}.weight")) || !self.has(&format!("{path}.0.{name}.weight")) {
-            return self.stored(&whole, &shape, self.dtype);
+            return self.stored(&whole, &shape, self.dtype, true);
         }
-        let parts = (0..count)
-            .map(|expert| self.stored(&format!("{path}.{expert}.{name}"), &[out, input], self.dtype));
+        let parts = (0..count).map(|expert| self.matrix(&format!("{path}.{expert}.{name}"), out, input));
         let parts: Vec<Matrix> = parts.collect::<Result<_>>()?;
         self.tally.source(parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum());
         let stacked = Matrix::stacked(parts)?;
         let stacked = stacked.map_err(|_| {
             Error::unsupported(format!("the experts of {path}.*.{name} are not all stored in the same way"))
         })?;
-        stacked.apart(count)
+        Ok(Stored { matrix: stacked.apart(count)?, mapped: 0 })
     }
 
     /// `gate_up` is one matrix, or two.
-    pub fn experts(&mut self, gate_up: Vec<Matrix>, down: Matrix, glu: Glu) -> Result<Experts> {
+    pub fn experts(&mut self, gate_up: Vec<Stored>, down: Stored, glu: Glu) -> Result<Experts> {
         let gate_up = self.stack("experts", gate_up)?;
-        Ok(Experts::new(gate_up, self.keep_matrix("experts", down), glu, self.device))
+        Ok(Experts::new(gate_up, self.keep_stored("experts", down), glu, self.device))
     }
 
-    /// Dense or packed, for activations of `dtype`.
-    fn stored(&mut self, path: &str, shape: &[usize], dtype: Dtype) -> Result<Matrix> {
+    /// Dense or packed, for activations of `dtype`. What `stays` as it is stored may be left in the pages of its file.
+    fn stored(&mut self, path: &str, shape: &[usize], dtype: Dtype, stays: bool) -> Result<Stored> {
         let quantization = self.snapshot.quantization.resolve(self.snapshot, path, shape)?;
-        let weight = self.weights.take(&format!("{path}.weight"))?;
+        let mut mapped = 0;
+        let mut tensor = |loader: &mut Self, name: &str, dtype: Option<Dtype>| -> Result<Array> {
+            let is_weight = name == "weight";
+            let name = format!("{path}.{name}");
+            let stored = loader.weights.take(&name)?;
+            let multiplied = |dtype| loader.multiplied_as(stored.dtype(), dtype);
+            let dtype = if is_weight { dtype.map(multiplied) } else { dtype };
+            match dtype.filter(|dtype| stored.dtype() != *dtype) {
+                Some(dtype) => loader.as_dtype(&stored, dtype),
+                None if stays => loader.in_its_pages(&name, stored, &mut mapped),
+                None => Ok(stored),
+            }
+        };
         let Some(quantization) = quantization else {
-            return Ok(Matrix::Dense(self.as_multiplied(&weight, dtype)?));
+            let matrix = Matrix::Dense(tensor(self, "weight", Some(dtype))?);
+            return Ok(Stored { matrix, mapped });
         };
         self.tally.packed(path, quantization);
-        let mut scales = self.weights.take(&format!("{path}.scales"))?;
-        let mut biases = None;
-        if quantization.mode == Mode::Affine {
-            scales = self.as_dtype(&scales, dtype)?;
-            let stored = self.weights.take(&format!("{path}.biases"))?;
-            biases = Some(self.as_dtype(&stored, dtype)?);
-        }
-        Ok(Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?))
+        let weight = tensor(self, "weight", None)?;
+        let affine = quantization.mode == Mode::Affine;
+        let scales = tensor(self, "scales", affine.then_some(dtype))?;
+        let biases = affine.then(|| tensor(self, "biases", Some(dtype))).transpose()?;
+        let matrix = Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?);
+        Ok(Stored { matrix, mapped })
     }
 
-    /// A dense matrix for activations of `dtype`: as it is stored, where it is multiplied so.
+    /// The tensor where it lies in its file, if the device takes it from there; `mapped` grows by its bytes. It must not be
+    /// computed with before it is held for good.
+    fn in_its_pages(&self, name: &str, stored: Array, mapped: &mut u64) -> Result<Array> {
+        let item = stored.item_size();
+        if !takes_pages(self.device) || !self.weights.has_pages(name, item) {
+            return Ok(stored);
+        }
+        let bytes = stored.nbytes() as u64;
+        if !self.snapshot.has_data() {
+            *mapped += bytes;
+            return Ok(stored);
+        }
+        let Some((pages, first)) = self.weights.pages(name, stored.dtype(), item)? else { return Ok(stored) };
+        *mapped += bytes;
+        let (first, count) = (first as i32, stored.size() as i32);
+        Ok(mlx::slice(&pages, &[first], &[first + count])?.reshape(stored.shape())?)
+    }
+
+    /// A dense matrix for activations of `dtype`.
     fn as_multiplied(&mut self, stored: &Array, dtype: Dtype) -> Result<Array> {
-        let is_half = matches!(stored.dtype(), Dtype::Bfloat16 | Dtype::Float16);
+        self.as_dtype(stored, self.multiplied_as(stored.dtype(), dtype))
+    }
+
+    /// The type that a dense matrix is held in for activations of `dtype`: as it is stored, where it is multiplied so.
+    fn multiplied_as(&self, stored: Dtype, dtype: Dtype) -> Dtype {
+        let is_half = matches!(stored, Dtype::Bfloat16 | Dtype::Float16);
         let kernels = cfg!(not(target_vendor = "apple")) && self.device == Device::Cpu;
-        if is_half && kernels { Ok(stored.clone()) } else { self.as_dtype(stored, dtype) }
+        if is_half && kernels { stored } else { dtype }
     }
 
     /// What is stored as another type is there beside what is made of it for a moment.
@@ -171,7 +211,10 @@ impl<'a> Loader<'a> {
 
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.
     pub fn linear(&mut self, parent: &str, names: &[(&str, usize)], input: usize) -> Result<Linear> {
-        let parts = names.iter().map(|(name, out)| self.matrix(&format!("{parent}.{name}"), *out, input));
+        let dtype = self.dtype;
+        let parts = names
+            .iter()
+            .map(|(name, out)| self.stored(&format!("{parent}.{name}"), &[*out, input], dtype, true));
         let parts = parts.collect::<Result<_>>()?;
         names.iter().for_each(|(_, out)| self.tally.makes(*out));
         let joined: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
@@ -180,33 +223,34 @@ impl<'a> Loader<'a> {
 
     /// One small layer for activations of `dtype`, unpacked: MLX's CUDA kernels refuse some packed products in `f32`.
     pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
-        let stored = self.stored(path, &[out, input], dtype)?;
+        let stored = self.stored(path, &[out, input], dtype, false)?.matrix;
         stored.arrays().iter().for_each(|array| self.tally.source(array.nbytes() as u64));
         self.tally.makes(out);
-        Ok(Linear { matrices: vec![self.keep_matrix(path, stored.unpacked(dtype)?)], bias: None })
+        Ok(Linear { matrices: vec![self.keep_matrix(path, stored.unpacked(dtype)?, 0)], bias: None })
     }
 
     /// A dense or packed layer with a bias.
     pub fn linear_with_bias(&mut self, path: &str, out: usize, input: usize) -> Result<Linear> {
-        let matrix = self.matrix(path, out, input)?;
+        let stored = self.stored(path, &[out, input], self.dtype, true)?;
         let bias = self.float(&format!("{path}.bias"), &[out])?;
         self.tally.makes(out);
-        Ok(Linear { matrices: vec![self.keep_matrix(path, matrix)], bias: Some(bias) })
+        Ok(Linear { matrices: vec![self.keep_stored(path, stored)], bias: Some(bias) })
     }
 
     pub fn embedding(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
-        let table = self.matrix(path, rows, size)?;
-        Ok(Embedding { table: self.keep_matrix(path, table), dtype: self.dtype })
+        let table = self.stored(path, &[rows, size], self.dtype, true)?;
+        Ok(Embedding { table: self.keep_stored(path, table), dtype: self.dtype })
     }
 
     /// A table that rows are looked up in, and nothing is multiplied by: a dense one stays as it is stored.
     pub fn lookup_table(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
-        let packed = self.has(&format!("{path}.scales"));
-        let table = match packed {
-            true => self.matrix(path, rows, size)?,
-            false => Matrix::Dense(self.weights.take_float(&format!("{path}.weight"), &[rows, size])?),
-        };
-        Ok(Embedding { table: self.keep_matrix(path, table), dtype: self.dtype })
+        if self.has(&format!("{path}.scales")) {
+            return self.embedding(path, rows, size);
+        }
+        let (name, mut mapped) = (format!("{path}.weight"), 0);
+        let table = self.weights.take_float(&name, &[rows, size])?;
+        let matrix = Matrix::Dense(self.in_its_pages(&name, table, &mut mapped)?);
+        Ok(Embedding { table: self.keep_matrix(path, matrix, mapped), dtype: self.dtype })
     }
 
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
@@ -292,16 +336,28 @@ impl<'a> Loader<'a> {
         array
     }
 
-    fn keep_matrix(&mut self, name: &str, matrix: Matrix) -> Matrix {
+    fn keep_matrix(&mut self, name: &str, matrix: Matrix, mapped: u64) -> Matrix {
         for array in matrix.arrays() {
             self.tally.keep(name, array.nbytes() as u64);
             self.pending.push(array.clone());
         }
+        self.tally.maps(mapped);
         matrix
     }
 
-    /// One matrix of all `parts` where they are stored alike, else the parts.
-    fn stack(&mut self, name: &str, parts: Vec<Matrix>) -> Result<Vec<Matrix>> {
+    fn keep_stored(&mut self, name: &str, stored: Stored) -> Matrix {
+        self.keep_matrix(name, stored.matrix, stored.mapped)
+    }
+
+    /// One matrix of all `parts` where they are stored alike, else the parts. What stays in a file stays apart.
+    fn stack(&mut self, name: &str, parts: Vec<Stored>) -> Result<Vec<Matrix>> {
+        if parts.len() > 1 && parts.iter().any(|part| part.mapped > 0) {
+            parts.iter().filter_map(|part| part.matrix.block()).for_each(|block| self.tally.unpacks(block));
+            return Ok(parts.into_iter().map(|part| self.keep_stored(name, part)).collect());
+        }
+        // Of several parts none stays in a file here.
+        let mapped = parts.iter().map(|part| part.mapped).sum();
+        let parts: Vec<Matrix> = parts.into_iter().map(|part| part.matrix).collect();
         let bytes = parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum();
         let several = parts.len() > 1;
         let matrices = match Matrix::stacked(parts)? {
@@ -314,7 +370,7 @@ impl<'a> Loader<'a> {
             Err(parts) => parts,
         };
         matrices.iter().filter_map(Matrix::block).for_each(|block| self.tally.unpacks(block));
-        Ok(matrices.into_iter().map(|matrix| self.keep_matrix(name, matrix)).collect())
+        Ok(matrices.into_iter().map(|matrix| self.keep_matrix(name, matrix, mapped)).collect())
     }
 
     /// Reads from the files what was handed out since the last call.
@@ -341,6 +397,11 @@ impl<'a> Loader<'a> {
         self.weights.finish(ignored)?;
         Ok(self.tally.finish())
     }
+}
+
+/// Whether MLX takes memory as it is, which it does on Metal; elsewhere it copies, as tests may.
+fn takes_pages(device: Device) -> bool {
+    (device == Device::Gpu && !has_cuda()) || cfg!(test)
 }
 
 /// How many of the arrays come to the bytes of a group.

@@ -7,6 +7,7 @@ mod fingerprint;
 mod folder;
 mod header;
 mod inspect;
+mod mapped;
 mod names;
 pub mod processors;
 pub mod quantization;
@@ -50,6 +51,8 @@ pub struct Snapshot {
     tensors: BTreeMap<String, TensorInfo>,
     /// Whether the shards have data behind their headers.
     has_data: bool,
+    /// Whether tensors may stay in the pages of their files.
+    maps: bool,
 }
 
 impl Snapshot {
@@ -72,6 +75,7 @@ impl Snapshot {
             files,
             tensors,
             has_data: true,
+            maps: false,
         })
     }
 
@@ -79,6 +83,12 @@ impl Snapshot {
     /// nothing.
     pub fn without_data(mut self) -> Snapshot {
         self.has_data = false;
+        self
+    }
+
+    /// The same, with tensors that may stay in the pages of their files.
+    pub fn with_maps(mut self, maps: bool) -> Snapshot {
+        self.maps = maps;
         self
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mlx_rs::Array;
+use mlx_rs::{Array, Dtype};
 
 use super::Snapshot;
+use super::mapped::{Around, PagedFile};
 use super::shard::{self, Fault};
 use crate::error::{Error, Result};
 
@@ -15,6 +16,8 @@ pub struct Weights<'a> {
     arrays: HashMap<String, Array>,
     taken: HashSet<String>,
     faults: Vec<Fault>,
+    /// The files once more, where tensors may stay in their pages.
+    paged: Vec<PagedFile>,
 }
 
 impl<'a> Weights<'a> {
@@ -28,7 +31,9 @@ impl<'a> Weights<'a> {
             let array = array.ok_or_else(|| snapshot.missing(name).with("shard", info.shard))?;
             arrays.insert(name.to_owned(), array);
         }
-        Ok(Weights { snapshot, arrays, taken: HashSet::new(), faults })
+        let paged = if snapshot.maps { snapshot.shards() } else { &[] };
+        let paged = paged.iter().map(|path| PagedFile::open(path)).collect::<Result<_>>()?;
+        Ok(Weights { snapshot, arrays, taken: HashSet::new(), faults, paged })
     }
 
     /// Hands the tensor over.
@@ -39,6 +44,26 @@ impl<'a> Weights<'a> {
         })?;
         self.taken.insert(name.to_owned());
         Ok(array)
+    }
+
+    /// The pages that hold a tensor, as an array `[n]` of its type, and which of the numbers is its first. They are for
+    /// what stays as it is stored, and may be looked at as long as the file is as long as it is. `None` where the tensor
+    /// has to be read.
+    pub fn pages(&self, name: &str, dtype: Dtype, item: usize) -> Result<Option<(Array, usize)>> {
+        match self.around(name, item) {
+            Some((file, around)) => file.pages(&around, dtype),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether [`pages`](Self::pages) has them, by the header alone.
+    pub fn has_pages(&self, name: &str, item: usize) -> bool {
+        self.around(name, item).is_some()
+    }
+
+    fn around(&self, name: &str, item: usize) -> Option<(&PagedFile, Around)> {
+        let info = self.snapshot.tensor(name)?;
+        Some((self.paged.get(info.shard)?, Around::of(info.offset, info.bytes, item)?))
     }
 
     /// Hands the tensor over if its shape is `shape` and it is a float. A single number may have any count of dimensions.

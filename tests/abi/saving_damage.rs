@@ -4,11 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rmlx::ffi::status::{RMLX_ERROR_CONTEXT_FULL, RMLX_ERROR_INVALID_SAVE, RMLX_ERROR_OUT_OF_MEMORY};
 use serde_json::{Value, json};
+use twox_hash::XxHash3_128;
 
 use crate::answers::{Options, Session};
 use crate::fixtures;
 use crate::harness::{Media, Model, Prompt};
 
+/// Bytes of a part's checksum.
+const CHECKSUM: usize = 16;
 /// Bytes before the header, and those of them that the checksum covers.
 const PRELUDE: usize = 72;
 const COVERED: usize = 40;
@@ -54,7 +57,7 @@ fn with_header(bytes: &[u8], header: &str) -> Vec<u8> {
 
 /// Puts a right checksum on the front.
 fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let front = PRELUDE + number(&bytes, 16) + 32 * number(&bytes, 24);
+    let front = PRELUDE + number(&bytes, 16) + CHECKSUM * number(&bytes, 24);
     let mut hash = blake3::Hasher::new();
     hash.update(&bytes[..COVERED]).update(&bytes[PRELUDE..front]);
     bytes[COVERED..PRELUDE].copy_from_slice(hash.finalize().as_bytes());
@@ -226,13 +229,13 @@ fn what_a_header_may_not_say_is_told_apart() {
         assert_eq!(refused(model, &bytes, "a length"), "damaged");
     }
     // An id that is no token, with its checksum made right.
-    let front = PRELUDE + number(&whole, 16) + 32 * number(&whole, 24);
+    let front = PRELUDE + number(&whole, 16) + CHECKSUM * number(&whole, 24);
     let ids =
         front..front + 4 * header(&whole)["states"][0]["positions"].as_u64().expect("a number") as usize;
     let mut bytes = whole.clone();
     bytes[front + 4..front + 8].copy_from_slice(&u32::MAX.to_le_bytes());
     let table = PRELUDE + number(&whole, 16);
-    let checksum = blake3::hash(&bytes[ids]);
-    bytes[table..table + 32].copy_from_slice(checksum.as_bytes());
+    let checksum = XxHash3_128::oneshot(&bytes[ids]).to_le_bytes();
+    bytes[table..table + CHECKSUM].copy_from_slice(&checksum);
     assert_eq!(refused(model, &signed(bytes), "an id"), "damaged");
 }

@@ -90,6 +90,29 @@ static void progress_may_cancel(void) {
     free(path);
 }
 
+/* On Metal they are in the pages of the file; elsewhere MLX cannot take them from there, and they are read. */
+static void weights_are_where_they_were_asked_for(void) {
+    char *path = fixture("unified-mxfp4");
+    const rmlx_weights wishes[] = {RMLX_WEIGHTS_READ, RMLX_WEIGHTS_MAPPED};
+    bool metal = rmlx_has_feature("metal");
+    for (int i = 0; i < 2; i++) {
+        rmlx_load_options *options = rmlx_load_options_new();
+        rmlx_model *model = NULL;
+        char *info = NULL;
+        CHECK_OK(rmlx_load_options_set_weights(options, wishes[i], &error));
+        CHECK_OK(rmlx_model_estimate(path, options, 0, &info, &error));
+        CHECK((strstr(info, "\"mapped_weights\":0,") == NULL) == (metal && wishes[i] == RMLX_WEIGHTS_MAPPED));
+        rmlx_string_release(info);
+        CHECK_OK(rmlx_model_load(path, options, &model, &error));
+        rmlx_load_options_release(options);
+        CHECK_OK(rmlx_model_info_json(model, &info, &error));
+        CHECK((strstr(info, "\"mapped_bytes\":0") == NULL) == (metal && wishes[i] == RMLX_WEIGHTS_MAPPED));
+        rmlx_string_release(info);
+        rmlx_model_release(model);
+    }
+    free(path);
+}
+
 static void limits_are_kept(void) {
     char *path = fixture("unified-bf16-mlx");
     rmlx_load_options *options = rmlx_load_options_new();
@@ -142,6 +165,7 @@ int main(void) {
     the_log_goes_to_its_callback();
     progress_runs_on_the_thread_that_loads();
     progress_may_cancel();
+    weights_are_where_they_were_asked_for();
     limits_are_kept();
     return 0;
 }

@@ -13,16 +13,20 @@ use crate::nn::state::{SPARE, Shape};
 
 const MAGIC: [u8; 8] = *b"rmlxsess";
 /// Grows with each change of the format or of what rows mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Before the header.
 pub const PRELUDE: usize = 72;
 /// Bytes of the prelude that its checksum covers, which comes right behind them.
 const COVERED: usize = 40;
-pub const CHECKSUM: usize = 32;
+/// Bytes of a part's checksum in the table.
+const CHECKSUM: usize = size_of::<Checksum>();
 /// A longer header is not believed.
 const MOST_HEADER: u64 = 64 << 20;
 /// Checkpoints of a session; more are not believed.
 const MOST_STATES: usize = 64;
+
+/// Of a part: it tells chance from content, at the speed of memory.
+pub type Checksum = u128;
 
 /// What a session must have been saved from to be loaded.
 pub struct Expected<'a> {
@@ -230,7 +234,7 @@ impl Plan {
         for number in [json.len() as u64, lengths.len() as u64, total] {
             front.extend_from_slice(&number.to_le_bytes());
         }
-        front.extend_from_slice(&[0; CHECKSUM]);
+        front.extend_from_slice(&[0; PRELUDE - COVERED]);
         front.extend_from_slice(&json);
         Ok(Plan { front, lengths, total })
     }
@@ -250,9 +254,9 @@ impl Plan {
     }
 
     /// The front, once the parts' checksums are known.
-    pub fn front(&self, checksums: &[blake3::Hash]) -> Vec<u8> {
+    pub fn front(&self, checksums: &[Checksum]) -> Vec<u8> {
         let mut front = self.front.clone();
-        checksums.iter().for_each(|checksum| front.extend_from_slice(checksum.as_bytes()));
+        checksums.iter().for_each(|checksum| front.extend_from_slice(&checksum.to_le_bytes()));
         let checksum = checksum_of(&front);
         front[COVERED..PRELUDE].copy_from_slice(checksum.as_bytes());
         front
@@ -270,7 +274,7 @@ fn checksum_of(front: &[u8]) -> blake3::Hash {
 pub struct Front {
     pub header: Header,
     /// Of each part: where it begins, how long it is, and its checksum.
-    pub parts: Vec<(u64, u64, blake3::Hash)>,
+    pub parts: Vec<(u64, u64, Checksum)>,
 }
 
 /// Bytes of the whole front, by its prelude, of a file of `len` bytes.
@@ -322,10 +326,9 @@ impl Front {
             return Err(damaged("its parts are not as long as its header says"));
         }
         let mut at = front.len() as u64;
-        let parts = lengths.iter().zip(table.chunks_exact(CHECKSUM)).map(|(length, checksum)| {
-            let mut hash = [0; CHECKSUM];
-            hash.copy_from_slice(checksum);
-            let part = (at, *length, blake3::Hash::from_bytes(hash));
+        let (checksums, _) = table.as_chunks::<CHECKSUM>();
+        let parts = lengths.iter().zip(checksums).map(|(length, checksum)| {
+            let part = (at, *length, Checksum::from_le_bytes(*checksum));
             at += length;
             part
         });

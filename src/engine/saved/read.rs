@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use twox_hash::XxHash3_128;
+
 use super::file::failed;
-use super::format::{self, Expected, Front, Header, PRELUDE, damaged};
+use super::format::{self, Checksum, Expected, Front, Header, PRELUDE, damaged};
 use super::side_by_side;
 use super::write::PIECE;
 use crate::engine::reuse::{Held, Past};
@@ -106,19 +108,19 @@ pub fn parts(source: &Source, front: Front, expected: &Expected) -> Result<Saved
             wanted.push((next()?, runs.next().unwrap_or_default()));
         }
     }
-    side_by_side(wanted, |((at, _, checksum), runs)| read_part(source, at, &checksum, runs))?;
+    side_by_side(wanted, |((at, _, checksum), runs)| read_part(source, at, checksum, runs))?;
     let ids = ids_of(&ids, expected.vocab)?;
     Ok(Saved { held: Held::of(ids, header.media()?), header, layers })
 }
 
-fn read_part(source: &Source, at: u64, checksum: &blake3::Hash, runs: Vec<&mut [u8]>) -> Result<()> {
-    let (mut hash, begin, mut at) = (blake3::Hasher::new(), at, at);
+fn read_part(source: &Source, at: u64, checksum: Checksum, runs: Vec<&mut [u8]>) -> Result<()> {
+    let (mut hash, begin, mut at) = (XxHash3_128::new(), at, at);
     for piece in runs.into_iter().flat_map(|run| run.chunks_mut(PIECE)) {
         source.read(piece, at)?;
-        hash.update(piece);
+        hash.write(piece);
         at += piece.len() as u64;
     }
-    match hash.finalize() == *checksum {
+    match hash.finish_128() == checksum {
         true => Ok(()),
         false => {
             let message = format!("the checksum of bytes {begin} to {at} is not theirs");

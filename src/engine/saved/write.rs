@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use twox_hash::XxHash3_128;
+
 use super::contents::Contents;
 use super::file::failed;
 use super::format::Plan;
@@ -82,12 +84,12 @@ fn write_parts(plan: &Plan, contents: &Contents, places: Vec<Place>) -> Result<V
         return Err(Error::new(Code::Backend, "the rows of a layer are not as many as was planned"));
     }
     let checksums = side_by_side(parts.into_iter().zip(places).collect(), |(runs, mut place)| {
-        let mut hash = blake3::Hasher::new();
+        let mut hash = XxHash3_128::new();
         for piece in runs.into_iter().flat_map(|run| run.chunks(PIECE)) {
-            hash.update(piece);
+            hash.write(piece);
             place.put(piece)?;
         }
-        Ok(hash.finalize())
+        Ok(hash.finish_128())
     })?;
     Ok(plan.front(&checksums))
 }
