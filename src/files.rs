@@ -71,7 +71,8 @@ pub fn read_optional_json(path: &Path) -> Result<Option<Value>> {
     let Some(bytes) = read_optional(path)? else { return Ok(None) };
     json::parse(&bytes).map(Some).map_err(|e| {
         let (line, column) = (e.line(), e.column());
-        let message = format!("{} is not valid JSON, line {line}, column {column}: {e}", name(path));
+        let place = if line > 0 { format!(", line {line}, column {column}") } else { String::new() };
+        let message = format!("{} is not valid JSON{place}: {e}", name(path));
         of(path, message).with("line", line).with("column", column)
     })
 }

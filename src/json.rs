@@ -1,22 +1,33 @@
 //! JSON of others: parsed only where it is not nested deeply. Parsing, copying and dropping recurse, and the thread of a
-//! host may have a small stack.
+//! host may have a stack of 64 KiB.
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
-/// Deeper than any configuration, tool or conversation is nested.
-pub const MAX_DEPTH: usize = 64;
+/// Deeper than any configuration, tool or conversation is nested. A stack of 64 KiB takes some 48 levels.
+pub const MAX_DEPTH: usize = 40;
 
-/// The value of a text; the error says where it is none, or that it is nested more than [`MAX_DEPTH`] levels deep.
-pub fn parse(text: &[u8]) -> Result<Value, Error> {
+/// What a text says; the error says where it is no JSON, or not of the type, or that it is nested more than [`MAX_DEPTH`]
+/// levels deep, which has no line.
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     if is_deep(text) {
-        return Err(Error::custom(format!("it is nested deeper than {MAX_DEPTH} levels")));
+        return Err(Error::custom(too_deep()));
     }
     serde_json::from_slice(text)
 }
 
-/// Whether brackets outside of strings are nested too deeply.
-fn is_deep(text: &[u8]) -> bool {
+/// A text as JSON spells it, and as a literal of a Lark grammar: with nothing in it that a lexer stops at.
+pub fn literal(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// Why [`parse`] refuses a text that [`is_deep`].
+pub fn too_deep() -> String {
+    format!("it is nested deeper than {MAX_DEPTH} levels")
+}
+
+/// Whether brackets outside of strings are nested more than [`MAX_DEPTH`] levels deep.
+pub fn is_deep(text: &[u8]) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for byte in text {
         match byte {
@@ -38,13 +49,25 @@ fn is_deep(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn parse(text: &[u8]) -> Result<Value, Error> {
+        super::parse(text)
+    }
+
+    #[test]
+    fn what_is_not_too_deep_is_read_and_written() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let text = format!("{}1{}", open.repeat(MAX_DEPTH), close.repeat(MAX_DEPTH));
+            assert_eq!(parse(text.as_bytes()).unwrap().to_string(), text);
+        }
+    }
+
     #[test]
     fn what_is_nested_too_deeply_is_refused_before_it_is_parsed() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         for depth in [MAX_DEPTH + 1, 120, 1_000_000] {
             let error = parse(nested(depth).as_bytes()).unwrap_err().to_string();
-            assert!(error.contains("nested deeper than 64 levels"), "{error}");
+            assert!(error.contains("nested deeper than 40 levels"), "{error}");
         }
         let brackets = format!("[\"\\\"{}\", \"\\\\\"]", "[".repeat(100));
         assert!(parse(brackets.as_bytes()).is_ok());

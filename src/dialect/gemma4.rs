@@ -4,9 +4,8 @@
 //! back: a bare word is written once it has ended, a text character by character.
 
 use super::{Bit, escape};
+use crate::json::MAX_DEPTH;
 
-/// Values nested deeper are no call.
-const MAX_DEPTH: usize = 64;
 const BEGIN: &str = "call:";
 
 /// What comes next.
@@ -97,7 +96,6 @@ impl Reader {
             (At::QuotedKey, Bit::Char(c)) => self.word.push(c),
             (At::Key { .. }, Bit::Quote) => self.at = At::QuotedKey,
             (At::Value { .. }, Bit::Quote) => {
-                self.deep_enough()?;
                 self.out.push('"');
                 self.at = At::Text;
             }
@@ -105,7 +103,7 @@ impl Reader {
             (At::Name, Bit::Char('{')) => {
                 self.name = self.name.trim().to_owned();
                 (!self.name.is_empty()).then_some(())?;
-                self.begin('{', '}');
+                self.begin('{', '}')?;
             }
             (At::Name, Bit::Char(c)) => self.name.push(c),
             (At::BareKey, Bit::Char(':')) => {
@@ -131,26 +129,19 @@ impl Reader {
             }
             (At::Colon, Bit::Char(':')) => self.colon(),
             (At::Value { or_end: true }, Bit::Char(']')) => self.next(']')?,
-            (At::Value { .. }, Bit::Char(c)) => {
-                self.deep_enough()?;
-                match c {
-                    '{' => self.begin('{', '}'),
-                    '[' => self.begin('[', ']'),
-                    ',' | '}' | ']' => return None,
-                    _ => {
-                        self.word.push(c);
-                        self.at = At::Bare;
-                    }
+            (At::Value { .. }, Bit::Char(c)) => match c {
+                '{' => self.begin('{', '}')?,
+                '[' => self.begin('[', ']')?,
+                ',' | '}' | ']' => return None,
+                _ => {
+                    self.word.push(c);
+                    self.at = At::Bare;
                 }
-            }
+            },
             (At::Next, Bit::Char(c)) => self.next(c)?,
             (At::Colon | At::End, Bit::Char(_)) => return None,
         }
         Some(())
-    }
-
-    fn deep_enough(&self) -> Option<()> {
-        (self.open.len() <= MAX_DEPTH).then_some(())
     }
 
     fn begun(&mut self, c: char) -> Option<()> {
@@ -166,10 +157,13 @@ impl Reader {
         Some(())
     }
 
-    fn begin(&mut self, open: char, close: char) {
+    /// What is nested too deeply is no call.
+    fn begin(&mut self, open: char, close: char) -> Option<()> {
+        (self.open.len() < MAX_DEPTH).then_some(())?;
         self.out.push(open);
         self.open.push(close);
         self.at = if close == '}' { At::Key { or_end: true } } else { At::Value { or_end: true } };
+        Some(())
     }
 
     fn key(&mut self) -> Option<()> {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::grammar::{Declared, literal, unsupported};
+use super::grammar::{Declared, unsupported};
 use super::merge::merged;
 use super::pattern::of_whole_text;
 use crate::error::Result;
+use crate::json::literal;
 
 /// Keywords by which a schema says which values are valid; what is none of these is a remark.
 const SAYING: [&str; 38] = [

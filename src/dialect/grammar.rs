@@ -74,11 +74,6 @@ impl Dialect {
     }
 }
 
-/// A literal of the grammar: JSON, and nothing in it that the lexer stops at.
-pub(super) fn literal(text: &str) -> String {
-    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
-}
-
 pub(super) fn unsupported(tool: &str, what: &str) -> Error {
     Error::unsupported(format!("the tool {tool} cannot be called by its schema: {what}")).with("tool", tool)
 }

@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use super::Bit;
-use super::grammar::{Declared, literal};
+use super::grammar::Declared;
+use crate::json::{self, MAX_DEPTH, literal};
 
 /// A call as far as it has come.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl Reader {
 
     /// The name and the arguments, if nothing lacks.
     pub fn whole(&self) -> Option<(String, String)> {
-        let call: Value = serde_json::from_str(&self.text).ok().filter(|_| !self.broken)?;
+        let call: Value = json::parse(self.text.as_bytes()).ok().filter(|_| !self.broken)?;
         let name = call.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
         let arguments = match call.get("arguments").or_else(|| call.get("parameters")) {
             None | Some(Value::Null) => "{}".to_owned(),
@@ -53,7 +54,7 @@ impl Reader {
             Some(arguments @ Value::Object(_)) => arguments.to_string(),
             // Some models write the arguments as OpenAI's servers do: a text that holds them.
             Some(Value::String(text)) => {
-                serde_json::from_str::<Value>(text).ok().filter(Value::is_object)?.to_string()
+                json::parse::<Value>(text.as_bytes()).ok().filter(Value::is_object)?.to_string()
             }
             Some(_) => return None,
         };
@@ -80,6 +81,7 @@ impl Reader {
             '"' => self.text_from = Some(at),
             '{' | '[' => {
                 self.depth += 1;
+                self.broken |= self.depth > MAX_DEPTH;
                 if c == '{' && self.depth == 2 && self.member.as_deref() == Some("arguments") {
                     self.broken |= self.out.is_some();
                     self.out.get_or_insert_default();

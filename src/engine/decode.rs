@@ -50,7 +50,9 @@ pub(super) fn step<'a>(sessions: impl IntoIterator<Item = &'a mut SessionState>)
         Ok(()) => {
             // Rows have to be waited for, so all tokens go out before.
             let at_host: Vec<_> = parts.into_iter().filter_map(Part::hand_out).collect();
-            at_host.into_iter().for_each(|session| session.work(|s, run| host_row::show(run, &s.queue)));
+            at_host
+                .into_iter()
+                .for_each(|session| session.work(|s, run| host_row::show(run, s.past.held.ids(), &s.queue)));
         }
         // Which rows the states have taken in is unknown, of all of them.
         Err(error) => parts.into_iter().for_each(|part| part.session.fail(error.clone())),
@@ -82,8 +84,7 @@ fn issue(parts: &mut [Part]) -> Result<()> {
         part.passed = true;
         match part.run.job.needs_tokens() {
             false => {
-                let held = part.session.past.held.len();
-                part.next = Some(Next::after(&mut part.run, held, row)?);
+                part.next = Some(Next::after(&mut part.run, part.session.past.held.ids(), row)?);
             }
             true => waiting.push((i, row)),
         }
@@ -108,7 +109,7 @@ impl<'a> Part<'a> {
             Phase::Decode { pending } => pending,
             Phase::Processed { row, processed: Ok(processed) } => {
                 let loaded = session.loaded.clone();
-                match loaded.on_its_device(|| row.draw(&mut run, Some(&processed))) {
+                match loaded.on_its_device(|| row.draw(&mut run, session.past.held.ids(), Some(&processed))) {
                     Ok(pending) => pending,
                     Err(error) => {
                         session.fail(error);
@@ -161,7 +162,7 @@ impl<'a> Part<'a> {
             let next = match forced {
                 _ if done => Ok(None),
                 Some(id) => self.run.sampler.took(*id).and_then(|()| Next::given(*id, row)).map(Some),
-                None => Next::after(&mut self.run, self.session.past.held.len(), row).map(Some),
+                None => Next::after(&mut self.run, self.session.past.held.ids(), row).map(Some),
             };
             match next {
                 Ok(next) => self.next = next.filter(|next| !next.is_empty()),
@@ -208,6 +209,7 @@ impl<'a> Part<'a> {
             (said.forced, &mut self.next)
         {
             *drawn = Drawn::given(forced)?;
+            self.run.sampler.took_instead(forced)?;
         }
         Ok(said)
     }
@@ -243,7 +245,6 @@ impl<'a> Part<'a> {
             Pending::Forced(_) => None,
             Pending::Sampled { logits, .. } => Some(logits.clone()),
         };
-        self.run.ids.extend(&ids);
         if self.passed {
             ids.iter().for_each(|id| self.session.past.held.push(*id));
         }

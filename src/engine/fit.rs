@@ -2,6 +2,7 @@
 //! user and all up to the next one: answers, calls, and their results.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::options::GenerationOptions;
 use super::session::Session;
@@ -46,23 +47,56 @@ impl Session {
             check_length(&whole, context)?;
             return Ok(Fitting { prompt: Cow::Borrowed(prompt), placed: whole, shortened: None });
         };
-        let place = |begin: usize| self.model().place(&shortened(prompt, begin), options);
-        let within = |most: usize| move |begin: usize| Ok(place(begin)?.ids.len() <= most);
+        let mut tried = Tried::new(|begin| self.model().place(&shortened(prompt, begin), options));
         let before = self.shortened().clone();
         let before = before.filter(|before| borders.contains(&before.begin));
         let before =
             before.filter(|before| before.said == prompt.said(before.begin)).map(|before| before.begin);
         let begin = match before {
-            Some(begin) if within(context - room)(begin)? => begin,
-            _ => match first(&borders, within(context / 2))? {
+            Some(begin) if tried.is_within(begin, context - room)? => begin,
+            _ => match first(&borders, |begin| tried.is_within(begin, context / 2))? {
                 Some(begin) => begin,
-                None => first(&borders, within(context - room))?.unwrap_or(*last),
+                None => first(&borders, |begin| tried.is_within(begin, context - room))?.unwrap_or(*last),
             },
         };
-        let (shorter, placed) = (shortened(prompt, begin), place(begin)?);
+        let (shorter, placed) = (shortened(prompt, begin), tried.take(begin)?);
         check_length(&placed, context)?;
         let shortened = Shortened { begin, dropped: dropped(prompt, begin), said: prompt.said(begin) };
         Ok(Fitting { prompt: Cow::Owned(shorter), placed, shortened: Some(shortened) })
+    }
+}
+
+/// Conversations from some borders on, each rendered once.
+struct Tried<T, F> {
+    place: F,
+    placed: BTreeMap<usize, T>,
+}
+
+impl<T: Rows, F: FnMut(usize) -> Result<T>> Tried<T, F> {
+    fn new(place: F) -> Self {
+        Self { place, placed: BTreeMap::new() }
+    }
+
+    fn is_within(&mut self, begin: usize, most: usize) -> Result<bool> {
+        let placed = self.take(begin)?;
+        let fits = placed.rows() <= most;
+        self.placed.insert(begin, placed);
+        Ok(fits)
+    }
+
+    fn take(&mut self, begin: usize) -> Result<T> {
+        self.placed.remove(&begin).map_or_else(|| (self.place)(begin), Ok)
+    }
+}
+
+/// What has so many rows.
+trait Rows {
+    fn rows(&self) -> usize;
+}
+
+impl Rows for Placed {
+    fn rows(&self) -> usize {
+        self.ids.len()
     }
 }
 
@@ -167,6 +201,27 @@ mod tests {
         assert_eq!(borders(&prompt, 1), [4]);
         assert_eq!(roles(&shortened(&prompt, 4)), ["system", "developer", "user"]);
         assert_eq!(dropped(&prompt, 4), 2);
+    }
+
+    impl Rows for usize {
+        fn rows(&self) -> usize {
+            *self
+        }
+    }
+
+    #[test]
+    fn each_border_is_rendered_once() {
+        let mut rendered = Vec::new();
+        let mut tried = Tried::new(|begin| {
+            rendered.push(begin);
+            Ok(100 - begin)
+        });
+        for most in [20, 50, 60] {
+            assert_eq!(tried.is_within(50, most), Ok(most >= 50));
+            assert_eq!(tried.is_within(10, most), Ok(false));
+        }
+        assert_eq!((tried.take(10), tried.take(30)), (Ok(90), Ok(70)));
+        assert_eq!(rendered, [50, 10, 30]);
     }
 
     #[test]

@@ -35,12 +35,12 @@ impl HostRow {
     }
 }
 
-/// Leaves the row that the run is at for the host. Waits for MLX.
-pub(super) fn show(run: &mut Run, queue: &Queue) -> Result<()> {
+/// Leaves the row that the run is at, after the `held` ids, for the host. Waits for MLX.
+pub(super) fn show(run: &Run, held: &[u32], queue: &Queue) -> Result<()> {
     let Phase::AtHost { row } = &run.phase else { return Ok(()) };
     let logits = mlx::floats(&row.logits).map_err(|e| e.context("the logits row"))?;
     pending::check(&logits, run.generated)?;
-    queue.show(HostRow { ids: std::mem::take(&mut run.ids), logits });
+    queue.show(HostRow { ids: held.to_vec(), logits });
     Ok(())
 }
 
@@ -51,9 +51,8 @@ impl SessionState {
         let Some(run) = self.run.take() else { return };
         self.run = Some(match run.phase {
             Phase::AtHost { row: before } => {
-                let HostRow { ids, logits } = row;
-                let phase = Phase::Processed { row: before, processed: outcome.map(|()| logits) };
-                Run { phase, ids, ..run }
+                let phase = Phase::Processed { row: before, processed: outcome.map(|()| row.logits) };
+                Run { phase, ..run }
             }
             phase => Run { phase, ..run },
         });

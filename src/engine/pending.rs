@@ -83,24 +83,23 @@ impl Pending {
 }
 
 impl Row {
-    /// Draws from the row, or from what the host's processor made of it. Nothing is evaluated.
-    pub fn draw(self, run: &mut Run, processed: Option<&[f32]>) -> Result<Pending> {
+    /// Draws from the row after the `held` ids, or from what the host's processor made of it. Nothing is evaluated.
+    pub fn draw(self, run: &mut Run, held: &[u32], processed: Option<&[f32]>) -> Result<Pending> {
         let array = |row: &[f32]| Array::from_slice(row, &[row.len() as i32]);
         let mut row = processed.map_or_else(|| self.logits.clone(), array);
         if let Some(mask) = &self.mask {
             row = row.add(array(mask))?;
         }
-        let edits = run.job.repeats.edits(&run.ids);
+        let edits = run.job.settings.repeats.edits(held);
         Ok(Pending::Sampled { drawn: run.sampler.sample(&row, &edits)?, logits: self.logits })
     }
 }
 
 impl Next {
-    /// What follows `held` positions, whose last has `logits` `[V]`: by the guide, where there is one. Nothing is
-    /// evaluated.
-    pub fn after(run: &mut Run, held: usize, logits: Array) -> Result<Next> {
+    /// What follows the `held` ids, whose last has `logits` `[V]`: by the guide, where there is one. Nothing is evaluated.
+    pub fn after(run: &mut Run, held: &[u32], logits: Array) -> Result<Next> {
         let room = run.job.max_tokens.saturating_sub(run.generated);
-        let room = room.min(run.job.context_length.saturating_sub(held));
+        let room = room.min(run.job.context_length.saturating_sub(held.len()));
         let allowed = match &mut run.job.guide {
             Some(guide) => guide.next(run.job.output.place(), room)?,
             None => guide::Next::Free,
@@ -117,7 +116,7 @@ impl Next {
         let row = Row { logits, mask };
         match run.job.host_processes {
             true => Ok(Next::Row(row)),
-            false => row.draw(run, None).map(Next::Pending),
+            false => row.draw(run, held, None).map(Next::Pending),
         }
     }
 

@@ -80,7 +80,7 @@ impl SessionState {
                 // The guide works while MLX computes.
                 async_eval([&logits])?;
             }
-            run.phase = match Next::after(run, self.past.held.len(), logits)? {
+            run.phase = match Next::after(run, self.past.held.ids(), logits)? {
                 Next::Pending(pending) => {
                     pending.issue()?;
                     Phase::Decode { pending }
@@ -101,6 +101,6 @@ impl SessionState {
         if is_last && run.job.prefill_only {
             run.phase = Phase::Prefilled;
         }
-        host_row::show(run, &self.queue)
+        host_row::show(run, self.past.held.ids(), &self.queue)
     }
 }

@@ -10,6 +10,7 @@ use super::host_row::HostRow;
 use super::stats::Stats;
 use super::waker::Listed;
 use crate::error::{Code, Error, Result};
+use crate::json;
 use crate::prompt::{Asked, Message, Part, ToolCall};
 
 /// Events the MLX thread may be ahead of the host: one is computed while the host holds another.
@@ -127,7 +128,7 @@ impl Answered {
             (EventKind::ToolCall, Some(call)) => message.tool_calls.push(ToolCall {
                 id: Some(call.id.clone()),
                 name: call.name.clone(),
-                arguments: serde_json::from_str(&call.arguments).unwrap_or_default(),
+                arguments: json::parse(call.arguments.as_bytes()).unwrap_or_default(),
             }),
             (EventKind::Text | EventKind::Finish, _) => {
                 if let Some(Part::Text(text)) = message.parts.last_mut() {

@@ -21,7 +21,7 @@ use crate::nn::mlx::{self, async_eval};
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{Formatter, Placed};
-use crate::sampling::{Repeats, Sampler, Settings};
+use crate::sampling::{Sampler, Settings};
 
 /// Logits rows kept for the host: the token it holds, the one waiting for it, and the one being computed.
 const ROWS: usize = 3;
@@ -44,7 +44,6 @@ pub(super) struct Job {
     pub top_logprobs: usize,
     /// The host's own processor sees each row before a token is drawn from it.
     pub host_processes: bool,
-    pub repeats: Repeats,
     pub progress_events: bool,
     /// Where turns begin, the model's last: the next turn's prompt is sure to share everything before that.
     pub turns: Vec<usize>,
@@ -56,7 +55,7 @@ pub(super) struct Job {
 impl Job {
     /// Whether what comes next depends on the tokens so far otherwise than through the model and the sampler.
     pub fn needs_tokens(&self) -> bool {
-        self.guide.is_some() || self.host_processes || !self.repeats.is_off()
+        self.guide.is_some() || self.host_processes || !self.settings.repeats.is_off()
     }
 }
 
@@ -96,8 +95,6 @@ pub(super) struct Run {
     /// Rows that were held already.
     pub reused: usize,
     pub generated: usize,
-    /// Of the prompt and of what was generated and read; gone with a row that the host has.
-    pub ids: Vec<u32>,
     pub first_token: Option<Instant>,
     pub encoded_ms: f64,
     /// Media that went through an encoder.
@@ -162,7 +159,6 @@ impl SessionState {
             sampler: self
                 .loaded
                 .on_its_device(|| Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids)),
-            ids: job.prompt.ids.clone(),
             job,
             phase: Phase::Encode { next: 0 },
             soft,

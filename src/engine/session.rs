@@ -305,7 +305,6 @@ impl Session {
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
             host_processes: options.logits_processor.is_some(),
-            repeats: settings.repeats.clone(),
             settings,
             vocab_size: self.model.vocab_size(),
             output,

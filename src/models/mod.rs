@@ -108,12 +108,15 @@ pub trait MediaModel: MediaLayout {
 /// Errors: `Unsupported` for a medium or a wish that the model does not know, `InvalidArgument` for one that was reduced
 /// for another model, `InvalidMedia`, `OutOfMemory`, and what `check` ends it with.
 pub fn reduce(model: &dyn MediaModel, media: &Arc<Media>, check: Check) -> Result<Media> {
-    let mut sizes = Vec::new();
+    let mut targets = Vec::new();
     for block in model.blocks(media)? {
-        for (image, target) in model.targets(&block.media)? {
-            check()?;
-            sizes.push(reduced(&image, target, check)?);
-        }
+        targets.extend(model.targets(&block.media)?);
+    }
+    // Nothing is computed for a medium that is refused.
+    let mut sizes = Vec::with_capacity(targets.len());
+    for (image, target) in targets {
+        check()?;
+        sizes.push(reduced(&image, target, check)?);
     }
     Ok(media.with_sizes(&sizes))
 }

@@ -83,7 +83,7 @@ impl KeptLayer {
     }
 }
 
-/// Memory for the rows of a layer, with room for those that come next.
+/// Memory for the rows of a layer.
 pub struct LayerMemory {
     shape: Shape,
     first: usize,
@@ -94,21 +94,22 @@ pub struct LayerMemory {
 }
 
 impl LayerMemory {
-    /// Of positions `first..end`. `OUT_OF_MEMORY`.
-    pub fn new(shape: Shape, first: usize, end: usize) -> Result<LayerMemory> {
-        let (used, empty) = (end - first, LayerState::new(shape));
-        let capacity = if used > 0 { empty.roomy(used) } else { 0 };
+    /// Of positions `first..end`, with room for those that come next where it `grows`. `OUT_OF_MEMORY`.
+    pub fn new(shape: Shape, first: usize, end: usize, grows: bool) -> Result<LayerMemory> {
+        let (used, capacity) = (end - first, Self::capacity(shape, end - first, grows));
         let bytes = capacity * shape.row_bytes() / 2;
         let buffers = if used > 0 { Some([Pages::new(bytes)?, Pages::new(bytes)?]) } else { None };
         Ok(LayerMemory { shape, first, end, capacity, buffers })
     }
 
     /// Bytes that [`new`](Self::new) takes.
-    pub fn bytes(shape: Shape, first: usize, end: usize) -> u64 {
-        match end - first {
-            0 => 0,
-            used => LayerState::new(shape).roomy(used) as u64 * shape.row_bytes() as u64,
-        }
+    pub fn bytes(shape: Shape, first: usize, end: usize, grows: bool) -> u64 {
+        Self::capacity(shape, end - first, grows) as u64 * shape.row_bytes() as u64
+    }
+
+    /// Rows that there is memory for.
+    fn capacity(shape: Shape, used: usize, grows: bool) -> usize {
+        if used > 0 && grows { LayerState::new(shape).roomy(used) } else { used }
     }
 
     /// For keys and for values, where the rows of each head go.
@@ -173,10 +174,10 @@ mod tests {
         seen
     }
 
-    fn again(kept: &KeptState, shapes: &[Shape]) -> Vec<Option<LayerMemory>> {
+    fn again(kept: &KeptState, shapes: &[Shape], grows: bool) -> Vec<Option<LayerMemory>> {
         let layers = kept.layers.iter().zip(shapes).map(|(layer, shape)| {
             let layer = layer.as_ref()?;
-            let mut memory = LayerMemory::new(*shape, layer.first, kept.positions).unwrap();
+            let mut memory = LayerMemory::new(*shape, layer.first, kept.positions, grows).unwrap();
             for (part, to) in memory.runs_mut().enumerate() {
                 let from = &layer.rows.as_ref().unwrap()[part];
                 from.runs().zip(to).for_each(|(from, to)| to.copy_from_slice(from));
@@ -203,9 +204,11 @@ mod tests {
                 let kept = KeptState::of(&state, reading).unwrap().unwrap();
                 let kept_mark = KeptState::of_checkpoint(&mark, reading).unwrap().unwrap();
                 assert!(kept_mark.layers[1].is_none());
-                let layers = again(&kept, &shapes).into_iter().flatten().collect();
+                let layers = again(&kept, &shapes, true).into_iter().flatten().collect();
                 let mut loaded = super::state(layers, kept.positions, state.position()).unwrap();
-                let mark_again = checkpoint(again(&kept_mark, &shapes), kept_mark.positions).unwrap();
+                let mark_again = again(&kept_mark, &shapes, false);
+                let mark_again = checkpoint(mark_again, kept_mark.positions).unwrap();
+                assert_eq!(mark_again.bytes(), mark.bytes(), "no spare rows");
                 assert_eq!((loaded.len(), loaded.position()), (state.len(), state.position()));
                 for count in [1, 3, 300] {
                     assert_eq!(append(&mut loaded, count), append(&mut state, count));

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod attention;
 pub mod clipped;
 pub mod encoder_attention;
+mod extent;
 pub mod held;
 pub mod kept;
 pub mod kernels;

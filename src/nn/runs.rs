@@ -125,7 +125,7 @@ fn rows(x: &Array, span: &Range<usize>) -> Result<Array> {
 mod tests {
     use super::*;
     use crate::nn::attention::MaskShape;
-    use crate::nn::state::LayerState;
+    use crate::nn::state::visible;
     use crate::nn::testing::{close, host, random};
 
     /// Queries, keys and values of `count` rows.
@@ -145,7 +145,7 @@ mod tests {
         };
         let spans = spans(parts.iter().map(|part| part[0].dim(2) as usize));
         let mask = |(span, state): (&Range<usize>, &&mut State)| {
-            let (queries, keys) = (span.len(), LayerState::visible(window, state.len(), span.len()));
+            let (queries, keys) = (span.len(), visible(window, state.len(), span.len()));
             Mask::new(&MaskShape { queries, keys, window, blocks: &[] }, device).unwrap()
         };
         let masks: Vec<Mask> = spans.iter().zip(states.iter()).map(mask).collect();

@@ -5,119 +5,13 @@
 
 use std::rc::Rc;
 
+use mlx_rs::Array;
 use mlx_rs::ops::{concatenate, zeros_dtype};
-use mlx_rs::{Array, Dtype};
 
-use super::{item_size, mlx};
+use super::extent::{Extent, Intake, STEP};
+pub use super::extent::{SPARE, Shape, visible};
+use super::mlx;
 use crate::error::Result;
-
-/// Rows that a buffer grows by, at least.
-const STEP: usize = 256;
-/// Rows before the window that a sliding layer keeps when it drops older ones, so that the last few positions can
-/// still be taken back.
-pub const SPARE: usize = 64;
-
-/// What a layer keeps: decided before there is anything to keep, so that it can be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// A query sees this many positions, itself included; `None` for all.
-    pub window: Option<usize>,
-    pub kv_heads: usize,
-    pub head_dim: usize,
-    /// Of keys and values.
-    pub dtype: Dtype,
-}
-
-impl Shape {
-    /// Bytes of the keys and values of one position.
-    pub fn row_bytes(&self) -> usize {
-        2 * self.kv_heads * self.head_dim * item_size(self.dtype)
-    }
-
-    /// Bytes of a [`Checkpoint`] of so many positions.
-    pub fn checkpoint_bytes(&self, positions: usize) -> u64 {
-        self.window.map_or(0, |window| self.row_bytes() as u64 * positions.min(window - 1) as u64)
-    }
-
-    /// Bytes of the buffers once `positions` rows have been appended, `chunk` at a time.
-    pub fn bytes(&self, positions: usize, chunk: usize) -> u64 {
-        let mut layer = Extent { window: self.window, used: 0, end: 0, capacity: 0 };
-        let mut left = positions;
-        while left > 0 {
-            let count = chunk.clamp(1, left);
-            layer.append(count);
-            left -= count;
-        }
-        self.row_bytes() as u64 * layer.capacity as u64
-    }
-}
-
-#[cfg(test)]
-impl From<Option<usize>> for Shape {
-    fn from(window: Option<usize>) -> Shape {
-        Shape { window, kv_heads: 1, head_dim: 1, dtype: Dtype::Float32 }
-    }
-}
-
-/// How full the buffer of a layer is.
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    window: Option<usize>,
-    /// Rows in use.
-    used: usize,
-    /// Position after the last one.
-    end: usize,
-    capacity: usize,
-}
-
-/// How a layer takes in more rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Intake {
-    /// Behind those in use.
-    Write,
-    /// Into a new buffer of so many rows, with the `kept` last ones in use before them.
-    Grow { kept: usize, capacity: usize },
-    /// Past a buffer, of which the `kept` last rows are left.
-    Tail { kept: usize },
-}
-
-impl Extent {
-    /// Rows of those in use that are still needed.
-    fn kept(&self) -> usize {
-        self.window.map_or(self.used, |w| self.used.min(w - 1 + SPARE))
-    }
-
-    /// Rows of a new buffer for `needed` ones.
-    fn roomy(&self, needed: usize) -> usize {
-        let roomy = (needed + needed / 8).next_multiple_of(STEP);
-        self.window.map_or(roomy, |w| roomy.min(w - 1 + SPARE + STEP)).max(needed)
-    }
-
-    fn intake(&self, count: usize) -> Intake {
-        if self.capacity > 0 && self.used + count <= self.capacity {
-            return Intake::Write;
-        }
-        if let Some(window) = self.window {
-            let most = window - 1 + SPARE;
-            if self.used.min(most) + count > most + STEP {
-                let visible = LayerState::visible(self.window, self.end, count);
-                return Intake::Tail { kept: most.min(visible) };
-            }
-        }
-        let kept = self.kept();
-        Intake::Grow { kept, capacity: self.roomy(kept + count) }
-    }
-
-    /// The same as [`LayerState::append`], in numbers.
-    fn append(&mut self, count: usize) {
-        match self.intake(count) {
-            Intake::Write => self.used += count,
-            Intake::Grow { kept, capacity } => (self.used, self.capacity) = (kept + count, capacity),
-            Intake::Tail { kept } => (self.used, self.capacity) = (kept, kept + STEP),
-        }
-        self.end += count;
-    }
-}
 
 /// The state of one session: keys and values of every layer, how many rows they cover, and the next position.
 #[derive(Clone, Debug)]
@@ -211,7 +105,7 @@ impl State {
             let rows = match layer.extent().intake(count) {
                 Intake::Write => 0,
                 Intake::Grow { capacity, .. } => capacity,
-                Intake::Tail { kept } => LayerState::visible(layer.window(), layer.end, count) + kept + STEP,
+                Intake::Tail { kept } => visible(layer.window(), layer.end, count) + kept + STEP,
             };
             (rows * layer.shape.row_bytes()) as u64
         };
@@ -350,16 +244,11 @@ impl LayerState {
         Extent { window: self.window(), used: self.used(), end: self.end, capacity }
     }
 
-    /// Keys that a chunk of `count` queries at position `offset` sees in a layer with this window.
-    pub fn visible(window: Option<usize>, offset: usize, count: usize) -> usize {
-        window.map_or(offset, |w| offset.min(w - 1)) + count
-    }
-
     /// Appends `k` and `v` `[1, kv_heads, T, D]`, and gives the keys and values that the new queries see: those of
-    /// [`visible`](Self::visible) positions, the new ones last.
+    /// [`visible`] positions, the new ones last.
     pub fn append(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let count = k.dim(2) as usize;
-        let visible = Self::visible(self.window(), self.end, count);
+        let visible = visible(self.window(), self.end, count);
         let used = self.used();
         self.part()?;
         match (self.extent().intake(count), self.rows.as_mut()) {
@@ -417,7 +306,7 @@ impl LayerState {
 
     /// The same layer with a copy of no rows but those that the next position sees.
     fn seen_next(&self) -> Result<LayerState> {
-        let seen = Self::visible(self.window(), self.end, 0).min(self.used());
+        let seen = visible(self.window(), self.end, 0).min(self.used());
         let copy = |rows: &Rows| -> Result<Rows> {
             let (keys, values) = rows.view(self.used() - seen, self.used())?;
             Ok(Rows { keys: keys.contiguous()?, values: values.contiguous()?, place: Place::default() })
@@ -444,7 +333,7 @@ impl LayerState {
     /// Takes in a chunk longer than the buffer: the queries see all of it, the buffer keeps its last `kept` rows.
     fn replace_by_tail(&mut self, kept: usize, k: &Array, v: &Array) -> Result<(Array, Array)> {
         let (used, count) = (self.used(), k.dim(2) as usize);
-        let visible = Self::visible(self.window(), self.end, count);
+        let visible = visible(self.window(), self.end, count);
         let prior = visible - count;
         let prior = self.rows.take().map(|rows| rows.view(used - prior, used)).transpose()?;
         let all = Rows::joined(prior, k, v, 0)?;
@@ -537,7 +426,7 @@ mod tests {
     }
 
     fn expected(window: Option<usize>, offset: usize, count: usize) -> Vec<f32> {
-        let first = offset + count - LayerState::visible(window, offset, count);
+        let first = offset + count - visible(window, offset, count);
         (first..offset + count).map(|p| p as f32).collect()
     }
 

@@ -14,7 +14,7 @@ use mlx_rs::ops::concatenate;
 use super::attention::Mask;
 use super::mlx;
 use super::runs::KeyValues;
-use super::state::{LayerState, Place, Rows};
+use super::state::{LayerState, Place, Rows, visible};
 use crate::error::Result;
 
 /// Sessions with more rows stay in buffers of their own: here each gets as many as the longest, and is read so far.
@@ -89,7 +89,7 @@ impl Spots {
 /// The row that comes next, and those that its query sees.
 fn spot(layer: &LayerState) -> (usize, Range<usize>) {
     let at = layer.used();
-    let seen = LayerState::visible(layer.window(), layer.end(), 1);
+    let seen = visible(layer.window(), layer.end(), 1);
     (at, at + 1 - seen..at + 1)
 }
 

@@ -80,6 +80,20 @@ fn values_nested_without_end_are_refused() {
 }
 
 #[test]
+fn a_value_that_holds_itself_many_times_over_is_not_printed_to_look_at_its_head() {
+    let vast =
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+    let of = |print: &str| render(&format!("{vast}{print}"), &json!({}));
+    assert_eq!(of("{{ ns.x is callable }}").unwrap(), "False");
+    assert_eq!(of("{{ cycler(ns.x) }}").unwrap(), "<jinja2.utils.Cycler object>");
+    assert_eq!(of("{{ joiner(ns.x) }}").unwrap(), "<jinja2.utils.Joiner object>");
+    for print in ["{{ [1]|tojson(separators=(ns.x, ns.x)) }}", "{{ [1]|tojson(indent=ns.x) }}"] {
+        let e = of(print).expect_err(print);
+        assert!(e.contains("not list"), "{e}");
+    }
+}
+
+#[test]
 fn what_the_engine_panics_at_is_an_error() {
     let template = "{% for x in [1] %}{% with %}{% continue %}{% endwith %}{% endfor %}";
     let e = render(template, &json!({})).unwrap_err();

@@ -4,10 +4,10 @@
 use std::error::Error as _;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Value};
+use minijinja::value::{Rest, Value, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::{json_dumps, pycompat, strftime};
+use super::{pycompat, strftime};
 
 /// Steps of one rendering after which a template counts as looping, given how many messages there are.
 ///
@@ -21,9 +21,6 @@ pub(super) fn fuel(messages: usize) -> u64 {
 /// Nesting of macros, loops and blocks; minijinja counts a macro as several. Low enough for the 512 KiB stack of a
 /// secondary thread on Apple's systems.
 const RECURSION: usize = 150;
-
-/// Bytes that one level of JSON may be indented by.
-const MAX_INDENT: usize = 1024;
 
 /// What `raise_exception` was called with.
 #[derive(Debug)]
@@ -70,43 +67,6 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, text.clone()).with_source(Raised(text)))
 }
 
-/// transformers' `tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
-fn tojson(value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
-    let argument = |index: usize, name: &str| -> Result<Value, Error> {
-        let named: Option<Value> = kwargs.get(name)?;
-        Ok(named.or_else(|| args.get(index).cloned()).unwrap_or_default())
-    };
-    let options = json_dumps::Options {
-        ensure_ascii: argument(0, "ensure_ascii")?.is_true(),
-        indent: indent_text(&argument(1, "indent")?)?,
-        separators: separators(&argument(2, "separators")?)?,
-        sort_keys: argument(3, "sort_keys")?.is_true(),
-    };
-    kwargs.assert_all_used()?;
-    json_dumps::dumps(value, &options)
-}
-
-fn indent_text(indent: &Value) -> Result<Option<String>, Error> {
-    if indent.is_none() || indent.is_undefined() {
-        return Ok(None);
-    }
-    match (indent.as_str(), indent.as_i64()) {
-        (Some(text), _) if text.len() > MAX_INDENT => {
-            Err(Error::new(ErrorKind::InvalidOperation, "tojson: the indent is too wide"))
-        }
-        (Some(text), _) => Ok(Some(text.to_owned())),
-        (None, Some(count)) => Ok(Some(" ".repeat(count.clamp(0, 32) as usize))),
-        _ => Err(Error::new(ErrorKind::InvalidOperation, "tojson: indent must be a number or a string")),
-    }
-}
-
-fn separators(value: &Value) -> Result<Option<(String, String)>, Error> {
-    if value.is_none() || value.is_undefined() {
-        return Ok(None);
-    }
-    let pair: Vec<String> = value.try_iter()?.map(|v| v.to_string()).collect();
-    match pair.as_slice() {
-        [item, key] => Ok(Some((item.clone(), key.clone()))),
-        _ => Err(Error::new(ErrorKind::InvalidOperation, "tojson: separators must be a pair")),
-    }
+fn tojson(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    pycompat::tojson(value, &args.into_values())
 }

@@ -8,10 +8,8 @@ use serde_json::{Map, Value};
 
 use super::exact::Generated;
 use crate::error::{Error, Result};
+use crate::json::MAX_DEPTH;
 use crate::media::Media;
-
-/// JSON nested deeper than this is refused, so that no recursion over it can exhaust a small stack.
-const MAX_DEPTH: usize = 64;
 
 /// Variables that belong to the library and cannot be set through `template_vars`.
 const RESERVED: [&str; 2] = ["messages", "tools"];

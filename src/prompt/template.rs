@@ -316,6 +316,14 @@ mod tests {
             "{\"a\":[1,2],\"b\":\"<é>'\"}"
         );
         assert_eq!(text("{{ x.b | tojson(ensure_ascii=True) }}", v.clone()), "\"<\\u00e9>'\"");
+        assert_eq!(text("{{ [1] | tojson(false, 40) }}", v.clone()), format!("[\n{}1\n]", " ".repeat(40)));
+        assert_eq!(text("{{ [1] | tojson(indent=true) }}", v.clone()), "[\n 1\n]");
+        assert_eq!(text("{{ [1, 2] | tojson(separators=',:') }}", v.clone()), "[1,2]");
+        for wrong in
+            ["true, ensure_ascii=true", "strange=1", "1, 2, none, 4, 5", "separators=(1, 2)", "indent=1.5"]
+        {
+            assert!(render(&format!("{{{{ [1] | tojson({wrong}) }}}}"), v.clone()).is_err(), "{wrong}");
+        }
         assert!(render("{{ nothing | tojson }}", v).is_err());
     }
 

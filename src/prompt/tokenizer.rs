@@ -12,7 +12,7 @@ use super::decoder::{Decoding, TextDecoder};
 use super::spellings::{Match, Spelled, Spellings};
 use super::token_config::{self, TokenConfig};
 use crate::error::{Code, Error, Result};
-use crate::files;
+use crate::{files, json};
 
 /// Which control spellings of a text are only text.
 pub(super) enum Plain<'a> {
@@ -59,8 +59,11 @@ impl TextTokenizer {
     pub fn load(dir: &Path, config: TokenConfig, template: &str) -> Result<Self> {
         let bytes = files::read_optional(&dir.join(FILE)).map_err(|e| e.with("file", FILE))?;
         let bytes = bytes.ok_or_else(absent)?;
-        let inner = Tokenizer::from_bytes(bytes)
-            .map_err(|e| Error::snapshot(format!("{FILE} is not valid: {e}")).with("file", FILE))?;
+        let invalid = |why: String| Error::snapshot(format!("{FILE} is not valid: {why}")).with("file", FILE);
+        if json::is_deep(&bytes) {
+            return Err(invalid(json::too_deep()));
+        }
+        let inner = Tokenizer::from_bytes(bytes).map_err(|e| invalid(e.to_string()))?;
         Self::new(inner, config, template)
     }
 

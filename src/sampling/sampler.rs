@@ -99,6 +99,8 @@ pub(crate) struct Sampler {
     seen: Option<Array>,
     /// `f32 [V]`: occurrences in the answer.
     counts: Option<Array>,
+    /// Both as they were before the last token that was drawn.
+    before: [Option<Array>; 2],
 }
 
 impl Sampler {
@@ -119,7 +121,7 @@ impl Sampler {
         });
         let counts = (settings.presence_penalty != 0.0 || settings.frequency_penalty != 0.0)
             .then(|| row(vec![0.0; vocab_size]));
-        Self { settings, vocab, step: 0, bias, seen, counts }
+        Self { settings, vocab, step: 0, bias, seen, counts, before: [None, None] }
     }
 
     /// The next token, drawn from `logits`, `f32 [V]`, less what `edits` says of single tokens. Nothing is evaluated.
@@ -130,6 +132,7 @@ impl Sampler {
             t => self.draw(&row.subtract(row.max(false)?)?.multiply(Array::from_f32(1.0 / t))?)?,
         };
         self.step += 1;
+        self.before = [self.seen.clone(), self.counts.clone()];
         self.remember(&token)?;
         Drawn::from_row(token, &row)
     }
@@ -137,6 +140,12 @@ impl Sampler {
     /// Counts a token of the answer that was not drawn.
     pub fn took(&mut self, id: u32) -> Result<()> {
         self.remember(&Array::from_slice(&[id], &[]))
+    }
+
+    /// Counts a token that comes in the place of the last one that was drawn.
+    pub fn took_instead(&mut self, id: u32) -> Result<()> {
+        [self.seen, self.counts] = std::mem::take(&mut self.before);
+        self.took(id)
     }
 
     fn process(&self, logits: &Array, edits: &[(u32, f32)]) -> Result<Array> {
@@ -451,6 +460,23 @@ mod tests {
     fn a_seed_fixes_the_draws_and_another_changes_them() {
         assert_eq!(draws(neutral(), &[], 40), draws(neutral(), &[], 40));
         assert_ne!(draws(neutral(), &[], 40), draws(Settings { seed: 8, ..neutral() }, &[], 40));
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_the_drawn_one_is_counted_and_the_drawn_one_is_not() {
+        for settings in [
+            Settings { temperature: 0.0, repetition_penalty: 2.0, ..neutral() },
+            Settings { temperature: 0.0, presence_penalty: 1.2, ..neutral() },
+            Settings { temperature: 0.0, frequency_penalty: 1.2, ..neutral() },
+        ] {
+            let row = Array::from_slice(&ROW, &[6]);
+            let mut sampler = Sampler::new(settings, 6, &[]);
+            let next = |sampler: &mut Sampler| sampler.sample(&row, &[]).unwrap().read().unwrap();
+            assert_eq!(next(&mut sampler), Choice::Token(1));
+            sampler.took_instead(4).unwrap();
+            assert_eq!(next(&mut sampler), Choice::Token(1), "it was never said");
+            assert_eq!(next(&mut sampler), Choice::Token(2), "1 and 4 were");
+        }
     }
 
     #[test]

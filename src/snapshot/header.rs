@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, Metadata};
 use super::file_name;
 use super::names::canonical;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::{files, json};
 
 /// What is looked at to tell a file that only stands for another.
 const START: u64 = 512;
@@ -88,7 +88,7 @@ pub(super) fn read_header(path: &Path) -> Result<(Metadata, u64)> {
     room.map_err(|_| files::unreadable(path, &std::io::ErrorKind::OutOfMemory.into()))?;
     header.resize(length as usize, 0);
     file.read_exact(&mut header).map_err(io)?;
-    let metadata: Metadata = serde_json::from_slice(&header)
+    let metadata: Metadata = json::parse(&header)
         .map_err(|e| unreadable(path, &format!("its header is broken: {e}")).with("byte", 8 + e.column()))?;
     let needed = 8 + length + metadata.data_len() as u64;
     match size.cmp(&needed) {

@@ -208,6 +208,25 @@ fn a_budget_ends_a_thought_and_the_answer_begins() {
 }
 
 #[test]
+fn penalties_count_the_token_that_ends_a_thought_and_not_the_one_that_was_drawn() {
+    let model = model();
+    let session = Session::new(&model);
+    let asked = Prompt::user("What is the capital of France?");
+    for budget in 1..=6 {
+        let options = || {
+            Options::greedy(40)
+                .set(|o, e| rmlx_generation_options_set_thinking(o, true, e))
+                .set(|o, e| rmlx_generation_options_set_thinking_budget(o, budget, e))
+                .set(|o, e| rmlx_generation_options_set_frequency_penalty(o, 3.0, e))
+        };
+        // Where runs of tokens are looked for, each token is read before the next is drawn.
+        let read = options().set(|o, e| rmlx_generation_options_set_no_repeat_ngram(o, 90, e));
+        let (ahead, read) = (session.answer(&asked, &options()), session.answer(&asked, &read));
+        assert_eq!(ahead.tokens(), read.tokens(), "a budget of {budget}");
+    }
+}
+
+#[test]
 fn a_tools_value_is_its_messages_one_part() {
     let mut user = Prompt::user("x");
     assert_eq!(user.json("{}").expect_err("no tool's").code, RMLX_ERROR_INVALID_ARGUMENT);

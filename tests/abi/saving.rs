@@ -26,6 +26,7 @@ fn again(model: &Model, session: &Session) -> Session {
     );
     let (old, new) = (session.stats(), loaded.stats());
     assert_eq!((old.held_tokens, 0), (new.held_tokens, new.generated_tokens));
+    assert_eq!(old.checkpoint_bytes, new.checkpoint_bytes, "no row more than was kept");
     loaded
 }
 

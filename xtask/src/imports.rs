@@ -9,7 +9,7 @@ use crate::paths;
 
 /// Each part of `src/` and the parts that it may use. What every part may use is in [`EVERYWHERE`].
 const MAY_USE: [(&str, &[&str]); 17] = [
-    ("ffi", &["dialect", "engine", "media", "memory", "probe", "prompt", "panics"]),
+    ("ffi", &["engine", "media", "memory", "probe", "prompt", "panics"]),
     ("probe", &["engine", "media", "prompt"]),
     ("memory", &["engine"]),
     ("engine", &["dialect", "models", "nn", "sampling", "prompt", "media", "snapshot", "panics", "system"]),

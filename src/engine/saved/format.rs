@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contents::Contents;
 use crate::error::{Code, Error, Result};
+use crate::json;
 use crate::media::ContentHash;
 use crate::nn::kept::{KeptLayer, KeptState, LayerMemory};
 use crate::nn::state::{SPARE, Shape};
@@ -75,6 +76,11 @@ pub struct Extent {
     pub first: Vec<Option<usize>>,
 }
 
+/// Whether rows are added to the state of this number: to the session's own, and to no checkpoint.
+pub fn grows(index: usize) -> bool {
+    index == 0
+}
+
 impl From<Shape> for Layer {
     fn from(shape: Shape) -> Layer {
         let Shape { window, kv_heads, head_dim, dtype } = shape;
@@ -97,8 +103,8 @@ impl Header {
 
     /// Bytes of the memory that the rows are read into. The header has been checked.
     pub fn memory(&self, shapes: &[Shape]) -> u64 {
-        let of = |(state, first, shape): (&Extent, usize, Shape)| {
-            LayerMemory::bytes(shape, first, state.positions)
+        let of = |(index, first, shape): (usize, usize, Shape)| {
+            LayerMemory::bytes(shape, first, self.states[index].positions, grows(index))
         };
         self.rows(shapes).map(of).sum()
     }
@@ -111,18 +117,19 @@ impl Header {
         self.media.iter().map(of).collect()
     }
 
-    fn rows<'a>(&'a self, shapes: &'a [Shape]) -> impl Iterator<Item = (&'a Extent, usize, Shape)> {
-        self.states.iter().flat_map(move |state| {
+    /// The number of the state, the first position and the shape of each layer that there are rows of.
+    fn rows<'a>(&'a self, shapes: &'a [Shape]) -> impl Iterator<Item = (usize, usize, Shape)> {
+        self.states.iter().enumerate().flat_map(move |(index, state)| {
             let layers = state.first.iter().zip(shapes);
-            layers.filter_map(move |(first, shape)| Some((state, (*first)?, *shape)))
+            layers.filter_map(move |(first, shape)| Some((index, (*first)?, *shape)))
         })
     }
 
     /// Lengths of the parts: ids, then keys and values of the layers of each state. The header has been checked.
     fn parts(&self, shapes: &[Shape]) -> Vec<u64> {
         let mut lengths = vec![(self.positions() * size_of::<u32>()) as u64];
-        for (state, first, shape) in self.rows(shapes) {
-            let bytes = (state.positions - first) as u64 * (shape.row_bytes() / 2) as u64;
+        for (index, first, shape) in self.rows(shapes) {
+            let bytes = (self.states[index].positions - first) as u64 * (shape.row_bytes() / 2) as u64;
             lengths.extend([bytes, bytes]);
         }
         lengths
@@ -316,8 +323,7 @@ impl Front {
         let Some((json, table)) = usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)) else {
             return Err(damaged("its header is truncated"));
         };
-        let header: Header =
-            serde_json::from_slice(json).map_err(|e| damaged(&format!("its header is broken: {e}")))?;
+        let header: Header = json::parse(json).map_err(|e| damaged(&format!("its header is broken: {e}")))?;
         header.check_origin(expected)?;
         header.check(expected)?;
         let lengths = header.parts(expected.shapes);

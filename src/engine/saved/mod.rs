@@ -150,6 +150,7 @@ impl Session {
             queue.update_stats(|stats| {
                 stats.held_tokens = past.held.len() as u64;
                 stats.cache_bytes = past.state.bytes() as u64;
+                stats.checkpoint_bytes = past.checkpoint_bytes() as u64;
             });
             worker.add_session(id, SessionState::holding(loaded, queue, past));
             Ok(())

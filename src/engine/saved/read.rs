@@ -96,9 +96,11 @@ pub fn parts(source: &Source, front: Front, expected: &Expected) -> Result<Saved
     let mut ids = zeros(header.positions() * size_of::<u32>())?;
     let mut wanted = vec![(next()?, vec![&mut ids[..]])];
     let mut layers = Vec::new();
-    for state in &header.states {
+    for (index, state) in header.states.iter().enumerate() {
         let memory = |(first, shape): (&Option<usize>, &Shape)| {
-            first.map(|first| LayerMemory::new(*shape, first, state.positions)).transpose()
+            first
+                .map(|first| LayerMemory::new(*shape, first, state.positions, format::grows(index)))
+                .transpose()
         };
         layers.push(state.first.iter().zip(expected.shapes).map(memory).collect::<Result<Vec<_>>>()?);
     }

@@ -12,7 +12,7 @@ use crate::nn::attention::{Mask, MaskShape};
 use crate::nn::positions::Positions;
 use crate::nn::rope::{Angles, Rope};
 use crate::nn::runs::{self, KeyValues};
-use crate::nn::state::{LayerState, State};
+use crate::nn::state::{State, visible};
 use crate::nn::together::Spots;
 
 /// Rotations and masks of the rows of a batch.
@@ -75,7 +75,7 @@ impl<'a> Setting<'a> {
         let window = kind.window;
         let mask = |rows: &Rows| {
             let queries = rows.positions.count();
-            let keys = LayerState::visible(window, rows.before, queries);
+            let keys = visible(window, rows.before, queries);
             Mask::new(&MaskShape { queries, keys, window, blocks: rows.blocks }, kind.device)
         };
         let positions = Positions::joined(runs.iter().map(|rows| &rows.positions));

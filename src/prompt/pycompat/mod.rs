@@ -12,6 +12,7 @@ mod sequence_filters;
 mod spec;
 mod strings;
 mod text_filters;
+mod tojson;
 mod values;
 
 use minijinja::value::{ArgType, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
@@ -22,6 +23,7 @@ use values::error;
 
 pub(super) use objects::is_no_list;
 pub(super) use printing::{float, str_of};
+pub(super) use tojson::tojson;
 pub(super) use values::check_size;
 
 /// Python's whitespace: Unicode's, and the four ASCII separators.
@@ -107,7 +109,7 @@ fn is_sequence(v: &Value) -> bool {
 /// Functions, macros and what is undefined.
 fn is_callable(v: &Value) -> bool {
     let is_function = |object: &minijinja::value::DynObject| object.repr() == ObjectRepr::Plain;
-    v.is_undefined() || v.as_object().is_some_and(is_function) || v.to_string().starts_with("<macro")
+    v.is_undefined() || v.as_object().is_some_and(is_function) || printing::begins_with(v, "<macro")
 }
 
 /// A namespace, whose names may not be private.

@@ -269,6 +269,10 @@ impl Object for Cycler {
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<jinja2.utils.Cycler object>")
+    }
 }
 
 /// `joiner(…)`: nothing at the first call, then the separator.
@@ -295,5 +299,9 @@ impl Object for Joiner {
         let [] = Args::of(args)?.plain("joiner", 0)?;
         let used = self.used.swap(true, Ordering::Relaxed);
         Ok(if used { self.separator.clone() } else { Value::from("") })
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<jinja2.utils.Joiner object>")
     }
 }

@@ -4,7 +4,7 @@ use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::objects;
-use super::values::{as_float, check_size, error};
+use super::values::{MAX_TEXT, as_float, check_size, error};
 
 /// Deeper values are refused: templates can build values that hold themselves many times over.
 const MAX_DEPTH: usize = 96;
@@ -43,11 +43,11 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error
                 Some(open) => write_items(out, open, value, "])", depth)?,
                 None => write_items(out, "[", value, "]", depth)?,
             },
-            _ => out.push_str(&value.to_string()),
+            _ => out.push_str(&printed(value)?),
         },
         _ => match as_float(value) {
             Some(x) => out.push_str(&float(x)),
-            None => out.push_str(&value.to_string()),
+            None => out.push_str(&printed(value)?),
         },
     }
     Ok(())
@@ -79,19 +79,43 @@ fn write_dict(out: &mut String, dict: &Value, depth: usize) -> Result<(), Error>
     Ok(())
 }
 
+/// What minijinja prints, up to so many bytes and no more of the value than that takes.
+struct Head {
+    text: String,
+    most: usize,
+}
+
+impl Head {
+    fn of(value: &Value, most: usize) -> Self {
+        let mut head = Self { text: String::new(), most };
+        // It fails as soon as there is enough.
+        let _ = std::fmt::Write::write_fmt(&mut head, format_args!("{value}"));
+        head
+    }
+}
+
+impl std::fmt::Write for Head {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.text.push_str(text);
+        if self.text.len() >= self.most { Err(std::fmt::Error) } else { Ok(()) }
+    }
+}
+
 /// With what minijinja prints the value: macros, loops and ranges have forms of their own.
 fn first_char(value: &Value) -> Option<char> {
-    struct First(Option<char>);
-    impl std::fmt::Write for First {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0 = text.chars().next();
-            if self.0.is_some() { Err(std::fmt::Error) } else { Ok(()) }
-        }
-    }
-    let mut first = First(None);
-    // It fails as soon as there is a character.
-    let _ = std::fmt::Write::write_fmt(&mut first, format_args!("{value}"));
-    first.0
+    Head::of(value, 1).text.chars().next()
+}
+
+/// Whether minijinja prints the value as something that begins so.
+pub(super) fn begins_with(value: &Value, prefix: &str) -> bool {
+    Head::of(value, prefix.len()).text.starts_with(prefix)
+}
+
+/// What minijinja prints of a value that Python has not.
+fn printed(value: &Value) -> Result<String, Error> {
+    let Head { text, .. } = Head::of(value, MAX_TEXT + 1);
+    check_size(text.len())?;
+    Ok(text)
 }
 
 fn write_str(out: &mut String, text: &str) {

@@ -3,6 +3,7 @@
 use llguidance::api::TopLevelGrammar;
 use serde_json::{Value, json};
 
+use super::nesting;
 use super::place::{self, Place};
 use super::schema::{Fault, fault, prepared};
 use crate::error::{Error, Result};
@@ -93,7 +94,10 @@ impl Grammar {
         match self.kind {
             GrammarKind::JsonSchema => Ok(json_schema(self.schema()?)),
             GrammarKind::Regex => Ok(TopLevelGrammar::from_regex(&self.text)),
-            GrammarKind::Lark => Ok(TopLevelGrammar::from_lark(self.text.clone())),
+            GrammarKind::Lark => match nesting::too_deep(&self.text) {
+                Some(place) => Err(self.at((Some(place), json::too_deep()))),
+                None => Ok(TopLevelGrammar::from_lark(self.text.clone())),
+            },
             GrammarKind::Choice => Ok(TopLevelGrammar::from_lark(self.choices()?)),
         }
     }
@@ -119,7 +123,7 @@ impl Grammar {
         let mut quoted = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             match text.as_str() {
-                Some(text) if !text.is_empty() => quoted.push(literal(text)),
+                Some(text) if !text.is_empty() => quoted.push(json::literal(text)),
                 _ => {
                     let why = format!("it has to be a JSON array of texts, and {text} is none, or empty");
                     return Err(self.faulty(&Fault { pointer: format!("/{index}"), why }));
@@ -145,11 +149,6 @@ fn json_schema(mut schema: Value) -> TopLevelGrammar {
         schema.entry("x-guidance").or_insert_with(spelling);
     }
     TopLevelGrammar::from_json_schema(schema)
-}
-
-/// A literal of a Lark grammar: JSON, and nothing in it that the lexer stops at.
-fn literal(text: &str) -> String {
-    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// In the words of a host, who does not see the compiler's options.

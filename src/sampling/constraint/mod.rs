@@ -5,6 +5,7 @@
 
 mod disjoint;
 mod grammar;
+mod nesting;
 mod place;
 mod schema;
 mod vocabulary;
@@ -65,6 +66,8 @@ impl Compiler {
         };
         let constraint = Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size };
         let mut kept = self.kept();
+        // Another thread may have compiled it, too.
+        kept.retain(|(known, _)| known != grammar);
         kept.push_back((grammar.clone(), matcher));
         if kept.len() > KEPT {
             kept.pop_front();

@@ -117,6 +117,26 @@ fn of_other_texts_a_line_and_a_column_say_where() {
 }
 
 #[test]
+fn what_is_nested_without_end_is_refused_before_it_is_read() {
+    let many = 100_000;
+    let (line, why) = refused(
+        GrammarKind::Lark,
+        &format!("start::_\n  : \"a\" %if {}true{}", "not(".repeat(many), ")".repeat(many)),
+    );
+    assert!(line.contains("line 2") && line.contains("nested deeper than 40 levels"), "{line}");
+    assert_eq!(why["line"], 2);
+    for (kind, open) in [
+        (GrammarKind::Lark, "start: (".to_owned() + &"(".repeat(many)),
+        (GrammarKind::Lark, "start: %json {".to_owned() + &"\"items\": {".repeat(many)),
+        (GrammarKind::Regex, "(".repeat(many)),
+        (GrammarKind::JsonSchema, "{\"items\": ".repeat(many)),
+        (GrammarKind::Choice, "[".repeat(many)),
+    ] {
+        refused(kind, &open);
+    }
+}
+
+#[test]
 fn a_list_points_to_its_item_and_what_nothing_follows_says_so() {
     for (list, pointer) in [("{}", ""), ("[]", ""), ("[\"a\", 1]", "/1"), ("[\"a\", \"\"]", "/1")] {
         let (message, details) = refused(GrammarKind::Choice, list);
