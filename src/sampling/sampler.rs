@@ -101,6 +101,14 @@ pub(crate) struct Sampler {
     counts: Option<Array>,
 }
 
+/// Where a [`Sampler`] was in its answer. Arrays are never changed, so this copies nothing.
+#[derive(Clone)]
+pub(crate) struct Mark {
+    step: u64,
+    seen: Option<Array>,
+    counts: Option<Array>,
+}
+
 impl Sampler {
     /// `prompt` counts for the repetition penalty only.
     pub fn new(settings: Settings, vocab_size: usize, prompt: &[u32]) -> Self {
@@ -137,6 +145,16 @@ impl Sampler {
     /// Counts a token of the answer that was not drawn.
     pub fn took(&mut self, id: u32) -> Result<()> {
         self.remember(&Array::from_slice(&[id], &[]))
+    }
+
+    /// What it remembers of the tokens so far, to go back to.
+    pub fn mark(&self) -> Mark {
+        Mark { step: self.step, seen: self.seen.clone(), counts: self.counts.clone() }
+    }
+
+    /// Forgets the draws since `mark`: the next one is what it would have been then.
+    pub fn return_to(&mut self, mark: Mark) {
+        Mark { step: self.step, seen: self.seen, counts: self.counts } = mark;
     }
 
     fn process(&self, logits: &Array, edits: &[(u32, f32)]) -> Result<Array> {
