@@ -306,6 +306,7 @@ impl Session {
         Job {
             host_processes: options.logits_processor.is_some(),
             repeats: settings.repeats.clone(),
+            speculate: options.speculate,
             settings,
             vocab_size: self.model.vocab_size(),
             output,
