@@ -114,6 +114,8 @@ static void speculation(const rmlx_model *model) {
     rmlx_session *session = new_session(model);
     rmlx_prompt *prompt = text_prompt("The sea is wide. The sea is wide. The sea is wide.");
     rmlx_generation_options *options = greedy(64);
+    /* One token again and again: what is looked up is right. */
+    CHECK_OK(rmlx_generation_options_add_logit_bias(options, 300, 100, &error));
     answer plain, looked_up;
     generate(session, prompt, options, &plain);
     CHECK(stats_of(session).drafted_tokens == 0);

@@ -109,7 +109,7 @@ fn nothing_is_proposed_behind_the_end_or_past_the_room() {
     let prompt = Placed { ids, ..Placed::default() };
     let drafts = |pending: u32, room: usize, end: u32| {
         let mut speculation = Speculation::new(Some(Speculate::PromptLookup { most: 8 }), &prompt).unwrap();
-        for drafts in [0, 0, 1] {
+        for drafts in [0, 0, 0, 1] {
             speculation.pay.measured(drafts, std::time::Duration::from_millis(10));
         }
         speculation.propose(&Pending::Forced(vec![pending]), &prompt.ids, 0, room, |id| *id == end)
