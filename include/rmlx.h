@@ -1294,11 +1294,23 @@ typedef int32_t (*rmlx_logits_callback)(const uint32_t *ids,
                                         size_t logit_count,
                                         void *user_data);
 
+/** How tokens are proposed: one of RMLX_SPECULATION_*. */
+typedef int32_t rmlx_speculation;
+
 /** The language of a constraint: one of RMLX_CONSTRAINT_*. */
 typedef int32_t rmlx_constraint_kind;
 
 /** Which tools the model may call: one of RMLX_TOOL_CHOICE_*. */
 typedef int32_t rmlx_tool_choice;
+
+/** None are. */
+#define RMLX_SPECULATION_NONE 0
+
+/**
+ * What followed the last time that the last few tokens stood in the prompt or in the answer. It helps where an answer
+ * repeats what it was given: a text that is edited, quoted or summed up, code, JSON.
+ */
+#define RMLX_SPECULATION_PROMPT_LOOKUP 1
 
 /**
  * A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
@@ -1647,6 +1659,29 @@ rmlx_status rmlx_generation_options_set_exact_history(struct rmlx_generation_opt
 rmlx_status rmlx_generation_options_set_ignore_eos(struct rmlx_generation_options *options,
                                                    bool ignore_eos,
                                                    rmlx_error **error);
+
+/**
+ * Proposes the next tokens before the model has said them, and evaluates several in one pass: those that it says
+ * then need no pass of their own. Default: RMLX_SPECULATION_NONE.
+ *
+ * The answer is the same, also of a seed, with constraints, penalties and stop strings; only where two tokens are as
+ * likely as each other to within rounding may another one come, as rows of one pass are not rounded as those
+ * of several. Events come one by one, and a cancel or the end of an answer leaves held what was handed out.
+ * How many tokens are proposed at once is what pays, measured on the answer; where nothing does, none are. None are
+ * either while several sessions of a model answer at the same time: those share passes already.
+ * rmlx_stats.drafted_tokens and accepted_tokens count.
+ *
+ * - `kind`: one of RMLX_SPECULATION_*
+ * - `most_tokens`: tokens proposed at once, 8 at most; 0 is 8
+ *
+ * Errors: INVALID_ARGUMENT (an unknown kind, more than 8 tokens).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_generation_options_set_speculation(struct rmlx_generation_options *options,
+                                                    rmlx_speculation kind,
+                                                    size_t most_tokens,
+                                                    rmlx_error **error);
 
 /**
  * Asks for RMLX_EVENT_PROGRESS events while the prompt is evaluated. Default: false.
@@ -2725,6 +2760,10 @@ typedef struct rmlx_stats {
      * (rmlx_session_options_set_keep_turns): the oldest of those that are not the system's.
      */
     uint64_t dropped_messages;
+    /** Tokens that were proposed and evaluated (rmlx_generation_options_set_speculation). */
+    uint64_t drafted_tokens;
+    /** Tokens of the answer that had been proposed, and took no pass of their own. */
+    uint64_t accepted_tokens;
 } rmlx_stats;
 
 /**

@@ -252,6 +252,13 @@ struct LoopDetection {
     std::size_t least_tokens = 32;
 };
 
+/// How tokens are proposed; rmlx_generation_options_set_speculation.
+struct Speculation {
+    /// One of RMLX_SPECULATION_*.
+    rmlx_speculation kind = RMLX_SPECULATION_PROMPT_LOOKUP;
+    std::size_t most_tokens = 0;
+};
+
 /// How an answer is generated; rmlx_generation_options_set_*. What is not set comes from the snapshot.
 struct GenerationOptions {
     std::optional<std::size_t> max_tokens;
@@ -284,6 +291,7 @@ struct GenerationOptions {
     /// One of RMLX_TOOL_CHOICE_*, and which tool for NAMED.
     rmlx_tool_choice tool_choice = RMLX_TOOL_CHOICE_AUTO;
     std::string tool_name;
+    std::optional<Speculation> speculation;
 };
 
 namespace detail {
@@ -370,6 +378,10 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
         RMLX_FAIL(call.take());
     const char *tool = options.tool_name.empty() ? nullptr : options.tool_name.c_str();
     if (call.failed(rmlx_generation_options_set_tool_choice(to, options.tool_choice, tool, call.error())))
+        RMLX_FAIL(call.take());
+    if (options.speculation &&
+        call.failed(rmlx_generation_options_set_speculation(to, options.speculation->kind,
+                                                            options.speculation->most_tokens, call.error())))
         RMLX_FAIL(call.take());
     for (std::uint32_t token : options.stop_tokens)
         if (call.failed(rmlx_generation_options_add_stop_token(to, token, call.error())))

@@ -7,11 +7,13 @@
 use std::time::Instant;
 
 use mlx_rs::Array;
+use mlx_rs::ops::concatenate;
 
 use super::event::{Event, FinishReason};
 use super::output::{Piece, Stopped};
 use super::pending::{Next, Pending};
 use super::run::{Phase, Run, SessionState};
+use super::speculate::{Following, Speculation};
 use super::{host_row, logprobs};
 use crate::error::Result;
 use crate::models::{Batch, Run as Rows};
@@ -26,7 +28,9 @@ struct Part<'a> {
     session: &'a mut SessionState,
     run: Run,
     pending: Pending,
-    /// The pending tokens are rows of this step's pass.
+    /// Rows of this step's pass behind the pending tokens, that may come next.
+    drafts: Vec<u32>,
+    /// The pending tokens are rows of the state.
     passed: bool,
     /// What comes after them, unless they are the last.
     next: Option<Next>,
@@ -61,44 +65,68 @@ pub(super) fn step<'a>(sessions: impl IntoIterator<Item = &'a mut SessionState>)
 
 /// Samples the token after the pending ones for each session that goes on, and sets MLX to work on them.
 fn issue(parts: &mut [Part]) -> Result<()> {
+    let alone = parts.len() == 1;
     let mut going: Vec<&mut Part> = parts.iter_mut().filter(|part| part.goes_on()).collect();
-    let Some(first) = going.first() else { return Ok(()) };
-    let model = first.session.loaded.model.clone();
-    let needed = |part: &&mut Part| {
-        let past = &part.session.past;
-        part.session.loaded.budget.work(1, past.held.len() + 1) + past.state.growth(1)
-    };
-    room::require(going.iter().map(needed).sum(), "the next tokens")?;
-    let runs = going.iter().map(|part| part.rows()).collect::<Result<Vec<_>>>()?;
-    let mut states: Vec<&mut State> = going.iter_mut().map(|part| &mut part.session.past.state).collect();
-    let hidden = model.forward(&Batch { runs }, &mut states)?;
-    let count = going.len();
-    let logits = model.logits(&hidden, 0..count)?;
-    let vocab = logits.dim(1);
     let mut waiting = Vec::new();
-    for (i, part) in going.iter_mut().enumerate() {
-        let row = match count {
-            1 => logits.reshape(&[-1])?,
-            _ => mlx::slice(&logits, &[i as i32, 0], &[i as i32 + 1, vocab])?.reshape(&[-1])?,
-        };
+    for (i, following) in follow_all(&mut going, alone)?.into_iter().enumerate() {
+        let part = &mut going[i];
         part.passed = true;
         match part.run.job.needs_tokens() {
             false => {
-                part.next = Some(Next::after(&mut part.run, part.session.past.held.ids(), row)?);
+                let held = part.session.past.held.ids();
+                part.next = Some(part.run.draw_on(held, following)?);
             }
-            true => waiting.push((i, row)),
+            true => waiting.push((i, following.logits)),
         }
     }
-    let issued = going.iter().filter_map(|part| part.next.as_ref()).flat_map(Next::arrays);
+    let issued = going.iter().flat_map(|part| part.issued());
     async_eval(issued.chain(waiting.iter().map(|(_, row)| row)))?;
     for part in &mut going {
-        part.session.past.keep_if_due()?;
+        let come = part.session.past.held.len() + part.pending.count();
+        part.session.past.keep_if_due(come)?;
     }
     for (i, row) in waiting {
         going[i].follow(row);
     }
     let issued = going.iter().filter(|part| part.run.job.needs_tokens());
     async_eval(issued.filter_map(|part| part.next.as_ref()).flat_map(Next::arrays))
+}
+
+/// What follows the pending tokens of each: their rows may have been evaluated ahead, and are rows of a pass otherwise.
+fn follow_all(going: &mut [&mut Part], alone: bool) -> Result<Vec<Following>> {
+    let mut found: Vec<Option<Following>> = going.iter_mut().map(|part| part.ahead()).collect();
+    let left = going.iter_mut().zip(&found).filter(|(_, found)| found.is_none());
+    let mut left: Vec<&mut Part> = left.map(|(part, _)| &mut **part).collect();
+    left.iter_mut().for_each(|part| part.draft(alone));
+    let mut passed = pass(&mut left)?.into_iter();
+    Ok(found.iter_mut().filter_map(|found| found.take().or_else(|| passed.next())).collect())
+}
+
+/// Evaluates the pending tokens and the drafts behind them: what follows the pending ones of each.
+fn pass(parts: &mut [&mut Part]) -> Result<Vec<Following>> {
+    let Some(first) = parts.first() else { return Ok(Vec::new()) };
+    let model = first.session.loaded.model.clone();
+    room::require(parts.iter().map(|part| part.needed()).sum(), "the next tokens")?;
+    let runs = parts.iter().map(|part| part.rows()).collect::<Result<Vec<_>>>()?;
+    let count = runs.iter().map(|run| run.outputs).sum();
+    let mut states: Vec<&mut State> = parts.iter_mut().map(|part| &mut part.session.past.state).collect();
+    let hidden = model.forward(&Batch { runs }, &mut states)?;
+    let logits = model.logits(&hidden, 0..count)?;
+    let vocab = logits.dim(1);
+    let row = |i: i32| match count {
+        1 => Ok(logits.reshape(&[-1])?),
+        _ => Ok(mlx::slice(&logits, &[i, 0], &[i + 1, vocab])?.reshape(&[-1])?),
+    };
+    let mut rows = (0..count as i32).map(row);
+    let mut following = Vec::new();
+    for part in parts {
+        let mut of = rows.by_ref().take(1 + part.drafts.len()).collect::<Result<Vec<_>>>()?.into_iter();
+        following.extend(of.next().map(Following::new));
+        if let Some(speculation) = &mut part.run.speculation {
+            speculation.passed(std::mem::take(&mut part.drafts), of);
+        }
+    }
+    Ok(following)
 }
 
 impl<'a> Part<'a> {
@@ -127,7 +155,8 @@ impl<'a> Part<'a> {
                 return None;
             }
         };
-        Some(Part { session, run, pending, passed: false, next: None, read: None })
+        run.speculation.iter_mut().for_each(Speculation::begin_step);
+        Some(Part { session, run, pending, drafts: Vec::new(), passed: false, next: None, read: None })
     }
 
     fn is_full(&self) -> bool {
@@ -148,10 +177,52 @@ impl<'a> Part<'a> {
         after < self.run.job.max_tokens && !self.is_full() && !self.is_whole() && self.pending.count() > 0
     }
 
-    /// The pending tokens as the next rows.
+    /// What follows the pending tokens, where that has been evaluated ahead.
+    fn ahead(&mut self) -> Option<Following> {
+        let Run { speculation, sampler, generated, .. } = &mut self.run;
+        let past = &mut self.session.past;
+        speculation.as_mut()?.take(&self.pending, *generated, (&mut past.state, past.held.len()), sampler)
+    }
+
+    /// Chooses drafts for the next pass, which this session may have `alone`.
+    fn draft(&mut self, alone: bool) {
+        let (count, held) = (self.pending.count(), self.session.past.held.len());
+        let Run { speculation, job, generated, .. } = &mut self.run;
+        let Some(speculation) = speculation else { return };
+        if alone {
+            // The last token is never a row.
+            let room = job.max_tokens.saturating_sub(*generated).min(job.context_length.saturating_sub(held));
+            let (room, ends) = (room.saturating_sub(count + 1), |id: &u32| job.output.ends_with(*id));
+            self.drafts = speculation.propose(&self.pending, self.session.past.held.ids(), *generated, room, ends);
+            if !self.drafts.is_empty() && room::require(self.needed(), "drafts").is_err() {
+                self.drafts.clear();
+            }
+        }
+        self.run.speculation.iter_mut().for_each(|speculation| speculation.pass(self.drafts.len(), alone));
+    }
+
+    /// Bytes that the next rows take.
+    fn needed(&self) -> u64 {
+        let (past, count) = (&self.session.past, self.pending.count() + self.drafts.len());
+        self.session.loaded.budget.work(count, past.held.len() + count) + past.state.growth(count)
+    }
+
+    /// The pending tokens and the drafts as the next rows.
     fn rows(&self) -> Result<Rows> {
-        let start = self.session.past.state.position();
-        Ok(Rows::text(self.pending.ids()?, Positions::Consecutive { start, count: self.pending.count() }))
+        let (start, count) = (self.session.past.state.position(), self.pending.count() + self.drafts.len());
+        let mut ids = self.pending.ids()?;
+        if !self.drafts.is_empty() {
+            let drafts = Array::from_slice(&self.drafts, &[self.drafts.len() as i32]);
+            ids = concatenate(&[ids, drafts], 0)?;
+        }
+        let outputs = 1 + self.drafts.len();
+        Ok(Rows { outputs, ..Rows::text(ids, Positions::Consecutive { start, count }) })
+    }
+
+    /// What MLX has to compute for what comes next.
+    fn issued(&self) -> impl Iterator<Item = &Array> {
+        let ahead = self.run.speculation.iter().flat_map(Speculation::arrays);
+        self.next.iter().flat_map(Next::arrays).chain(ahead)
     }
 
     /// Reads the pending tokens, and samples from the row after them what those allow.
@@ -184,6 +255,7 @@ impl<'a> Part<'a> {
         match read {
             Ok(Said { events, stopped, .. }) => {
                 events.into_iter().for_each(|event| self.session.queue.push(event));
+                self.run.speculation.iter_mut().for_each(Speculation::end_step);
                 match (stopped, self.next.take()) {
                     (None, Some(Next::Pending(pending))) => {
                         self.session.run = Some(Run { phase: Phase::Decode { pending }, ..self.run });
@@ -209,7 +281,9 @@ impl<'a> Part<'a> {
             (said.forced, &mut self.next)
         {
             *drawn = Drawn::given(forced)?;
-            self.run.sampler.took_instead(forced)?;
+            let Run { speculation, sampler, .. } = &mut self.run;
+            speculation.iter_mut().for_each(|speculation| speculation.forget_draws(sampler));
+            sampler.took_instead(forced)?;
         }
         Ok(said)
     }
@@ -290,6 +364,7 @@ impl<'a> Part<'a> {
             s.decode_ms = now.duration_since(first).as_secs_f64() * 1e3;
             s.held_tokens = past.held.len() as u64;
             s.cache_bytes = past.state.bytes() as u64;
+            run.speculation.iter().for_each(|speculation| speculation.count_in(s));
         });
     }
 }

@@ -26,6 +26,7 @@ mod run;
 mod saved;
 mod scheduler;
 mod session;
+mod speculate;
 mod stats;
 mod suspend;
 mod waker;
@@ -37,7 +38,7 @@ pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use model::Model;
 pub use options::{
     CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
-    SessionOptions, ToolChoice, WeightsChoice,
+    SessionOptions, Speculate, ToolChoice, WeightsChoice,
 };
 pub use session::Session;
 pub use stats::Stats;

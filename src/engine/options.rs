@@ -109,6 +109,23 @@ pub enum ToolChoice {
     Named(String),
 }
 
+/// How tokens are proposed that several may come of one pass: those that are right need no pass of their own. An answer is
+/// what it would be without, also of a seed, as far as rows of one pass are computed as those of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speculate {
+    /// What followed the last time that the last few tokens stood in prompt or answer.
+    PromptLookup {
+        /// Tokens proposed at once, at most; of those as many as pay, measured on the answer. From 1 to
+        /// [`Speculate::MOST`].
+        most: usize,
+    },
+}
+
+impl Speculate {
+    /// Tokens that may be proposed at once.
+    pub const MOST: usize = 8;
+}
+
 /// A host's own processor of logits.
 ///
 /// It gets the ids of prompt and answer and the row of the next token, `f32 [vocabulary]`, to change; minus infinity
@@ -203,6 +220,8 @@ pub struct GenerationOptions {
     pub constraint: Option<Grammar>,
     /// Which tools the model may call.
     pub tool_choice: ToolChoice,
+    /// Propose tokens, where the session answers alone.
+    pub speculate: Option<Speculate>,
     /// Emit PROGRESS events while the prompt is evaluated.
     pub progress_events: bool,
 }
@@ -269,6 +288,15 @@ impl GenerationOptions {
         }
         if self.dry_breakers.iter().any(String::is_empty) {
             return Err(Error::invalid_argument("a breaker of DRY is empty").with("option", "dry_breakers"));
+        }
+        if let Some(Speculate::PromptLookup { most }) = self.speculate
+            && !(1..=Speculate::MOST).contains(&most)
+        {
+            return Err(Error::invalid_argument(format!(
+                "{most} tokens are to be proposed at once: it must be 1 to {}",
+                Speculate::MOST
+            ))
+            .with("option", "speculate"));
         }
         let Some(LoopDetection { repeats, longest, least: _ }) = self.loop_detection else { return Ok(()) };
         if repeats < 2 || !(1..=LoopDetection::LONGEST).contains(&longest) {

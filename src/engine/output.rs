@@ -92,6 +92,11 @@ impl Output {
         }
     }
 
+    /// Whether the answer ends with this token, wherever it comes.
+    pub fn ends_with(&self, id: u32) -> bool {
+        self.ends.tokens.contains(&id) || self.ends.stop_tokens.contains(&id)
+    }
+
     /// How many whole calls there were.
     pub fn calls(&self) -> usize {
         self.parser.calls()

@@ -122,11 +122,19 @@ impl Past {
         Ok(())
     }
 
-    /// Keeps the windows as they are, if the last place is so far back that this is worth it.
-    pub fn keep_if_due(&mut self) -> Result<()> {
-        match self.state.window().is_some() && self.checkpoints.is_due(self.state.len()) {
-            true => self.keep(self.state.len(), false),
+    /// Keeps the windows as they were when `rows` rows were held, if the last place is so far back that this is worth it.
+    pub fn keep_if_due(&mut self, rows: usize) -> Result<()> {
+        match self.state.window().is_some() && self.checkpoints.is_due(rows) {
+            true => self.keep(rows, false),
             false => Ok(()),
+        }
+    }
+
+    /// Takes rows behind those that are held out of the state. They have been appended to it last, so that it still holds
+    /// the windows before them.
+    pub fn drop_drafts(&mut self) {
+        if self.state.len() > self.held.len() && !self.state.trim(self.held.len()) {
+            self.forget();
         }
     }
 

@@ -9,11 +9,13 @@ use mlx_rs::Array;
 
 use super::event::{Event, FinishReason};
 use super::guide::Guide;
+use super::options::Speculate;
 use super::output::Output;
 use super::pending::{Pending, Row};
 use super::queue::Queue;
 use super::reuse::Past;
 use super::scheduler::{Stage, Standing};
+use super::speculate::Speculation;
 use super::worker::LoadedModel;
 use crate::error::{Code, Error, Result};
 use crate::models::{Prepared, SoftTokens};
@@ -44,6 +46,7 @@ pub(super) struct Job {
     pub top_logprobs: usize,
     /// The host's own processor sees each row before a token is drawn from it.
     pub host_processes: bool,
+    pub speculate: Option<Speculate>,
     pub progress_events: bool,
     /// Where turns begin, the model's last: the next turn's prompt is sure to share everything before that.
     pub turns: Vec<usize>,
@@ -89,6 +92,7 @@ pub(super) enum Phase {
 pub(super) struct Run {
     pub job: Job,
     pub sampler: Sampler,
+    pub speculation: Option<Speculation>,
     pub phase: Phase,
     /// For each medium of the prompt, its encoding, from when it is made until its rows are evaluated.
     pub soft: Vec<Option<SoftTokens>>,
@@ -159,6 +163,7 @@ impl SessionState {
             sampler: self
                 .loaded
                 .on_its_device(|| Sampler::new(job.settings.clone(), job.vocab_size, &job.prompt.ids)),
+            speculation: Speculation::new(job.speculate, &job.prompt),
             job,
             phase: Phase::Encode { next: 0 },
             soft,
@@ -262,6 +267,7 @@ impl SessionState {
 
     /// Hands out the run's last event.
     pub fn finish(&mut self, event: Event) {
+        self.past.drop_drafts();
         if let Err(error) = self.loaded.on_its_device(|| part(&mut self.past.state)) {
             return self.fail(error);
         }
@@ -277,6 +283,7 @@ impl SessionState {
     }
 
     fn end(&mut self, event: Event) {
+        self.past.drop_drafts();
         self.ended = true;
         self.tell_held();
         self.queue.push(event);

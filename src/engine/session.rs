@@ -305,6 +305,7 @@ impl Session {
         let output = Output::new(formatter, self.model.marks().clone(), ends, &prompt.ids);
         Job {
             host_processes: options.logits_processor.is_some(),
+            speculate: options.speculate,
             settings,
             vocab_size: self.model.vocab_size(),
             output,

@@ -30,4 +30,8 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Messages of the conversation that were left out: the oldest that are not the system's.
     pub dropped_messages: u64,
+    /// Drafts that were evaluated: see [`Speculate`](super::Speculate).
+    pub drafted_tokens: u64,
+    /// Tokens of the answer that were such drafts, and took no pass of their own.
+    pub accepted_tokens: u64,
 }

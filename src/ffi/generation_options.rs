@@ -7,7 +7,8 @@ use super::boundary::{c_text, call, required, text, unknown_value, value};
 use super::callback::{UserData, rmlx_destroy_callback};
 use super::status::{rmlx_error, rmlx_status};
 use crate::engine::{
-    DryOptions, GenerationOptions, Grammar, GrammarKind, LogitsProcessor, LoopDetection, ToolChoice,
+    DryOptions, GenerationOptions, Grammar, GrammarKind, LogitsProcessor, LoopDetection, Speculate,
+    ToolChoice,
 };
 use crate::error::{Code, Error, Result};
 
@@ -524,6 +525,49 @@ pub extern "C" fn rmlx_generation_options_set_ignore_eos(
 ) -> rmlx_status {
     change(options, error, |o| {
         o.ignore_eos = ignore_eos;
+        Ok(())
+    })
+}
+
+/// How tokens are proposed: one of RMLX_SPECULATION_*.
+pub type rmlx_speculation = i32;
+
+/// None are.
+pub const RMLX_SPECULATION_NONE: rmlx_speculation = 0;
+/// What followed the last time that the last few tokens stood in the prompt or in the answer. It helps where an answer
+/// repeats what it was given: a text that is edited, quoted or summed up, code, JSON.
+pub const RMLX_SPECULATION_PROMPT_LOOKUP: rmlx_speculation = 1;
+
+/// Proposes the next tokens before the model has said them, and evaluates several in one pass: those that it says
+/// then need no pass of their own. Default: RMLX_SPECULATION_NONE.
+///
+/// The answer is the same, also of a seed, with constraints, penalties and stop strings; only where two tokens are as
+/// likely as each other to within rounding may another one come, as rows of one pass are not rounded as those
+/// of several. Events come one by one, and a cancel or the end of an answer leaves held what was handed out.
+/// How many tokens are proposed at once is what pays, measured on the answer; where nothing does, none are. None are
+/// either while several sessions of a model answer at the same time: those share passes already.
+/// rmlx_stats.drafted_tokens and accepted_tokens count.
+///
+/// - `kind`: one of RMLX_SPECULATION_*
+/// - `most_tokens`: tokens proposed at once, 8 at most; 0 is 8
+///
+/// Errors: INVALID_ARGUMENT (an unknown kind, more than 8 tokens).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_generation_options_set_speculation(
+    options: Option<&mut rmlx_generation_options>,
+    kind: rmlx_speculation,
+    most_tokens: usize,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    change(options, error, |o| {
+        let most = if most_tokens == 0 { Speculate::MOST } else { most_tokens };
+        o.speculate = match kind {
+            RMLX_SPECULATION_NONE => None,
+            RMLX_SPECULATION_PROMPT_LOOKUP => Some(Speculate::PromptLookup { most }),
+            other => return Err(unknown_value(other, "kind")),
+        };
         Ok(())
     })
 }

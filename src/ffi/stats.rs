@@ -47,6 +47,10 @@ pub struct rmlx_stats {
     /// Messages of the conversation that were left out so that it fits
     /// (rmlx_session_options_set_keep_turns): the oldest of those that are not the system's.
     pub dropped_messages: u64,
+    /// Tokens that were proposed and evaluated (rmlx_generation_options_set_speculation).
+    pub drafted_tokens: u64,
+    /// Tokens of the answer that had been proposed, and took no pass of their own.
+    pub accepted_tokens: u64,
 }
 
 /// Fills in the numbers of a session's last submit. This never waits for a running answer.
@@ -81,6 +85,8 @@ pub unsafe extern "C" fn rmlx_session_stats(
             encoded_media: stats.encoded_media,
             checkpoint_bytes: stats.checkpoint_bytes,
             dropped_messages: stats.dropped_messages,
+            drafted_tokens: stats.drafted_tokens,
+            accepted_tokens: stats.accepted_tokens,
         };
         // SAFETY: the caller passes a structure of as many bytes as its first field says.
         unsafe { write_sized(&stats, inout_stats, "inout_stats") }

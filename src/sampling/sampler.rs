@@ -103,6 +103,15 @@ pub(crate) struct Sampler {
     before: [Option<Array>; 2],
 }
 
+/// Where a [`Sampler`] was in its answer. Arrays are never changed, so this copies nothing.
+#[derive(Clone)]
+pub(crate) struct Mark {
+    step: u64,
+    seen: Option<Array>,
+    counts: Option<Array>,
+    before: [Option<Array>; 2],
+}
+
 impl Sampler {
     /// `prompt` counts for the repetition penalty only.
     pub fn new(settings: Settings, vocab_size: usize, prompt: &[u32]) -> Self {
@@ -146,6 +155,21 @@ impl Sampler {
     pub fn took_instead(&mut self, id: u32) -> Result<()> {
         [self.seen, self.counts] = std::mem::take(&mut self.before);
         self.took(id)
+    }
+
+    /// What it remembers of the tokens so far, to go back to.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            step: self.step,
+            seen: self.seen.clone(),
+            counts: self.counts.clone(),
+            before: self.before.clone(),
+        }
+    }
+
+    /// Forgets the draws since `mark`: the next one is what it would have been then.
+    pub fn return_to(&mut self, mark: Mark) {
+        Mark { step: self.step, seen: self.seen, counts: self.counts, before: self.before } = mark;
     }
 
     fn process(&self, logits: &Array, edits: &[(u32, f32)]) -> Result<Array> {

@@ -414,4 +414,6 @@ const NO_STATS: rmlx_stats = rmlx_stats {
     encoded_media: 0,
     checkpoint_bytes: 0,
     dropped_messages: 0,
+    drafted_tokens: 0,
+    accepted_tokens: 0,
 };

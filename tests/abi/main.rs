@@ -51,6 +51,7 @@ mod saving_files;
 mod schemas;
 mod scratch;
 mod sound;
+mod speculation;
 mod stopping;
 mod threads;
 mod tool_choices;

@@ -132,6 +132,9 @@ static void options_are_checked(void) {
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 1, 8, 0, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 2, 0, 0, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "loop", rmlx_generation_options_set_loop_detection(o, 2, 4097, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "kind", rmlx_generation_options_set_speculation(o, 7, 0, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "1 to 8",
+                rmlx_generation_options_set_speculation(o, RMLX_SPECULATION_PROMPT_LOOKUP, 9, &error));
     /* What was refused left no trace: everything in range still is. */
     CHECK_OK(rmlx_generation_options_set_temperature(o, 0.7f, &error));
     CHECK_OK(rmlx_generation_options_set_top_k(o, 40, &error));
@@ -146,6 +149,8 @@ static void options_are_checked(void) {
     CHECK_OK(rmlx_generation_options_set_no_repeat_ngram(o, SIZE_MAX, &error));
     CHECK_OK(rmlx_generation_options_set_loop_detection(o, SIZE_MAX, 4096, SIZE_MAX, &error));
     CHECK_OK(rmlx_generation_options_set_loop_detection(o, 0, 0, 0, &error));
+    CHECK_OK(rmlx_generation_options_set_speculation(o, RMLX_SPECULATION_PROMPT_LOOKUP, 8, &error));
+    CHECK_OK(rmlx_generation_options_set_speculation(o, RMLX_SPECULATION_NONE, SIZE_MAX, &error));
     CHECK_OK(rmlx_generation_options_set_seed(o, UINT64_MAX, &error));
     CHECK_OK(rmlx_generation_options_add_stop(o, "stop", 4, &error));
     CHECK_OK(rmlx_generation_options_add_logit_bias(o, 1, -INFINITY, &error));

@@ -109,6 +109,29 @@ static void conversations(const rmlx_model *model) {
     rmlx_session_release(session);
 }
 
+/* Tokens that are looked up in the prompt are those that come without. */
+static void speculation(const rmlx_model *model) {
+    rmlx_session *session = new_session(model);
+    rmlx_prompt *prompt = text_prompt("The sea is wide. The sea is wide. The sea is wide.");
+    rmlx_generation_options *options = greedy(64);
+    /* One token again and again: what is looked up is right. */
+    CHECK_OK(rmlx_generation_options_add_logit_bias(options, 300, 100, &error));
+    answer plain, looked_up;
+    generate(session, prompt, options, &plain);
+    CHECK(stats_of(session).drafted_tokens == 0);
+    CHECK_OK(rmlx_generation_options_set_speculation(options, RMLX_SPECULATION_PROMPT_LOOKUP, 0, &error));
+    generate(session, prompt, options, &looked_up);
+    CHECK(same_tokens(&plain, &looked_up) && looked_up.reason == RMLX_FINISH_MAX_TOKENS);
+    rmlx_stats stats = stats_of(session);
+    CHECK(stats.accepted_tokens > 0 && stats.accepted_tokens <= stats.drafted_tokens);
+    CHECK_OK(rmlx_generation_options_set_speculation(options, RMLX_SPECULATION_NONE, 0, &error));
+    generate(session, prompt, options, &looked_up);
+    CHECK(same_tokens(&plain, &looked_up) && stats_of(session).drafted_tokens == 0);
+    rmlx_generation_options_release(options);
+    rmlx_prompt_release(prompt);
+    rmlx_session_release(session);
+}
+
 static void media(const rmlx_model *model) {
     rmlx_session *session = new_session(model);
     rmlx_generation_options *options = greedy(4);
@@ -334,6 +357,7 @@ int main(void) {
     rmlx_model *model = load_model();
     text_tokens_and_prompts(model);
     conversations(model);
+    speculation(model);
     media(model);
     logits_and_logprobs(model);
     options_have_effect(model);

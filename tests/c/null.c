@@ -75,6 +75,7 @@ static void options(void) {
     REFUSED("options", rmlx_generation_options_add_dry_breaker(NULL, "a", 1, &error));
     REFUSED("options", rmlx_generation_options_set_no_repeat_ngram(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_set_loop_detection(NULL, 2, 1, 1, &error));
+    REFUSED("options", rmlx_generation_options_set_speculation(NULL, RMLX_SPECULATION_NONE, 0, &error));
     REFUSED("options", rmlx_generation_options_set_logits_processor(NULL, NULL, NULL, NULL, &error));
     REFUSED("options", rmlx_generation_options_set_seed(NULL, 1, &error));
     REFUSED("options", rmlx_generation_options_add_stop(NULL, "a", 1, &error));

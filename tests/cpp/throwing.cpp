@@ -297,6 +297,16 @@ void logits_can_be_changed_and_repetition_bounded(const Model &model) {
             tokens.push_back(*token);
     std::sort(tokens.begin(), tokens.end());
     CHECK(tokens.size() == 9 && std::adjacent_find(tokens.begin(), tokens.end()) == tokens.end());
+    options.speculation = rmlx::Speculation{};
+    std::vector<std::uint32_t> speculated;
+    for (const Event &event : session.generate(question("Hello"), options))
+        if (auto token = event.token())
+            speculated.push_back(*token);
+    std::sort(speculated.begin(), speculated.end());
+    CHECK(speculated == tokens);
+    options.speculation->most_tokens = 9;
+    CHECK(thrown([&] { session.respond(question("Hello"), options); }) == RMLX_ERROR_INVALID_ARGUMENT);
+    options.speculation.reset();
     options.dry->breakers.push_back("");
     CHECK(thrown([&] { session.respond(question("Hello"), options); }) == RMLX_ERROR_INVALID_ARGUMENT);
 }

@@ -119,6 +119,9 @@ public struct GenerationOptions: Hashable, Sendable {
   public var ignoreEndOfTurn: Bool?
   /// Asks for events of the kind ``Event/Kind/progress`` while the prompt is evaluated.
   public var progressEvents: Bool?
+  /// Proposes what followed the last time that the last few tokens stood in prompt or answer, and evaluates that in one pass: the
+  /// answer is the same, and sooner there where it repeats what it was given.
+  public var promptLookup: Bool?
 
   /// Makes options; what is not named comes from the snapshot.
   public init(
@@ -141,7 +144,8 @@ public struct GenerationOptions: Hashable, Sendable {
     toolChoice: ToolChoice? = nil,
     exactHistory: Bool? = nil,
     ignoreEndOfTurn: Bool? = nil,
-    progressEvents: Bool? = nil
+    progressEvents: Bool? = nil,
+    promptLookup: Bool? = nil
   ) {
     self.maxTokens = maxTokens
     self.temperature = temperature
@@ -163,6 +167,7 @@ public struct GenerationOptions: Hashable, Sendable {
     self.exactHistory = exactHistory
     self.ignoreEndOfTurn = ignoreEndOfTurn
     self.progressEvents = progressEvents
+    self.promptLookup = promptLookup
   }
 
   /// Always takes the likeliest token.
@@ -258,6 +263,10 @@ extension GenerationOptions {
     try set(exactHistory, in: raw, rmlx_generation_options_set_exact_history)
     try set(ignoreEndOfTurn, in: raw, rmlx_generation_options_set_ignore_eos)
     try set(progressEvents, in: raw, rmlx_generation_options_set_progress_events)
+    if let promptLookup {
+      let kind = promptLookup ? RMLX_SPECULATION_PROMPT_LOOKUP : RMLX_SPECULATION_NONE
+      try check { error in rmlx_generation_options_set_speculation(raw, kind, 0, error) }
+    }
     try constraint?.apply(to: raw)
     try toolChoice?.apply(to: raw)
     for text in stop {
