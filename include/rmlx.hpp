@@ -273,7 +273,7 @@ struct GenerationOptions {
     std::optional<std::size_t> no_repeat_ngram;
     std::optional<LoopDetection> loop_detection;
     /// Gets ids and their count, and the row of logits to change and its length, as a rmlx_logits_callback. What it
-    /// throws ends the answer with an error of the code CANCELLED.
+    /// throws ends the answer, and comes out of what has stepped it.
     std::function<void(const std::uint32_t *, std::size_t, float *, std::size_t)> logits_processor;
     std::optional<std::uint64_t> seed;
     std::optional<std::size_t> top_logprobs;
@@ -296,9 +296,26 @@ struct GenerationOptions {
 
 namespace detail {
 
-/// What the callback of a logits processor works with: a copy of the function.
+/// What a callback of the host's has thrown while C was between it and the caller. On the thread that steps.
+class Thrown {
+public:
+#ifdef __cpp_exceptions
+    void keep() noexcept { exception_ = std::current_exception(); }
+#endif
+    /// Throws it, once.
+    void rethrow() {
+        if (exception_)
+            std::rethrow_exception(std::exchange(exception_, nullptr));
+    }
+
+private:
+    std::exception_ptr exception_;
+};
+
+/// What the callback of a logits processor works with: a copy of the function, and where to leave what that throws.
 struct Processor {
     decltype(GenerationOptions::logits_processor) process;
+    std::shared_ptr<Thrown> thrown;
 
     static std::int32_t run(const std::uint32_t *ids, std::size_t id_count, float *logits, std::size_t logit_count,
                             void *user_data) {
@@ -308,6 +325,7 @@ struct Processor {
         try {
             processor.process(ids, id_count, logits, logit_count);
         } catch (...) {
+            processor.thrown->keep();
             return 1;
         }
 #else
@@ -320,7 +338,8 @@ struct Processor {
 };
 
 /// Those of the options that keep an answer from repeating, and the logits processor.
-inline Result<void> set_processors(rmlx_generation_options *to, const GenerationOptions &options) {
+inline Result<void> set_processors(rmlx_generation_options *to, const GenerationOptions &options,
+                                   const std::shared_ptr<Thrown> &thrown) {
     RMLX_TRY(set(to, rmlx_generation_options_set_no_repeat_ngram, options.no_repeat_ngram));
     Call call;
     if (options.dry) {
@@ -339,7 +358,7 @@ inline Result<void> set_processors(rmlx_generation_options *to, const Generation
             RMLX_FAIL(call.take());
     }
     if (options.logits_processor) {
-        auto processor = std::make_unique<Processor>(Processor{options.logits_processor});
+        auto processor = std::make_unique<Processor>(Processor{options.logits_processor, thrown});
         if (call.failed(rmlx_generation_options_set_logits_processor(to, Processor::run, processor.get(),
                                                                      Processor::destroy, call.error())))
             RMLX_FAIL(call.take());
@@ -348,7 +367,8 @@ inline Result<void> set_processors(rmlx_generation_options *to, const Generation
     RMLX_SUCCEED();
 }
 
-inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions &options) {
+inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions &options,
+                            const std::shared_ptr<Thrown> &thrown = std::make_shared<Thrown>()) {
     RMLX_TRY(set(to, rmlx_generation_options_set_max_tokens, options.max_tokens));
     RMLX_TRY(set(to, rmlx_generation_options_set_temperature, options.temperature));
     RMLX_TRY(set(to, rmlx_generation_options_set_top_k, options.top_k));
@@ -357,7 +377,7 @@ inline Result<void> set_all(rmlx_generation_options *to, const GenerationOptions
     RMLX_TRY(set(to, rmlx_generation_options_set_repetition_penalty, options.repetition_penalty));
     RMLX_TRY(set(to, rmlx_generation_options_set_presence_penalty, options.presence_penalty));
     RMLX_TRY(set(to, rmlx_generation_options_set_frequency_penalty, options.frequency_penalty));
-    RMLX_TRY(set_processors(to, options));
+    RMLX_TRY(set_processors(to, options, thrown));
     RMLX_TRY(set(to, rmlx_generation_options_set_seed, options.seed));
     RMLX_TRY(set(to, rmlx_generation_options_set_top_logprobs, options.top_logprobs));
     RMLX_TRY(set(to, rmlx_generation_options_set_thinking, options.thinking));
@@ -881,7 +901,8 @@ private:
 /// model. Its session must outlive it.
 class Answer {
 public:
-    Answer(Answer &&other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
+    Answer(Answer &&other) noexcept
+        : session_(std::exchange(other.session_, nullptr)), thrown_(std::move(other.thrown_)) {}
     Answer &operator=(Answer &&) = delete;
 
     ~Answer() {
@@ -945,7 +966,8 @@ public:
 
 private:
     friend class Session;
-    explicit Answer(rmlx_session *session) : session_(session) {}
+    Answer(rmlx_session *session, std::shared_ptr<detail::Thrown> thrown)
+        : session_(session), thrown_(std::move(thrown)) {}
 
     template <typename Step>
     Result<std::optional<Event>> take(Step step) {
@@ -965,6 +987,7 @@ private:
         taken.emplace(event);
         if (taken->is_finish())
             session_ = nullptr;
+        rethrow(*taken);
         return taken;
     }
 
@@ -985,8 +1008,15 @@ private:
             session_ = nullptr;
         return true;
     }
+    /// In the place of the FINISH event that says that the processor has ended the answer.
+    void rethrow(const Event &event) {
+        if (event.finish_reason() == RMLX_FINISH_ERROR)
+            thrown_->rethrow();
+    }
     void advance() {
         bool stepped = step_or_stop();
+        if (stepped)
+            rethrow(*event_);
 #ifndef RMLX_EXPECTED
         if (!stepped && error_)
             throw *error_;
@@ -996,8 +1026,46 @@ private:
     }
 
     rmlx_session *session_;
+    std::shared_ptr<detail::Thrown> thrown_;
     std::optional<Event> event_;
     std::optional<Error> error_;
+};
+
+/// Tells of any number of sessions when they have something to step: a descriptor for an event loop. Any thread.
+///
+///     poll(...) until waker.fd() is readable
+///     for (std::uint64_t tag : waker.take())
+///         answers[tag].try_step();
+class Waker {
+public:
+    static Result<Waker> create() {
+        detail::Call call;
+        rmlx_waker *waker = nullptr;
+        if (call.failed(rmlx_waker_new(&waker, call.error())))
+            RMLX_FAIL(call.take());
+        return Waker(waker);
+    }
+
+    /// rmlx_waker_fd: readable while `take` has tags to give; not to be read from, written to or closed.
+    std::int32_t fd() const noexcept { return rmlx_waker_fd(get()); }
+
+    /// rmlx_waker_take: the tags of sessions that have something, each once and at most so many. Never waits.
+    Result<std::vector<std::uint64_t>> take(std::size_t most = 64) const {
+        detail::Call call;
+        std::vector<std::uint64_t> tags(most > 0 ? most : 1);
+        std::size_t count = 0;
+        if (call.failed(rmlx_waker_take(get(), tags.data(), tags.size(), &count, call.error())))
+            RMLX_FAIL(call.take());
+        tags.resize(count);
+        return tags;
+    }
+
+    Waker share() const { return Waker(rmlx_waker_retain(get())); }
+    rmlx_waker *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Waker(rmlx_waker *owned) : handle_(owned) {}
+    detail::Handle<rmlx_waker, rmlx_waker_release> handle_;
 };
 
 /// One conversation. Any thread, one call at a time; cancel at any time.
@@ -1039,8 +1107,7 @@ public:
 
     /// rmlx_session_submit: begins to answer the conversation.
     Result<Answer> generate(const Prompt &prompt, const GenerationOptions &options = {}) {
-        RMLX_TRY(submit(prompt, options));
-        return Answer(get());
+        return begin(rmlx_session_submit, prompt, options);
     }
 
     /// Waits for the whole answer. What fails on the way is an error of this.
@@ -1071,7 +1138,9 @@ public:
     }
 
     /// rmlx_session_prefill: evaluates the conversation without an answer. The range has the same events as one, and no token.
-    Result<Answer> prefill(const Prompt &prompt, const GenerationOptions &options = {});
+    Result<Answer> prefill(const Prompt &prompt, const GenerationOptions &options = {}) {
+        return begin(rmlx_session_prefill, prompt, options);
+    }
 
     /// rmlx_session_fork: a second session that has been through the same. Nothing is copied before one of the two goes on.
     Result<Session> fork() {
@@ -1089,6 +1158,18 @@ public:
         if (call.failed(rmlx_session_truncate(get(), positions, &kept, call.error())))
             RMLX_FAIL(call.take());
         return kept;
+    }
+
+    /// rmlx_session_set_waker: lets the waker tell of this session, by the tag, until the session goes or another call of
+    /// this.
+    Result<void> set_waker(const Waker &waker, std::uint64_t tag) {
+        detail::Call call;
+        return detail::finish(call, rmlx_session_set_waker(get(), waker.get(), tag, call.error()));
+    }
+    /// No waker tells of this session any more.
+    Result<void> clear_waker() {
+        detail::Call call;
+        return detail::finish(call, rmlx_session_set_waker(get(), nullptr, 0, call.error()));
     }
 
     void cancel() noexcept { rmlx_session_cancel(get()); }
@@ -1134,7 +1215,17 @@ private:
         return Session(session);
     }
 
-    Result<void> submit(const Prompt &prompt, const GenerationOptions &options);
+    template <typename Submit>
+    Result<Answer> begin(Submit submit, const Prompt &prompt, const GenerationOptions &options) {
+        detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+        auto thrown = std::make_shared<detail::Thrown>();
+        RMLX_TRY(detail::set_all(raw.get(), options, thrown));
+        detail::Call call;
+        if (call.failed(submit(get(), prompt.get(), raw.get(), call.error())))
+            RMLX_FAIL(call.take());
+        return Answer(get(), std::move(thrown));
+    }
+
     detail::Handle<rmlx_session, rmlx_session_release> handle_;
 };
 
@@ -1144,23 +1235,48 @@ namespace detail {
 struct Progress {
     const LoadOptions &options;
     const Cancel &cancel;
-    std::exception_ptr thrown = nullptr;
+    Thrown thrown = {};
+    bool failed = false;
 
     static void report(float fraction, void *user_data) {
         auto &progress = *static_cast<Progress *>(user_data);
 #ifdef __cpp_exceptions
         // No exception may go through C: it ends the load, and is thrown again when that has returned.
         try {
-            if (!progress.thrown)
+            if (!progress.failed)
                 progress.options.progress(fraction);
         } catch (...) {
-            progress.thrown = std::current_exception();
+            progress.failed = true;
+            progress.thrown.keep();
             progress.cancel.trigger();
         }
 #else
         progress.options.progress(fraction);
 #endif
     }
+};
+
+} // namespace detail
+
+namespace detail {
+
+/// What the callback of the log works with.
+struct Log {
+    using Function = std::function<void(rmlx_log_level, const char *)>;
+
+    static void write(rmlx_log_level level, const char *message, void *user_data) {
+#ifdef __cpp_exceptions
+        // No exception may go through C, and nobody waits for it.
+        try {
+            (*static_cast<Function *>(user_data))(level, message);
+        } catch (...) {
+        }
+#else
+        (*static_cast<Function *>(user_data))(level, message);
+#endif
+    }
+
+    static void destroy(void *user_data) { delete static_cast<Function *>(user_data); }
 };
 
 } // namespace detail
@@ -1211,32 +1327,21 @@ inline Result<Model> Model::load(const std::string &folder, const LoadOptions &o
     bool failed = call.failed(rmlx_model_load(folder.c_str(), raw.get(), &model, call.error()));
     Model loaded(model);
     std::optional<Error> error = failed ? std::optional(call.take()) : std::nullopt;
-    if (progress.thrown)
-        std::rethrow_exception(progress.thrown);
+    progress.thrown.rethrow();
     if (error)
         RMLX_FAIL(*error);
     return loaded;
 }
 
-inline Result<void> Session::submit(const Prompt &prompt, const GenerationOptions &options) {
-    detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
-    RMLX_TRY(detail::set_all(raw.get(), options));
-    detail::Call call;
-    return detail::finish(call, rmlx_session_submit(get(), prompt.get(), raw.get(), call.error()));
-}
-
-inline Result<Answer> Session::prefill(const Prompt &prompt, const GenerationOptions &options) {
-    detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
-    RMLX_TRY(detail::set_all(raw.get(), options));
-    detail::Call call;
-    if (call.failed(rmlx_session_prefill(get(), prompt.get(), raw.get(), call.error())))
-        RMLX_FAIL(call.take());
-    return Answer(get());
-}
-
 inline Result<Response> Session::respond(const Prompt &prompt, const GenerationOptions &options) {
-    RMLX_TRY(submit(prompt, options));
-    Answer answer(get());
+    Result<Answer> begun = generate(prompt, options);
+#ifdef RMLX_EXPECTED
+    if (!begun)
+        return begun.error();
+    Answer &answer = *begun;
+#else
+    Answer &answer = begun;
+#endif
     Response response;
     for (const Event &event : answer) {
         if (event.kind() == RMLX_EVENT_TEXT || event.is_finish())
@@ -1286,6 +1391,48 @@ inline Result<Response> Session::respond_with_tools(Prompt &prompt, const std::v
         for (const ToolCall &call : response.tool_calls)
             RMLX_TRY(prompt.tool_result(call.id, call.name, detail::run(tools, call)));
     }
+}
+
+/// rmlx_respond_text: answers one text, in a session of its own: only what is said comes back. What a logits processor throws
+/// comes out of this.
+inline Result<std::string> respond_text(const Model &model, std::string_view text,
+                                        const GenerationOptions &options = {}) {
+    detail::Handle<rmlx_generation_options, rmlx_generation_options_release> raw(rmlx_generation_options_new());
+    auto thrown = std::make_shared<detail::Thrown>();
+    RMLX_TRY(detail::set_all(raw.get(), options, thrown));
+    detail::Call call;
+    char *answer = nullptr;
+    std::size_t size = 0;
+    bool failed = call.failed(
+        rmlx_respond_text(model.get(), text.data(), text.size(), raw.get(), &answer, &size, call.error()));
+    detail::Text owned(answer);
+    std::optional<Error> error = failed ? std::optional(call.take()) : std::nullopt;
+    thrown->rethrow();
+    if (error)
+        RMLX_FAIL(*error);
+    return std::string(owned.get(), size);
+}
+
+/// rmlx_version: of the library that is running, for people.
+inline std::string_view version() noexcept { return rmlx_version(); }
+
+/// rmlx_abi_version: at least RMLX_ABI_VERSION, unless the library is older than this header.
+inline std::uint32_t abi_version() noexcept { return rmlx_abi_version(); }
+
+/// rmlx_has_feature: whether the library, on this machine, has a feature.
+inline bool has_feature(const std::string &name) noexcept { return rmlx_has_feature(name.c_str()); }
+
+/// rmlx_set_log_callback: sends the log of the whole process to a function, or to nobody with nullptr. It runs on a thread of
+/// the log's own, one message at a time, and must not call rmlx; nobody hears of what it throws.
+inline Result<void> set_log(rmlx_log_level level, std::function<void(rmlx_log_level, const char *)> log) {
+    detail::Call call;
+    if (!log)
+        return detail::finish(call, rmlx_set_log_callback(level, nullptr, nullptr, nullptr, call.error()));
+    auto owned = std::make_unique<decltype(log)>(std::move(log));
+    RMLX_TRY(detail::finish(
+        call, rmlx_set_log_callback(level, detail::Log::write, owned.get(), detail::Log::destroy, call.error())));
+    owned.release();
+    RMLX_SUCCEED();
 }
 
 /// rmlx_memory_stats: bytes that MLX manages for the whole process.

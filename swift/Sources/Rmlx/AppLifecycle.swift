@@ -59,10 +59,13 @@ public final class AppLifecycle: Sendable {
 
   /// Stops the answers of the watched sessions, pauses all other work, and gives memory back. Waits until no work is in
   /// flight, for some seconds at most: after them it is paused as soon as it has ended.
-  public func enteredBackground() {
+  ///
+  /// - Returns: Whether no work is in flight.
+  @discardableResult
+  public func enteredBackground() -> Bool {
     stopWatched()
-    try? Library.suspend(deadline: Self.patience)
-    memoryIsShort()
+    defer { memoryIsShort() }
+    return (try? Library.suspend(deadline: Self.patience)) != nil
   }
 
   /// Lets the work that was paused go on.
@@ -81,9 +84,13 @@ public final class AppLifecycle: Sendable {
       on(UIApplication.didEnterBackgroundNotification) { lifecycle in
         // The system gives the app this time, and the notification is not over before the work is.
         MainActor.assumeIsolated {
-          let task = UIApplication.shared.beginBackgroundTask(withName: "rmlx", expirationHandler: nil)
-          lifecycle.enteredBackground()
-          UIApplication.shared.endBackgroundTask(task)
+          let assertion = BackgroundAssertion()
+          if lifecycle.enteredBackground() { return assertion.end() }
+          // Work that outlasts the notification has the rest of the time that the system gives.
+          sharedQueue.async {
+            try? Library.suspend(deadline: .seconds(60))
+            DispatchQueue.main.async { MainActor.assumeIsolated { assertion.end() } }
+          }
         }
       }
       on(UIApplication.willEnterForegroundNotification) { $0.entersForeground() }
@@ -115,3 +122,20 @@ public final class AppLifecycle: Sendable {
     }
   #endif
 }
+
+#if canImport(UIKit) && !os(watchOS)
+  /// Keeps the system from pausing the app, for as long as it lets itself be kept.
+  @MainActor
+  private final class BackgroundAssertion {
+    private var task: UIBackgroundTaskIdentifier?
+
+    init() {
+      task = UIApplication.shared.beginBackgroundTask(withName: "rmlx") { [self] in end() }
+    }
+
+    func end() {
+      if let task { UIApplication.shared.endBackgroundTask(task) }
+      task = nil
+    }
+  }
+#endif

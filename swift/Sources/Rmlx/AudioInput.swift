@@ -10,13 +10,13 @@ public struct AudioInput: Hashable, Sendable {
   let source: MediaSource
 
   /// A sound file in memory: WAV, FLAC, MP3 or Ogg Vorbis, and on Apple's platforms M4A, CAF or AIFF.
-  public init(data: Data) {
-    source = MediaSource(.encoded(data, .audio))
+  public init(data: Data, limits: MediaLimits = MediaLimits()) {
+    source = MediaSource(.encoded(data, .audio), limits: limits)
   }
 
   /// A sound file: WAV, FLAC, MP3 or Ogg Vorbis, and on Apple's platforms M4A, CAF or AIFF.
-  public init(url: URL) {
-    source = MediaSource(.file(url, .audio))
+  public init(url: URL, limits: MediaLimits = MediaLimits()) {
+    source = MediaSource(.file(url, .audio), limits: limits)
   }
 
   /// Samples from -1 to 1, the channels of a frame side by side, and frames a second.
@@ -38,8 +38,13 @@ public struct AudioInput: Hashable, Sendable {
   /// Reads and decodes the sound, and tells how long it is.
   public func duration() async throws(RmlxError) -> Duration {
     let source = source
-    return try await offPool(sharedQueue) { () throws(RmlxError) in
-      .seconds(rmlx_audio_seconds(try source.handle().pointer))
+    return try await cancellable { (cancel) throws(RmlxError) in
+      .seconds(rmlx_audio_seconds(try source.handle(cancel).pointer))
     }
+  }
+
+  /// Reads and decodes the sound, and tells how many bytes it holds.
+  public func byteCount() async throws(RmlxError) -> Int {
+    try await source.byteCount()
   }
 }

@@ -25,7 +25,7 @@ extension GenerationOptions {
     }
 
     func apply(to raw: OpaquePointer) throws(RmlxError) {
-      try check { error in withUTF8(text) { rmlx_generation_options_set_constraint(raw, kind, $0, $1, error) } }
+      try set(text: text, in: raw) { rmlx_generation_options_set_constraint($0, kind, $1, $2, $3) }
     }
   }
 

@@ -11,7 +11,8 @@ import Foundation
 /// is added as far as it came, if it had said anything.
 ///
 /// The ``prompt`` is the whole conversation as a value, which can be saved: it is `Codable`. Another conversation goes on from
-/// it.
+/// it. ``save(to:)`` also saves what was evaluated of it, ``fork()`` makes a second conversation that shares it, and
+/// ``prewarm(_:options:)`` evaluates ahead.
 ///
 /// Answers throw ``RmlxError``, what tools throw, and Swift's `CancellationError` when the task that waits for them is
 /// cancelled. Any thread may use a conversation, for one answer at a time. ``Session`` is what is below it: it remembers nothing
@@ -35,7 +36,10 @@ public final class Conversation: Sendable {
   let tools: [any ModelTool]
   let maxToolRounds: Int
   /// What is wrong with the tools, for the first answer to throw.
-  private let wrongTools: RmlxError?
+  let wrongTools: RmlxError?
+  /// Why what had been evaluated could not be taken back (``init(_:savedAt:tools:options:maxToolRounds:sessionOptions:)``), so that
+  /// the first answer evaluates all that was said; nil if it was, and for a conversation that was not saved.
+  public let restoreFailure: RmlxError?
   private let state: Locked<State>
 
   /// Begins a conversation.
@@ -66,8 +70,30 @@ public final class Conversation: Sendable {
     _ model: Model, from prompt: Prompt, tools: [any ModelTool] = [], options: GenerationOptions = GenerationOptions(),
     maxToolRounds: Int = 8, sessionOptions: SessionOptions = SessionOptions()
   ) {
-    let session = Session(model, options: sessionOptions)
-    self.init(session, from: prompt, tools: tools, options: options, maxToolRounds: maxToolRounds) { prompt, options in
+    self.init(
+      Session(model, options: sessionOptions), from: prompt, tools: tools, options: options,
+      maxToolRounds: maxToolRounds)
+  }
+
+  /// Goes on from a conversation, with a session that may have evaluated some of it: a fork, or one that was loaded.
+  ///
+  /// The other parameters are those of ``init(_:from:tools:options:maxToolRounds:sessionOptions:)``.
+  public convenience init(
+    _ session: Session, from prompt: Prompt, tools: [any ModelTool] = [],
+    options: GenerationOptions = GenerationOptions(), maxToolRounds: Int = 8
+  ) {
+    self.init(
+      session, from: prompt, tools: tools, options: options, maxToolRounds: maxToolRounds, restoreFailure: nil)
+  }
+
+  convenience init(
+    _ session: Session, from prompt: Prompt, tools: [any ModelTool], options: GenerationOptions, maxToolRounds: Int,
+    restoreFailure: RmlxError?
+  ) {
+    self.init(
+      session, from: prompt, tools: tools, options: options, maxToolRounds: maxToolRounds,
+      restoreFailure: restoreFailure
+    ) { prompt, options in
       let events = session.generate(prompt, options).makeAsyncIterator()
       return { () async throws(RmlxError) in try await events.next() }
     }
@@ -75,7 +101,7 @@ public final class Conversation: Sendable {
 
   init(
     _ session: Session, from prompt: Prompt, tools: [any ModelTool], options: GenerationOptions, maxToolRounds: Int,
-    answer: @escaping @Sendable (Prompt, GenerationOptions) -> Next
+    restoreFailure: RmlxError? = nil, answer: @escaping @Sendable (Prompt, GenerationOptions) -> Next
   ) {
     var prompt = prompt
     var wrongTools: RmlxError?
@@ -91,6 +117,7 @@ public final class Conversation: Sendable {
     self.options = options
     self.maxToolRounds = maxToolRounds
     self.wrongTools = wrongTools
+    self.restoreFailure = restoreFailure
     state = Locked(State(prompt: prompt))
   }
 

@@ -120,10 +120,15 @@ public struct Event: Hashable, Sendable {
       public static let cancelled = Reason(rawValue: RMLX_FINISH_CANCELLED)
       /// The context has no position left.
       public static let contextFull = Reason(rawValue: RMLX_FINISH_CONTEXT_FULL)
+      /// It went round in a circle (``GenerationOptions/loopDetection``).
+      public static let loop = Reason(rawValue: RMLX_FINISH_LOOP)
+      /// The prompt has been evaluated, and no answer was asked for (``Session/prefill(_:_:)``).
+      public static let prefilled = Reason(rawValue: RMLX_FINISH_PREFILLED)
 
       fileprivate static let names: [Reason: String] = [
         .endOfTurn: "endOfTurn", .maxTokens: "maxTokens", .stopString: "stopString", .stopToken: "stopToken",
         .toolCalls: "toolCalls", .constraintCut: "constraintCut", .cancelled: "cancelled", .contextFull: "contextFull",
+        .loop: "loop", .prefilled: "prefilled",
       ]
     }
   }

@@ -15,13 +15,14 @@ public struct Events: AsyncSequence, Sendable {
   let session: Session
   let prompt: Prompt
   let options: GenerationOptions
+  var purpose = SessionCore.Purpose.answer
 
   /// Only the text of the answer, piece by piece.
   public var text: TextStream { TextStream(events: self) }
 
   /// Begins an answer, with the first call of `next`.
   public func makeAsyncIterator() -> Iterator {
-    Iterator(consumer: session.begin(prompt, options))
+    Iterator(consumer: session.begin(prompt, options, purpose))
   }
 
   /// Goes through one answer. Letting go of it stops the model.
@@ -109,32 +110,33 @@ final class Answer: Sendable {
     case over
   }
 
-  private struct State {
-    var phase = Phase.new
-    var cancelled = false
-  }
-
   /// Held, so that a session that nobody else holds lives until the answer ends.
   private let session: Session
   private let core: SessionCore
   private let prompt: Prompt
   private let options: GenerationOptions
-  private let state = Locked(State())
+  private let purpose: SessionCore.Purpose
+  private let phase = Locked(Phase.new)
+  private let cancel = CancelFlag()
 
-  init(_ session: Session, _ core: SessionCore, _ prompt: Prompt, _ options: GenerationOptions) {
+  init(
+    _ session: Session, _ core: SessionCore, _ prompt: Prompt, _ options: GenerationOptions,
+    _ purpose: SessionCore.Purpose
+  ) {
     self.session = session
     self.core = core
     self.prompt = prompt
     self.options = options
+    self.purpose = purpose
   }
 
   /// Stops it, if it has not ended.
   func abandon() {
-    let phase = state.withLock { state in
-      defer { state.phase = .over }
-      return state.phase
+    let last = phase.withLock { phase in
+      defer { phase = .over }
+      return phase
     }
-    if case .running(let submit) = phase { core.abandon(submit) }
+    if case .running(let submit) = last { core.abandon(submit) }
   }
 
   /// The next event; nil after the last one.
@@ -145,9 +147,9 @@ final class Answer: Sendable {
         core.async { self.advance(task) { continuation.resume(returning: $0) } }
       }
     } onCancel: {
-      state.withLock { $0.cancelled = true }
+      cancel.trigger()
       // Before the submit this does nothing, and after it the flag is looked at.
-      if case .running(let submit) = state.withLock({ $0.phase }) { core.cancel(submit) }
+      if case .running(let submit) = phase.withLock({ $0 }) { core.cancel(submit) }
     }
     return try result.get()
   }
@@ -173,7 +175,7 @@ final class Answer: Sendable {
 
   private func look(_ task: Int?) throws(RmlxError) -> Look {
     let submit: SessionCore.Submit
-    switch state.withLock({ $0.phase }) {
+    switch phase.withLock({ $0 }) {
     case .over: return .next(nil)
     case .running(let running): submit = running
     case .new: submit = try begin(task)
@@ -185,16 +187,16 @@ final class Answer: Sendable {
         case .unknown: continue
         case .event(let event):
           if let finish = event.finish {
-            state.withLock { $0.phase = .over }
-            if isCancelled && finish.reason == .cancelled { throw RmlxError.cancelled }
+            phase.withLock { $0 = .over }
+            if cancel.isTriggered && finish.reason == .cancelled { throw RmlxError.cancelled }
             return .next(event)
           }
           // A consumer that has gone gets no more; the loop goes on to the answer's end.
-          if !isCancelled { return .next(event) }
+          if !cancel.isTriggered { return .next(event) }
         }
       }
     } catch {
-      state.withLock { $0.phase = .over }
+      phase.withLock { $0 = .over }
       throw error
     }
   }
@@ -202,17 +204,15 @@ final class Answer: Sendable {
   private func begin(_ task: Int?) throws(RmlxError) -> SessionCore.Submit {
     let submit: SessionCore.Submit
     do throws(RmlxError) {
-      if isCancelled { throw RmlxError.cancelled }
-      submit = try core.submit(prompt, options, for: task) { isCancelled }
+      if cancel.isTriggered { throw RmlxError.cancelled }
+      submit = try core.submit(prompt, options, purpose, for: task, cancel)
     } catch {
-      state.withLock { $0.phase = .over }
+      phase.withLock { $0 = .over }
       throw error
     }
-    state.withLock { $0.phase = .running(submit) }
+    phase.withLock { $0 = .running(submit) }
     // A cancel that came during the submit may have been too early for the library.
-    if isCancelled { core.cancel(submit) }
+    if cancel.isTriggered { core.cancel(submit) }
     return submit
   }
-
-  private var isCancelled: Bool { state.withLock { $0.cancelled } }
 }

@@ -33,14 +33,14 @@ public struct ImageInput: Hashable, Sendable {
 
   /// An image file in memory: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, and on Apple's platforms
   /// HEIC or AVIF. Its EXIF orientation is applied.
-  public init(data: Data) {
-    source = MediaSource(.encoded(data, .image))
+  public init(data: Data, limits: MediaLimits = MediaLimits()) {
+    source = MediaSource(.encoded(data, .image), limits: limits)
   }
 
   /// An image file: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF, and on Apple's platforms
   /// HEIC or AVIF. Its EXIF orientation is applied.
-  public init(url: URL) {
-    source = MediaSource(.file(url, .image))
+  public init(url: URL, limits: MediaLimits = MediaLimits()) {
+    source = MediaSource(.file(url, .image), limits: limits)
   }
 
   /// Raw pixels; `rowStride` is the bytes from the beginning of a row to that of the next, 0 for rows without a gap.
@@ -79,9 +79,26 @@ public struct ImageInput: Hashable, Sendable {
   /// Reads and decodes the image, and tells its size in pixels, the right way up.
   public func size() async throws(RmlxError) -> (width: Int, height: Int) {
     let source = source
-    return try await offPool(sharedQueue) { () throws(RmlxError) in
-      let image = try source.handle()
+    return try await cancellable { (cancel) throws(RmlxError) in
+      let image = try source.handle(cancel)
       return (Int(rmlx_image_width(image.pointer)), Int(rmlx_image_height(image.pointer)))
     }
+  }
+
+  /// The same image without what the model does not take of it: a photo of 12 megapixels holds 36 MB, and some 2 MB then.
+  ///
+  /// Let go of this one to have the memory back. Answers are the same, and to sessions both are the same image. The new one goes
+  /// with this model, and with every other that takes its images at the same sizes; another one throws
+  /// ``RmlxError/Code/invalidArgument``.
+  ///
+  /// - Throws: What is wrong with the image; ``RmlxError/Code/unsupported`` for a model that does not see, or not in this
+  ///   detail; ``RmlxError/Code/cancelled`` when the task is cancelled.
+  public func prepared(for model: Model) async throws(RmlxError) -> ImageInput {
+    ImageInput(source: try await source.prepared(for: model))
+  }
+
+  /// Reads and decodes the image, and tells how many bytes it holds.
+  public func byteCount() async throws(RmlxError) -> Int {
+    try await source.byteCount()
   }
 }

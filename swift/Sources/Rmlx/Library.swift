@@ -9,7 +9,8 @@ public enum Library {
   /// The number of the library's binary interface, which grows when functions are added.
   public static var abiVersion: Int { Int(rmlx_abi_version()) }
 
-  /// Whether the library, on this machine, has a feature: `image`, `audio`, `gpu`, `metal`, `suspend`.
+  /// Whether the library, on this machine, has a feature: `image`, `audio`, `video`, `gpu`, `metal`,
+  /// `suspend`, `session_save`.
   public static func hasFeature(_ name: String) -> Bool { rmlx_has_feature(name) }
 
   /// Pauses all work of models in the process: returns when none is in flight and none will begin before ``resume()``.

@@ -29,29 +29,14 @@ public final class Model: Sendable {
     progress: (@MainActor @Sendable (Double) -> Void)? = nil
   ) async throws(RmlxError) -> Model {
     let path = try path(of: folder)
-    guard let flag = rmlx_cancel_new() else { throw RmlxError(.panic, "no cancel object could be made") }
-    let cancel = Handle(flag) { rmlx_cancel_release($0) }
-    let result: Result<Model, RmlxError> = await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        sharedQueue.async {
-          continuation.resume(
-            returning: Result { () throws(RmlxError) in
-              try Model(load(path, options, cancel, progress))
-            })
-        }
-      }
-    } onCancel: {
-      rmlx_cancel_trigger(cancel.pointer)
+    return try await cancellable { (cancel) throws(RmlxError) in
+      try options.withRaw { (options) throws(RmlxError) in try Model(load(path, options, cancel, progress)) }
     }
-    return try result.get()
   }
 
   private static func load(
-    _ path: String, _ options: LoadOptions, _ cancel: Handle, _ progress: (@MainActor @Sendable (Double) -> Void)?
+    _ path: String, _ raw: OpaquePointer, _ cancel: CancelFlag, _ progress: (@MainActor @Sendable (Double) -> Void)?
   ) throws(RmlxError) -> Handle {
-    let raw = rmlx_load_options_new()
-    defer { rmlx_load_options_release(raw) }
-    try options.apply(to: raw)
     try check { error in rmlx_load_options_set_cancel(raw, cancel.pointer, error) }
     if let progress {
       let box = Unmanaged.passRetained(
@@ -149,8 +134,8 @@ public final class Model: Sendable {
     _ use: @escaping @Sendable (OpaquePointer, OpaquePointer, OpaquePointer) throws(RmlxError) -> Value
   ) async throws(RmlxError) -> Value {
     let model = try handle()
-    return try await offPool(sharedQueue) { () throws(RmlxError) in
-      let prompt = try prompt.raw()
+    return try await cancellable { (cancel) throws(RmlxError) in
+      let prompt = try prompt.raw(cancel)
       return try options.withRaw { (options) throws(RmlxError) in try use(model.pointer, prompt.pointer, options) }
     }
   }
@@ -169,7 +154,7 @@ public final class Model: Sendable {
     return handle
   }
 
-  private static func path(of folder: URL) throws(RmlxError) -> String {
+  static func path(of folder: URL) throws(RmlxError) -> String {
     guard folder.isFileURL else {
       throw RmlxError(.invalidArgument, "\(folder) is not the URL of a folder: download the snapshot first")
     }
@@ -209,6 +194,8 @@ public struct ModelInfo: Hashable, Sendable {
   public let parameters: Int
   /// The most tokens that a session can hold; prompt, media and answer together.
   public let contextLength: Int?
+  /// Sentences for people about what of the folder is not used: towers without weights, files that belong to something else.
+  public let notes: [String]
   /// Everything that is known, for what has no property here.
   public let json: JSONValue
 
@@ -221,6 +208,7 @@ public struct ModelInfo: Hashable, Sendable {
     bytes = Int(json["bytes"]?.number ?? 0)
     parameters = Int(json["parameters"]?.number ?? 0)
     contextLength = json["context_length"]?.number.map { Int($0) }
+    notes = (json["notes"]?.array ?? []).compactMap(\.string)
   }
 }
 

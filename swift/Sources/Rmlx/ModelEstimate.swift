@@ -35,16 +35,13 @@ extension Model {
   public static func estimate(
     at folder: URL, options: LoadOptions = LoadOptions(), contextTokens: Int? = nil
   ) async throws(RmlxError) -> MemoryEstimate {
-    guard folder.isFileURL, (contextTokens ?? 0) >= 0 else {
-      throw RmlxError(.invalidArgument, "an estimate needs a folder's URL and a number of tokens from 0 on")
-    }
-    let path = folder.path
+    let path = try path(of: folder)
+    let positions: Int = try count(contextTokens ?? 0, "contextTokens")
     return try await offPool(sharedQueue) { () throws(RmlxError) in
-      let raw = rmlx_load_options_new()
-      defer { rmlx_load_options_release(raw) }
-      try options.apply(to: raw)
       var text: UnsafeMutablePointer<CChar>?
-      try check { error in rmlx_model_estimate(path, raw, contextTokens ?? 0, &text, error) }
+      try options.withRaw { (options) throws(RmlxError) in
+        try check { error in rmlx_model_estimate(path, options, positions, &text, error) }
+      }
       defer { rmlx_string_release(text) }
       guard let text, let told = try? JSONDecoder().decode(MemoryEstimate.self, from: Data(String(cString: text).utf8))
       else { throw RmlxError(.panic, "the estimate cannot be read") }

@@ -61,11 +61,22 @@ public struct SessionOptions: Hashable, Sendable {
   public var contextLength: Int?
   /// Evaluates a prompt in pieces of so many tokens: smaller ones need less memory and let a cancel through sooner.
   public var prefillChunk: Int?
+  /// Keeps the states of so many earlier positions, to come back to where layers have a sliding window: an edit of an older turn
+  /// then evaluates about as much as lies behind it. 0 keeps none.
+  public var checkpoints: Int?
+  /// Leaves out the oldest turns of a conversation that does not fit into the context, in place of
+  /// ``RmlxError/Code/contextFull``. Messages of the role ``Message/Role/system`` stay, and so do so many of the last turns. The
+  /// prompt is not changed; ``Statistics/droppedMessages`` says how many messages were left out.
+  public var keepTurns: Int?
 
   /// Makes options; what is not named has the library's default.
-  public init(contextLength: Int? = nil, prefillChunk: Int? = nil) {
+  public init(
+    contextLength: Int? = nil, prefillChunk: Int? = nil, checkpoints: Int? = nil, keepTurns: Int? = nil
+  ) {
     self.contextLength = contextLength
     self.prefillChunk = prefillChunk
+    self.checkpoints = checkpoints
+    self.keepTurns = keepTurns
   }
 }
 
@@ -89,6 +100,14 @@ public struct GenerationOptions: Hashable, Sendable {
   public var presencePenalty: Double?
   /// Is taken from the logit of each token that the answer already holds, as often as it holds it; 0 is off.
   public var frequencyPenalty: Double?
+  /// Makes tokens that would lengthen a repeated run of tokens less likely.
+  public var dry: DRY?
+  /// Forbids every token that would make a run of so many tokens come twice, in prompt and answer together; 0 is off.
+  public var noRepeatNgramSize: Int?
+  /// Ends an answer that goes round in a circle, with ``Event/Finish/Reason/loop``.
+  public var loopDetection: LoopDetection?
+  /// Changes the logits before all else.
+  public var logitsProcessor: LogitsProcessor?
   /// The same seed, prompt and options give the same answer on the same machine.
   public var seed: Int?
   /// The answer ends before the first of these that appears in it, and no part of it is handed out.
@@ -133,6 +152,10 @@ public struct GenerationOptions: Hashable, Sendable {
     repetitionPenalty: Double? = nil,
     presencePenalty: Double? = nil,
     frequencyPenalty: Double? = nil,
+    dry: DRY? = nil,
+    noRepeatNgramSize: Int? = nil,
+    loopDetection: LoopDetection? = nil,
+    logitsProcessor: LogitsProcessor? = nil,
     seed: Int? = nil,
     stop: [String] = [],
     stopTokens: [TokenID] = [],
@@ -155,6 +178,10 @@ public struct GenerationOptions: Hashable, Sendable {
     self.repetitionPenalty = repetitionPenalty
     self.presencePenalty = presencePenalty
     self.frequencyPenalty = frequencyPenalty
+    self.dry = dry
+    self.noRepeatNgramSize = noRepeatNgramSize
+    self.loopDetection = loopDetection
+    self.logitsProcessor = logitsProcessor
     self.seed = seed
     self.stop = stop
     self.stopTokens = stopTokens
@@ -174,81 +201,38 @@ public struct GenerationOptions: Hashable, Sendable {
   public static let greedy = GenerationOptions(temperature: 0)
 }
 
-/// Numbers are `Int` and `Double` in Swift; one that C has no place for is refused here, as C refuses one out of range.
-private func unsigned<Number: FixedWidthInteger & UnsignedInteger>(
-  _ value: Int, of name: String
-) throws(RmlxError) -> Number {
-  guard let number = Number(exactly: value) else {
-    throw RmlxError(
-      .invalidArgument, "\(name) is \(value), and must be from 0 to \(Number.max)",
-      details: ["argument": .string(name)])
-  }
-  return number
-}
+extension LoadOptions: RawOptions {
+  static func make() -> OpaquePointer? { rmlx_load_options_new() }
+  static func release(_ raw: OpaquePointer) { rmlx_load_options_release(raw) }
 
-private typealias Setter<Value> = (OpaquePointer?, Value, UnsafeMutablePointer<OpaquePointer?>?) -> rmlx_status
-
-/// Calls the setter if there is a value.
-private func set<Value>(_ value: Value?, in options: OpaquePointer?, _ setter: Setter<Value>) throws(RmlxError) {
-  if let value {
-    try check { error in setter(options, value, error) }
-  }
-}
-
-private func set(_ value: Double?, in options: OpaquePointer?, _ setter: Setter<Float>) throws(RmlxError) {
-  try set(value.map { Float($0) }, in: options, setter)
-}
-
-private func set<Number: FixedWidthInteger & UnsignedInteger>(
-  _ value: Int?, _ name: String, in options: OpaquePointer?, _ setter: Setter<Number>
-) throws(RmlxError) {
-  if let value {
-    let number: Number = try unsigned(value, of: name)
-    try check { error in setter(options, number, error) }
-  }
-}
-
-/// Sizes that C has as `size_t` come as `Int`.
-private func set(
-  size value: Int?, _ name: String, in options: OpaquePointer?, _ setter: Setter<Int>
-) throws(RmlxError) {
-  if let value {
-    let _: UInt = try unsigned(value, of: name)
-    try check { error in setter(options, value, error) }
-  }
-}
-
-extension LoadOptions {
-  func apply(to raw: OpaquePointer?) throws(RmlxError) {
+  func apply(to raw: OpaquePointer) throws(RmlxError) {
     try set(device?.rawValue, in: raw, rmlx_load_options_set_device)
     try set(memoryLimit, "memoryLimit", in: raw, rmlx_load_options_set_memory_limit)
-    try set(size: contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
+    try set(contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
     try set(mediaCache, "mediaCache", in: raw, rmlx_load_options_set_media_cache)
     try set(ignoreSystemMemory, in: raw, rmlx_load_options_set_ignore_system_memory)
-    if let chatTemplate {
-      try check { error in withUTF8(chatTemplate) { rmlx_load_options_set_chat_template(raw, $0, $1, error) } }
-    }
+    if let chatTemplate { try set(text: chatTemplate, in: raw, rmlx_load_options_set_chat_template) }
   }
 }
 
-extension SessionOptions {
-  func apply(to raw: OpaquePointer?) throws(RmlxError) {
-    try set(size: contextLength, "contextLength", in: raw, rmlx_session_options_set_context_length)
-    try set(size: prefillChunk, "prefillChunk", in: raw, rmlx_session_options_set_prefill_chunk)
+extension SessionOptions: RawOptions {
+  static func make() -> OpaquePointer? { rmlx_session_options_new() }
+  static func release(_ raw: OpaquePointer) { rmlx_session_options_release(raw) }
+
+  func apply(to raw: OpaquePointer) throws(RmlxError) {
+    try set(contextLength, "contextLength", in: raw, rmlx_session_options_set_context_length)
+    try set(prefillChunk, "prefillChunk", in: raw, rmlx_session_options_set_prefill_chunk)
+    try set(checkpoints, "checkpoints", in: raw, rmlx_session_options_set_checkpoints)
+    try set(keepTurns, "keepTurns", in: raw, rmlx_session_options_set_keep_turns)
   }
 }
 
-extension GenerationOptions {
-  /// Makes the C library's options.
-  func withRaw<Result>(_ use: (OpaquePointer) throws(RmlxError) -> Result) throws(RmlxError) -> Result {
-    guard let raw = rmlx_generation_options_new() else { throw RmlxError(.panic, "no options could be made") }
-    defer { rmlx_generation_options_release(raw) }
-    try apply(to: raw)
-    return try use(raw)
-  }
+extension GenerationOptions: RawOptions {
+  static func make() -> OpaquePointer? { rmlx_generation_options_new() }
+  static func release(_ raw: OpaquePointer) { rmlx_generation_options_release(raw) }
 
-  private func apply(to raw: OpaquePointer) throws(RmlxError) {
-    try set(size: maxTokens, "maxTokens", in: raw, rmlx_generation_options_set_max_tokens)
+  func apply(to raw: OpaquePointer) throws(RmlxError) {
+    try set(maxTokens, "maxTokens", in: raw, rmlx_generation_options_set_max_tokens)
     try set(temperature, in: raw, rmlx_generation_options_set_temperature)
     try set(topK, "topK", in: raw, rmlx_generation_options_set_top_k)
     try set(topP, in: raw, rmlx_generation_options_set_top_p)
@@ -256,10 +240,13 @@ extension GenerationOptions {
     try set(repetitionPenalty, in: raw, rmlx_generation_options_set_repetition_penalty)
     try set(presencePenalty, in: raw, rmlx_generation_options_set_presence_penalty)
     try set(frequencyPenalty, in: raw, rmlx_generation_options_set_frequency_penalty)
+    try set(noRepeatNgramSize, "noRepeatNgramSize", in: raw, rmlx_generation_options_set_no_repeat_ngram)
+    try dry?.apply(to: raw)
+    try loopDetection?.apply(to: raw)
     try set(seed.map { UInt64(bitPattern: Int64($0)) }, in: raw, rmlx_generation_options_set_seed)
-    try set(size: topLogprobs, "topLogprobs", in: raw, rmlx_generation_options_set_top_logprobs)
+    try set(topLogprobs, "topLogprobs", in: raw, rmlx_generation_options_set_top_logprobs)
     try set(thinking, in: raw, rmlx_generation_options_set_thinking)
-    try set(size: thinkingBudget, "thinkingBudget", in: raw, rmlx_generation_options_set_thinking_budget)
+    try set(thinkingBudget, "thinkingBudget", in: raw, rmlx_generation_options_set_thinking_budget)
     try set(exactHistory, in: raw, rmlx_generation_options_set_exact_history)
     try set(ignoreEndOfTurn, in: raw, rmlx_generation_options_set_ignore_eos)
     try set(progressEvents, in: raw, rmlx_generation_options_set_progress_events)
@@ -269,12 +256,8 @@ extension GenerationOptions {
     }
     try constraint?.apply(to: raw)
     try toolChoice?.apply(to: raw)
-    for text in stop {
-      try check { error in withUTF8(text) { rmlx_generation_options_add_stop(raw, $0, $1, error) } }
-    }
-    for token in stopTokens {
-      try check { error in rmlx_generation_options_add_stop_token(raw, token, error) }
-    }
+    for text in stop { try set(text: text, in: raw, rmlx_generation_options_add_stop) }
+    for token in stopTokens { try set(token, in: raw, rmlx_generation_options_add_stop_token) }
     for (token, bias) in logitBias {
       try check { error in rmlx_generation_options_add_logit_bias(raw, token, Float(bias), error) }
     }

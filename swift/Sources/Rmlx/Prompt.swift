@@ -80,18 +80,18 @@ extension Prompt: ExpressibleByStringInterpolation {
 extension Prompt {
   /// Makes the C library's prompt, for which media are read and decoded.
   ///
-  /// `isCancelled` is asked between them.
-  func raw(isCancelled: () -> Bool = { false }) throws(RmlxError) -> Handle {
+  /// A triggered flag ends that.
+  func raw(_ cancel: CancelFlag) throws(RmlxError) -> Handle {
     guard let made = rmlx_prompt_new() else { throw RmlxError(.panic, "no prompt could be made") }
     let raw = Handle(made) { rmlx_prompt_release($0) }
-    try write(to: raw, from: 0, isCancelled)
+    try write(to: raw, from: 0, cancel)
     return raw
   }
 
   /// Adds the messages from that one on, and sets all else.
-  func write(to raw: Handle, from first: Int, _ isCancelled: () -> Bool) throws(RmlxError) {
+  func write(to raw: Handle, from first: Int, _ cancel: CancelFlag) throws(RmlxError) {
     let raw = raw.pointer
-    for message in messages[first...] { try message.add(to: raw, isCancelled: isCancelled) }
+    for message in messages[first...] { try message.add(to: raw, cancel) }
     // Of no bytes where there is none, in place of what an earlier one may have set.
     let tools = tools.isEmpty ? "" : "[" + tools.map(\.json).joined(separator: ",") + "]"
     try check { error in withUTF8(tools) { rmlx_prompt_set_tools_json(raw, $0, $1, error) } }
@@ -105,7 +105,7 @@ extension Prompt {
 }
 
 extension Message {
-  fileprivate func add(to raw: OpaquePointer, isCancelled: () -> Bool) throws(RmlxError) {
+  fileprivate func add(to raw: OpaquePointer, _ cancel: CancelFlag) throws(RmlxError) {
     if role == .tool {
       try check { error in rmlx_prompt_begin_tool_result(raw, toolCallID, toolName, error) }
     } else {
@@ -121,8 +121,8 @@ extension Message {
       case .json(let text):
         try check { error in withUTF8(text) { rmlx_prompt_add_json(raw, $0, $1, error) } }
       case .media(let source):
-        if isCancelled() { throw .cancelled }
-        let media = try source.handle()
+        if cancel.isTriggered { throw .cancelled }
+        let media = try source.handle(cancel)
         try check { error in rmlx_prompt_add_media(raw, media.pointer, error) }
       }
     }

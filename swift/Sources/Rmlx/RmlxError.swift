@@ -68,6 +68,8 @@ public struct RmlxError: Error, Hashable, Sendable {
     public static let unreadableAnswer = Code(rawValue: -3)
     /// No schema can be made of a type.
     public static let noSchema = Code(rawValue: -4)
+    /// A ``GenerationOptions/LogitsProcessor`` has thrown an error.
+    public static let processorFailed = Code(rawValue: -5)
   }
 
   /// What kind of failure this is.
@@ -106,6 +108,7 @@ extension RmlxError.Code: CustomStringConvertible {
     case .tooManyToolRounds: "RMLX_TOO_MANY_TOOL_ROUNDS"
     case .unreadableAnswer: "RMLX_UNREADABLE_ANSWER"
     case .noSchema: "RMLX_NO_SCHEMA"
+    case .processorFailed: "RMLX_PROCESSOR_FAILED"
     default: String(cString: rmlx_status_name(rawValue))
     }
   }

@@ -10,8 +10,12 @@ public final class Session: Sendable {
   private let core: SessionCore
 
   /// Makes a session. Nothing is set up before it is first used, and what is wrong with `options` is thrown then.
-  public init(_ model: Model, options: SessionOptions = SessionOptions()) {
-    core = SessionCore(model, options)
+  public convenience init(_ model: Model, options: SessionOptions = SessionOptions()) {
+    self.init(SessionCore(model, options))
+  }
+
+  init(_ core: SessionCore) {
+    self.core = core
   }
 
   deinit {
@@ -110,8 +114,15 @@ public final class Session: Sendable {
     try await core.run(work)
   }
 
-  func begin(_ prompt: Prompt, _ options: GenerationOptions) -> Consumer {
-    Consumer(Answer(self, core, prompt, options))
+  /// Runs work on the session's queue, when nothing is in the making.
+  func runAtRest<Value: Sendable>(
+    _ work: @escaping @Sendable (OpaquePointer) throws(RmlxError) -> Value
+  ) async throws(RmlxError) -> Value {
+    try await core.runAtRest(work)
+  }
+
+  func begin(_ prompt: Prompt, _ options: GenerationOptions, _ purpose: SessionCore.Purpose) -> Consumer {
+    Consumer(Answer(self, core, prompt, options, purpose))
   }
 }
 
@@ -172,6 +183,10 @@ public struct Statistics: Hashable, Sendable {
   public let heldTokens: Int
   /// Bytes that it takes to hold them.
   public let cacheBytes: Int
+  /// Bytes of the states of earlier positions that are kept to come back to (``SessionOptions/checkpoints``). Forks share them.
+  public let checkpointBytes: Int
+  /// Messages of the conversation that were left out so that it fits (``SessionOptions/keepTurns``).
+  public let droppedMessages: Int
   /// How many images, sounds and frames of the prompt were encoded; the others were held by the session, or kept by the
   /// model.
   public let encodedMedia: Int
@@ -200,6 +215,8 @@ public struct Statistics: Hashable, Sendable {
     heldTokens = Int(raw.held_tokens)
     cacheBytes = Int(raw.cache_bytes)
     encodedMedia = Int(raw.encoded_media)
+    checkpointBytes = Int(raw.checkpoint_bytes)
+    droppedMessages = Int(raw.dropped_messages)
     prepareTime = .milliseconds(raw.prepare_ms)
     encodeTime = .milliseconds(raw.encode_ms)
     prefillTime = .milliseconds(raw.prefill_ms)

@@ -30,4 +30,14 @@ public struct VideoInput: Hashable, Sendable {
   public init(_ frames: [Frame]) {
     source = MediaSource(.frames(frames.map(\.image.source), frames.map { $0.time / .seconds(1) }))
   }
+
+  /// The same video without what the model does not take of its images, as of an image: ``ImageInput/prepared(for:)``.
+  public func prepared(for model: Model) async throws(RmlxError) -> VideoInput {
+    VideoInput(source: try await source.prepared(for: model))
+  }
+
+  /// Reads and decodes the images, and tells how many bytes they hold.
+  public func byteCount() async throws(RmlxError) -> Int {
+    try await source.byteCount()
+  }
 }

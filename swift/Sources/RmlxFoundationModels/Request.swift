@@ -12,10 +12,8 @@
         if let message = try Message(entry, of: model) { add(message) }
       }
       tools = try request.enabledToolDefinitions.map(ToolDeclaration.init)
-      // Where a tool has to be called, nothing is answered.
-      let isAnswered = request.generationOptions.toolCallingMode?.kind != .required
-      if let schema = request.schema, isAnswered, request.contextOptions.includeSchemaInPrompt != false {
-        ask(for: try JSONSchema(schema))
+      if let schema = try request.answerSchema, request.contextOptions.includeSchemaInPrompt != false {
+        ask(for: schema)
       }
     }
 
@@ -137,6 +135,14 @@
   }
 
   @available(iOS 27.0, macOS 27.0, *)
+  extension LanguageModelExecutorGenerationRequest {
+    /// What the answer is held to; nil also where a tool has to be called, as nothing is answered there.
+    fileprivate var answerSchema: JSONSchema? {
+      get throws { generationOptions.toolCallingMode?.kind == .required ? nil : try schema.map(JSONSchema.init) }
+    }
+  }
+
+  @available(iOS 27.0, macOS 27.0, *)
   extension Rmlx.GenerationOptions {
     /// What the request leaves open comes from the snapshot.
     init(_ request: LanguageModelExecutorGenerationRequest) throws {
@@ -158,7 +164,7 @@
       case .disallowed: toolChoice = hasTools ? .never : nil
       default: break
       }
-      if let schema = request.schema, toolChoice != .required { constraint = .json(try JSONSchema(schema)) }
+      constraint = try request.answerSchema.map { .json($0) }
       switch request.contextOptions.reasoningLevel {
       case .none: break
       case .custom("no_think"): thinking = false

@@ -208,7 +208,7 @@ extension Session {
   fileprivate func renderWithAnswer(_ prompt: Prompt, _ model: Model) async throws(RmlxError) -> String {
     let handle = try model.handle()
     return try await run { (session) throws(RmlxError) in
-      let raw = try prompt.raw()
+      let raw = try prompt.raw(CancelFlag())
       try check { error in rmlx_prompt_add_answer(raw.pointer, session, error) }
       var (text, size): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
       try check { error in rmlx_model_render_prompt(handle.pointer, raw.pointer, nil, &text, &size, error) }

@@ -90,6 +90,29 @@ final class LeakTests: XCTestCase {
     }
   }
 
+  func testForksLoadedSessionsAndProcessorsReleaseEverything() async throws {
+    try await expectNothingLeft {
+      final class Held: Sendable {}
+      weak var gone: Held?
+      do {
+        let held = Held()
+        gone = held
+        let model = try await Model.load(at: demo)
+        let session = Session(model)
+        let image = try await fresh().prepared(for: model)
+        _ = try await session.respond(to: "\(image)What colour is the circle?", options: .greedy)
+        let fork = try await session.fork()
+        let loaded = try await Session(model, saved: session.savedData())
+        let options = GenerationOptions(maxTokens: 4, logitsProcessor: .init { _, _ in withExtendedLifetime(held) {} })
+        for one in [session, fork, loaded] { _ = try await one.respond(to: "Hello", options: options) }
+        try await fork.truncate(to: 2)
+        try await loaded.prewarm("Hello there")
+      }
+      let isGone = try await eventually { gone == nil }
+      XCTAssertTrue(isGone, "the processor is left")
+    }
+  }
+
   func testFailuresReleaseEverything() async throws {
     try await expectNothingLeft {
       let session = Session(try await Model.load(at: demo))

@@ -41,3 +41,32 @@ func eventually(_ condition: () throws -> Bool) async throws -> Bool {
   }
   return try condition()
 }
+
+/// Options under which the model says these texts, token by token, one in each of its turns, and what it likes after them.
+func saying(_ turns: [String], _ model: Model) throws -> GenerationOptions {
+  let scripts = try turns.map { try model.tokenize($0, parseSpecial: true) }
+  let place = Locked((turn: 0, start: Int?.none))
+  var options = GenerationOptions(maxTokens: 100, temperature: 0)
+  options.logitsProcessor = .init { tokens, logits in
+    let token = place.withLock { place -> TokenID? in
+      guard place.turn < scripts.count else { return nil }
+      let script = scripts[place.turn]
+      let start = place.start ?? tokens.count
+      let at = min(tokens.count - start, script.count - 1)
+      place = at + 1 < script.count ? (place.turn, start) : (place.turn + 1, nil)
+      return script[at]
+    }
+    guard let token else { return }
+    logits.update(repeating: -.infinity)
+    logits[Int(token)] = 0
+  }
+  return options
+}
+
+/// A folder that is gone after the work.
+func withFolder<Value>(_ work: (URL) async throws -> Value) async throws -> Value {
+  let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  return try await work(folder)
+}

@@ -1,5 +1,5 @@
 //! A package elsewhere that depends on the Swift package by its path. Its programs are the README's, and what is behind the
-//! views of the example app; it also has the tutorial's code.
+//! views of the example app; it also has the code of the tutorial and of the documentation's pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ let package = Package(
     .executableTarget(
       name: "Models", dependencies: ["FoundationModels", .product(name: "Rmlx", package: "Rmlx")]),
     .target(name: "Tutorial", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
+    .target(name: "Pages", dependencies: [.product(name: "Rmlx", package: "Rmlx")]),
   ],
   swiftLanguageModes: [.v6]
 )
@@ -98,6 +99,7 @@ fn from_a_path(toolchain: &Toolchain, stage: &Stage) -> Result<()> {
         &sources("Tutorial").join("Describer.swift"),
         &package().join("Sources/Rmlx/Rmlx.docc/Resources/describer-4.swift"),
     )?;
+    write(&sources("Pages").join("Pages.swift"), &pages()?)?;
     let app = package().join("Examples/PhotoChat/PhotoChat");
     copy(&sources("Chat").join("Chat.swift"), &app.join("Chat.swift"))?;
     for name in ACCEPTANCE_SOURCES {
@@ -150,6 +152,31 @@ fn examples() -> Result<Vec<String>> {
         blocks.filter_map(|rest| Some(rest.split_once("\n```\n")?.0.to_owned() + "\n")).collect();
     ensure!(programs.len() == PROGRAMS.len(), "the README has {} examples in Swift", programs.len());
     Ok(programs)
+}
+
+/// The documentation's pages whose code is compiled as it is printed.
+const PAGES: [&str; 3] = ["Rmlx", "Tools-and-typed-answers", "Forks-saves-and-prewarming"];
+
+/// The code of each page in a function of its own, which has what the page takes for granted. Code that imports something is for a
+/// file of its own, with a framework that is not here.
+fn pages() -> Result<String> {
+    let mut text = "import Foundation\nimport Rmlx\n\nfunc show(_ values: Any...) {}\n".to_owned();
+    for (number, page) in PAGES.iter().enumerate() {
+        let file = package().join("Sources/Rmlx/Rmlx.docc").join(page).with_extension("md");
+        let page = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let blocks: Vec<_> = page
+            .split("\n```swift\n")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("\n```\n").map(|(block, _)| block))
+            .filter(|block| !block.contains("import "))
+            .collect();
+        ensure!(!blocks.is_empty(), "{} has no code", file.display());
+        text += &format!(
+            "\nfunc page{number}(model: Model, folder: URL, photo: ImageInput, prompt: Prompt) async throws {{\n{}\n}}\n",
+            blocks.join("\n\n")
+        );
+    }
+    Ok(text)
 }
 
 /// Lays the library out as a distribution does, and returns the folder that it is in.

@@ -35,7 +35,11 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
             });
         }
     }
-    let examples = [("describe", describe as fn(&Path) -> Result<()>), ("tools", call_tools)];
+    let examples = [
+        ("describe", describe as fn(&Path) -> Result<()>),
+        ("tools", call_tools),
+        ("event_loop", event_loop),
+    ];
     for language in [Language::C, Language::Cpp] {
         for (example, run) in examples {
             let name = format!("examples/{0}/{example}.{0}", language.extension());
@@ -46,10 +50,6 @@ pub fn run(report: &mut Report, built: &Path, stage: Option<&Stage>) -> Result<(
             });
         }
     }
-    let source = paths::root().join("examples/c/event_loop.c");
-    twice(report, "examples/c/event_loop.c", |executable| {
-        (Program::new(Language::C, &source, folder.join(executable)).rmlx(built, stage), event_loop)
-    });
     Ok(())
 }
 

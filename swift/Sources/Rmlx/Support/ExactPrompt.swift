@@ -6,8 +6,8 @@ struct ExactPrompt: Sendable {
   private let messages: [Message]
   private let continuesFinalMessage: Bool
 
-  init(_ prompt: Prompt, _ isCancelled: () -> Bool) throws(RmlxError) {
-    self.init(try prompt.raw(isCancelled: isCancelled), prompt)
+  init(_ prompt: Prompt, _ cancel: CancelFlag) throws(RmlxError) {
+    self.init(try prompt.raw(cancel), prompt)
   }
 
   private init(_ raw: Handle, _ prompt: Prompt) {
@@ -22,8 +22,8 @@ struct ExactPrompt: Sendable {
   }
 
   /// The whole conversation, which this one begins. This one is used up.
-  func goingOn(to prompt: Prompt, _ isCancelled: () -> Bool) throws(RmlxError) -> ExactPrompt {
-    try prompt.write(to: raw, from: messages.count, isCancelled)
+  func goingOn(to prompt: Prompt, _ cancel: CancelFlag) throws(RmlxError) -> ExactPrompt {
+    try prompt.write(to: raw, from: messages.count, cancel)
     return ExactPrompt(raw, prompt)
   }
 

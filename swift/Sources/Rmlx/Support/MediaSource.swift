@@ -31,13 +31,18 @@ final class MediaSource: Hashable, Sendable {
   }
 
   let origin: Origin
-  private let decoded = Locked<Handle?>(nil)
+  let limits: MediaLimits
+  private let decoded: Locked<Handle?>
 
-  init(_ origin: Origin) {
+  init(_ origin: Origin, limits: MediaLimits = MediaLimits(), decoded: Handle? = nil) {
     self.origin = origin
+    self.limits = limits
+    self.decoded = Locked(decoded)
   }
 
-  static func == (one: MediaSource, other: MediaSource) -> Bool { one === other || one.origin == other.origin }
+  static func == (one: MediaSource, other: MediaSource) -> Bool {
+    one === other || (one.origin == other.origin && one.limits == other.limits)
+  }
 
   func hash(into hasher: inout Hasher) { hasher.combine(origin) }
 
@@ -51,53 +56,80 @@ final class MediaSource: Hashable, Sendable {
   }
 
   /// The decoded medium. This reads files and decodes them, so it may take a while.
-  func handle() throws(RmlxError) -> Handle {
+  func handle(_ cancel: CancelFlag = CancelFlag()) throws(RmlxError) -> Handle {
     try decoded.withLock { decoded in
       Result { () throws(RmlxError) in
         if let decoded { return decoded }
-        let made = try make()
+        let made = try make(cancel)
         decoded = made
         return made
       }
     }.get()
   }
 
-  private func make() throws(RmlxError) -> Handle {
+  /// The same without what a model does not take of it, in place of all that is decoded.
+  func prepared(for model: Handle, _ cancel: CancelFlag) throws(RmlxError) -> MediaSource {
+    let whole = try handle(cancel)
+    let prepared = try MediaLimits().withRaw(cancel) { (options) throws(RmlxError) in
+      try Self.media { out, error in rmlx_media_prepare(model.pointer, whole.pointer, options, out, error) }
+    }
+    return MediaSource(undecoded.origin, limits: limits, decoded: prepared)
+  }
+
+  /// The same, aside from Swift's threads.
+  func prepared(for model: Model) async throws(RmlxError) -> MediaSource {
+    let model = try model.handle()
+    return try await cancellable { (cancel) throws(RmlxError) in try self.prepared(for: model, cancel) }
+  }
+
+  func byteCount() async throws(RmlxError) -> Int {
+    try await cancellable { (cancel) throws(RmlxError) in Int(rmlx_media_bytes(try self.handle(cancel).pointer)) }
+  }
+
+  /// The same, of which nothing is decoded.
+  private var undecoded: MediaSource {
+    let origin: Origin =
+      switch origin {
+      case .budget(let image, let softTokens): .budget(image.undecoded, softTokens: softTokens)
+      case .panAndScan(let image, let on): .panAndScan(image.undecoded, on)
+      case .pixelRange(let image, let range): .pixelRange(image.undecoded, range)
+      case .split(let sound, let split): .split(sound.undecoded, split)
+      case .frames(let frames, let times): .frames(frames.map(\.undecoded), times)
+      case .encoded, .file, .pixels, .samples, .failed: origin
+      }
+    return MediaSource(origin, limits: limits)
+  }
+
+  private func make(_ cancel: CancelFlag) throws(RmlxError) -> Handle {
     switch origin {
     case .failed(let error, _): throw error
-    case .encoded(let data, let kind): return try Self.decode(data, kind)
-    case .file(let url, let kind): return try Self.decode(Self.read(url), kind)
+    case .encoded(let data, let kind): return try Self.decode(data, kind, limits, cancel)
+    case .file(let url, let kind): return try Self.decode(Self.read(url), kind, limits, cancel)
     case .pixels(let data, let width, let height, let rowStride, let format):
       return try Self.image(data, width: width, height: height, rowStride: rowStride, format: format)
     case .samples(let samples, let channels, let sampleRate):
       return try Self.audio(samples, channels: channels, sampleRate: sampleRate)
     case .split(let sound, let split):
-      return try Self.media { [sound = try sound.handle()] out, error in
+      return try Self.media { [sound = try sound.handle(cancel)] out, error in
         rmlx_audio_with_split(sound.pointer, split, out, error)
       }
-    case .frames(let frames, let times): return try Self.video(frames, times)
+    case .frames(let frames, let times): return try Self.video(frames, times, cancel)
     case .budget(let image, let softTokens):
-      let most = try Self.count(softTokens, "softTokens")
-      return try Self.media { [image = try image.handle()] out, error in
+      let most: UInt32 = try count(softTokens, "softTokens")
+      return try Self.media { [image = try image.handle(cancel)] out, error in
         rmlx_image_with_soft_token_budget(image.pointer, most, out, error)
       }
     case .panAndScan(let image, let on):
-      return try Self.media { [image = try image.handle()] out, error in
+      return try Self.media { [image = try image.handle(cancel)] out, error in
         rmlx_image_with_pan_and_scan(image.pointer, on, out, error)
       }
     case .pixelRange(let image, let range):
-      let (least, most) = (try Self.count(range.lowerBound, "pixels"), try Self.count(range.upperBound, "pixels"))
-      return try Self.media { [image = try image.handle()] out, error in
+      let least: UInt32 = try count(range.lowerBound, "pixels")
+      let most: UInt32 = try count(range.upperBound, "pixels")
+      return try Self.media { [image = try image.handle(cancel)] out, error in
         rmlx_image_with_pixel_range(image.pointer, least, most, out, error)
       }
     }
-  }
-
-  private static func count(_ value: Int, _ name: String) throws(RmlxError) -> UInt32 {
-    guard let count = UInt32(exactly: value) else {
-      throw RmlxError(.invalidArgument, "\(name) of \(value) cannot be: it must be from 0 to \(UInt32.max)")
-    }
-    return count
   }
 
   /// How files of sounds are named.
@@ -133,17 +165,21 @@ final class MediaSource: Hashable, Sendable {
     }
   }
 
-  private static func decode(_ data: Data, _ kind: Kind) throws(RmlxError) -> Handle {
-    if let decoded = try systemDecoded(data, kind) { return try decoded.handle() }
-    return try media { out, error in
-      data.withUnsafeBytes { bytes in
-        // Of no bytes there may be no address, and C wants one.
-        let start = bytes.baseAddress ?? UnsafeRawPointer(out)
-        return switch kind {
-        case .image: rmlx_image_from_encoded(start, bytes.count, nil, out, error)
-        case .audio: rmlx_audio_from_encoded(start, bytes.count, nil, out, error)
-        // A video is made of images.
-        case .video: RMLX_ERROR_UNSUPPORTED
+  private static func decode(
+    _ data: Data, _ kind: Kind, _ limits: MediaLimits, _ cancel: CancelFlag
+  ) throws(RmlxError) -> Handle {
+    if let decoded = try systemDecoded(data, kind, limits) { return try decoded.handle(cancel) }
+    return try limits.withRaw(cancel) { (options) throws(RmlxError) in
+      try media { out, error in
+        data.withUnsafeBytes { bytes in
+          // Of no bytes there may be no address, and C wants one.
+          let start = bytes.baseAddress ?? UnsafeRawPointer(out)
+          return switch kind {
+          case .image: rmlx_image_from_encoded(start, bytes.count, options, out, error)
+          case .audio: rmlx_audio_from_encoded(start, bytes.count, options, out, error)
+          // A video is made of images.
+          case .video: RMLX_ERROR_UNSUPPORTED
+          }
         }
       }
     }
@@ -183,9 +219,14 @@ final class MediaSource: Hashable, Sendable {
     }
   }
 
-  private static func video(_ frames: [MediaSource], _ times: [Double]) throws(RmlxError) -> Handle {
+  private static func video(
+    _ frames: [MediaSource], _ times: [Double], _ cancel: CancelFlag
+  ) throws(RmlxError) -> Handle {
     var images: [Handle] = []
-    for frame in frames { images.append(try frame.handle()) }
+    for frame in frames {
+      if cancel.isTriggered { throw .cancelled }
+      images.append(try frame.handle(cancel))
+    }
     let pointers: [OpaquePointer?] = images.map(\.pointer)
     return try withExtendedLifetime(images) { () throws(RmlxError) in
       try media { out, error in rmlx_video_from_frames(pointers, times, times.count, out, error) }

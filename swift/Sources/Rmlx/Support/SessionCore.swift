@@ -9,16 +9,24 @@ final class SessionCore: Sendable {
     case closed
   }
 
+  /// What a submit is to come to.
+  enum Purpose: Sendable {
+    case answer
+    /// The prompt is evaluated, and not answered.
+    case prefill
+  }
+
   /// One submit, from its beginning to its FINISH.
   final class Submit: Sendable {
     fileprivate enum End {
-      /// By ``Session/cancel()``.
+      /// By ``Session/cancel()``, or a prefill by what is asked next.
       case cancelled
       case reset
       /// The task that went through it has begun another one.
       case left
     }
 
+    fileprivate let purpose: Purpose
     /// The task that goes through the answer.
     fileprivate let task: Int?
     fileprivate let isCancelled = Locked(false)
@@ -28,10 +36,14 @@ final class SessionCore: Sendable {
     fileprivate let asked: ExactPrompt?
     /// The answer to that.
     fileprivate let draft = Locked(Draft())
+    /// What the logits processor has thrown.
+    fileprivate let thrown: Locked<RmlxError?>?
 
-    fileprivate init(task: Int?, _ asked: ExactPrompt?) {
+    fileprivate init(_ purpose: Purpose, task: Int?, _ asked: ExactPrompt?, thrown: Locked<RmlxError?>?) {
+      self.purpose = purpose
       self.task = task
       self.asked = asked
+      self.thrown = thrown
     }
   }
 
@@ -57,6 +69,12 @@ final class SessionCore: Sendable {
 
   init(_ model: Model, _ options: SessionOptions) {
     state = Locked(.unused(model, options))
+  }
+
+  /// Takes over a session.
+  init(_ session: Handle) throws(RmlxError) {
+    state = Locked(.open(session))
+    try Waker.shared().watch(session, bell)
   }
 
   /// Stops one submit, if it is still under way.
@@ -97,6 +115,17 @@ final class SessionCore: Sendable {
     try await offPool(queue) { () throws(RmlxError) in
       let session = try self.session()
       return try work(session.pointer)
+    }
+  }
+
+  /// Runs work that needs the session at rest: what nobody goes through any more is ended first, and so is a prefill.
+  func runAtRest<Value: Sendable>(
+    _ work: @escaping @Sendable (OpaquePointer) throws(RmlxError) -> Value
+  ) async throws(RmlxError) -> Value {
+    let task = withUnsafeCurrentTask { $0?.hashValue }
+    return try await run { [self] (session) throws(RmlxError) in
+      try endPrevious(for: task)
+      return try work(session)
     }
   }
 
@@ -151,16 +180,23 @@ final class SessionCore: Sendable {
 
   /// Begins an answer for a task.
   func submit(
-    _ prompt: Prompt, _ options: GenerationOptions, for task: Int?, isCancelled: () -> Bool
+    _ prompt: Prompt, _ options: GenerationOptions, _ purpose: Purpose, for task: Int?, _ cancel: CancelFlag
   ) throws(RmlxError) -> Submit {
     let session = try session()
     try endPrevious(for: task)
-    let exact = try exactPrompt(prompt, options, isCancelled)
-    try options.withRaw { (options) throws(RmlxError) in
-      let raw = if let exact { exact.raw } else { try prompt.raw(isCancelled: isCancelled) }
-      try check { error in rmlx_session_submit(session.pointer, raw.pointer, options, error) }
+    let exact = try exactPrompt(prompt, options, cancel)
+    let thrown = try options.withRaw { (raw) throws(RmlxError) in
+      let thrown = try options.logitsProcessor?.install(in: raw)
+      let prompt = if let exact { exact.raw } else { try prompt.raw(cancel) }
+      try check { error in
+        switch purpose {
+        case .answer: rmlx_session_submit(session.pointer, prompt.pointer, raw, error)
+        case .prefill: rmlx_session_prefill(session.pointer, prompt.pointer, raw, error)
+        }
+      }
+      return thrown
     }
-    let submit = Submit(task: task, exact)
+    let submit = Submit(purpose, task: task, exact, thrown: thrown)
     current.withLock { $0 = submit }
     return submit
   }
@@ -168,7 +204,7 @@ final class SessionCore: Sendable {
   /// A prompt whose answer is to stay as it is generated, and which goes on from the last such answer if it can; nil if the
   /// options do not ask for that.
   private func exactPrompt(
-    _ prompt: Prompt, _ options: GenerationOptions, _ isCancelled: () -> Bool
+    _ prompt: Prompt, _ options: GenerationOptions, _ cancel: CancelFlag
   ) throws(RmlxError) -> ExactPrompt? {
     guard options.exactHistory == true, prompt.tokens.isEmpty else { return nil }
     let last = answered.withLock { answered in
@@ -177,9 +213,9 @@ final class SessionCore: Sendable {
       return answered
     }
     return if let last, last.begins(prompt) {
-      try last.goingOn(to: prompt, isCancelled)
+      try last.goingOn(to: prompt, cancel)
     } else {
-      try ExactPrompt(prompt, isCancelled)
+      try ExactPrompt(prompt, cancel)
     }
   }
 
@@ -187,7 +223,8 @@ final class SessionCore: Sendable {
   /// one. A loop at the top level of a program does not let go of its iterator when it is left.
   private func endPrevious(for task: Int?) throws(RmlxError) {
     guard let previous = current.withLock({ $0 }) else { return }
-    if previous.isCancelled.withLock({ $0 }) {
+    if previous.isCancelled.withLock({ $0 }) || previous.purpose == .prefill {
+      cancel()
       drain(.cancelled)
     } else if task != nil && previous.task == task {
       cancel()
@@ -233,13 +270,19 @@ final class SessionCore: Sendable {
     let isLast = rmlx_event_kind(raw) == RMLX_EVENT_FINISH
     if isLast { current.withLock { $0 = nil } }
     if let error = rmlx_event_error(raw) {
-      throw RmlxError(status: rmlx_error_code(error), error: error)
+      // Where the processor has thrown, the library only knows that it has ended the answer.
+      throw submit.thrown?.withLock { $0 } ?? RmlxError(status: rmlx_error_code(error), error: error)
     }
     guard let event = Event(raw) else { return .unknown }
     if let asked = submit.asked {
       submit.draft.withLock { $0.add(event) }
       if isLast {
-        answered.withLock { $0 = asked.answered(by: submit.draft.withLock { $0.message }, of: session) }
+        answered.withLock { answered in
+          switch submit.purpose {
+          case .answer: answered = asked.answered(by: submit.draft.withLock { $0.message }, of: session)
+          case .prefill: answered = asked
+          }
+        }
       }
     }
     return .event(event)
@@ -270,11 +313,17 @@ final class SessionCore: Sendable {
   }
 
   private static func make(_ model: Handle, _ options: SessionOptions) throws(RmlxError) -> Handle {
-    let raw = rmlx_session_options_new()
-    defer { rmlx_session_options_release(raw) }
-    try options.apply(to: raw)
+    try options.withRaw { (options) throws(RmlxError) in
+      try made { out, error in rmlx_session_new(model.pointer, options, out, error) }
+    }
+  }
+
+  /// Takes over the session that the call makes.
+  static func made(
+    _ call: (UnsafeMutablePointer<OpaquePointer?>, UnsafeMutablePointer<OpaquePointer?>) -> rmlx_status
+  ) throws(RmlxError) -> Handle {
     var session: OpaquePointer?
-    try check { error in rmlx_session_new(model.pointer, raw, &session, error) }
+    try check { error in call(&session, error) }
     guard let session else { throw RmlxError(.panic, "no session was made") }
     return Handle(session) { rmlx_session_release($0) }
   }
