@@ -843,14 +843,20 @@ rmlx_status rmlx_image_with_pixel_range(const struct rmlx_media *image,
                                         rmlx_error **error);
 
 /**
- * Decodes a sound file that is in memory: WAV, FLAC, MP3 or Ogg Vorbis, recognized by its bytes. It
- * becomes 16 kHz mono. `bytes` are not needed any more when this returns.
+ * Decodes a sound file that is in memory, recognized by its bytes, whatever tags stand before it: WAV (RF64,
+ * BW64 and W64 too), AIFF, AU and CAF; FLAC; MP3; AAC-LC and ALAC in M4A; Ogg Vorbis and Opus; Matroska and
+ * WebM with one of these. It becomes 16 kHz mono. `bytes` are not needed any more when this returns.
+ *
+ * A file that is cut short or damaged gives what is there, as players do: rmlx_audio_lost_seconds tells how
+ * much is missing.
  *
  * - `options`: how much it may ask for; NULL for the defaults
  * - `out`: gets a reference for you
  *
- * Errors: INVALID_MEDIA (none of these formats, truncated, corrupt, no samples, a sample that is NaN
- * or infinite, or beyond what `options` allow); OUT_OF_MEMORY; CANCELLED.
+ * Errors: INVALID_MEDIA (no sound, nothing in it that can be read, no samples, a sample that is NaN or
+ * infinite, far more samples than its size explains, or beyond what `options` allow); UNSUPPORTED (another
+ * format or codec, WMA, AMR or AC-3 for example: the message names it and what to do); OUT_OF_MEMORY;
+ * CANCELLED.
  *
  * Since: 0.1
  */
@@ -986,6 +992,17 @@ uint32_t rmlx_image_height(const struct rmlx_media *image);
  */
 double rmlx_audio_seconds(const struct rmlx_media *audio);
 
+/**
+ * How much of its file's sound is missing, in seconds: damaged packets that were left out, and what a file
+ * that was cut short states beyond its end, as far as the file tells. A file without any mention of its
+ * length (an MP3 from a stream, say) may have lost more at its end.
+ *
+ * Returns: 0 for a whole file, for a sound of samples, for NULL and for everything that is no sound.
+ *
+ * Since: 0.1
+ */
+double rmlx_audio_lost_seconds(const struct rmlx_media *audio);
+
 /* Images and sounds in files ----------------------------------------------------------------------------- */
 
 /**
@@ -1013,7 +1030,7 @@ rmlx_status rmlx_image_from_file(const char *path_utf8,
  * - `out`: gets a reference for you
  *
  * Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
- * OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
+ * UNSUPPORTED; OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
  *
  * Since: 0.1
  */

@@ -520,6 +520,8 @@ public:
     std::uint32_t width() const noexcept { return rmlx_image_width(get()); }
     std::uint32_t height() const noexcept { return rmlx_image_height(get()); }
     double seconds() const noexcept { return rmlx_audio_seconds(get()); }
+    /// Seconds of its file that were damaged or cut off.
+    double lost_seconds() const noexcept { return rmlx_audio_lost_seconds(get()); }
     /// Of what it holds; rmlx_media_bytes.
     std::uint64_t bytes() const noexcept { return rmlx_media_bytes(get()); }
 

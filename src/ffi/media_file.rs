@@ -43,7 +43,7 @@ pub unsafe extern "C" fn rmlx_image_from_file(
 /// - `out`: gets a reference for you
 ///
 /// Errors: NOT_FOUND; INVALID_MEDIA (it cannot be read or is no file, and as rmlx_audio_from_encoded);
-/// OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
+/// UNSUPPORTED; OUT_OF_MEMORY; CANCELLED. The message and the detail "path" name the file.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

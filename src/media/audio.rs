@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::audio_decode::{self, Decoded};
 use super::limits::{MAX_SECONDS, check_duration, check_sample_rate, reserve};
 use super::resample::Resampler;
-use super::{ContentHash, MediaOptions, audio_decode, contain};
+use super::{ContentHash, MediaOptions, contain};
 use crate::error::{Error, Result};
 
 /// Largest magnitude of a sample: beyond any integer type's unscaled samples, and small enough that the sums of a
@@ -17,6 +18,7 @@ const MAX_LEVEL: f32 = 1e10;
 pub struct Audio {
     samples: Arc<Vec<f32>>,
     split: bool,
+    lost_seconds: f64,
     /// Over the samples alone; `hash` adds `split`.
     samples_hash: ContentHash,
     hash: ContentHash,
@@ -26,15 +28,18 @@ impl Audio {
     /// Samples per second of every [`Audio`].
     pub const SAMPLE_RATE: u32 = 16_000;
 
-    /// Decodes WAV (integer PCM, IEEE float, A-law, µ-law), FLAC, MP3 or OGG Vorbis, told apart by their bytes.
+    /// Decodes a file of sound, told apart by its bytes, whatever tags stand before it: WAV (also RF64, BW64 and W64), AIFF,
+    /// AIFF-C, AU and CAF with integers, floats, A-law, µ-law or ADPCM; FLAC; MPEG layers I to III; AAC-LC and ALAC; OGG
+    /// Vorbis; Opus; the last five also in MP4, CAF and Matroska (WebM) as far as these hold them.
     ///
     /// Integer samples are divided by the type's magnitude (16 bits: by 32768), channels are averaged, and then
     /// the sound is resampled as [`Audio::from_pcm_f32`] does. The encoder's delay and padding are cut off where
-    /// the file states them. A WAV or FLAC file that ends before the length in its header is an error; MP3 and
-    /// OGG have no such length, and give what is there.
+    /// the file states them. A file that is cut short or damaged gives what is there, without the packets that cannot be
+    /// read; [`Audio::lost_seconds`] tells how much is missing.
     ///
-    /// Errors: `InvalidMedia` (unknown format or codec, truncated or corrupt bytes, no samples, a sample that is
-    /// not finite, longer than [`super::limits::MAX_SECONDS`]), `OutOfMemory`.
+    /// Errors: `InvalidMedia` (unknown format, nothing that can be read, no samples, a sample that is not finite, longer than
+    /// [`super::limits::MAX_SECONDS`], more samples than [`super::limits::max_samples`]), `Unsupported` (a format or a codec
+    /// that is known and not read, by its name), `OutOfMemory`.
     pub fn decode(encoded: &[u8]) -> Result<Audio> {
         Self::decode_with(encoded, &MediaOptions::default())
     }
@@ -44,7 +49,8 @@ impl Audio {
     /// Errors: as for [`Audio::decode`], and what the options' check ends it with.
     pub fn decode_with(encoded: &[u8], options: &MediaOptions) -> Result<Audio> {
         (options.check)()?;
-        contain("audio", || audio_decode::decode(encoded, options)).map(Self::new)
+        let Decoded { samples, lost_seconds } = contain("audio", || audio_decode::decode(encoded, options))?;
+        Ok(Audio { lost_seconds, ..Self::new(samples) })
     }
 
     /// Takes interleaved PCM: `samples` holds frames of `channels` samples, `sample_rate` frames a second.
@@ -72,6 +78,12 @@ impl Audio {
     /// At [`Audio::SAMPLE_RATE`], at least one.
     pub fn samples(&self) -> &[f32] {
         &self.samples
+    }
+
+    /// How much of its file's sound is missing, in seconds: packets that were damaged, and what a file that was cut short
+    /// states beyond its end, as far as it tells. 0 for a sound of samples. No part of the hash.
+    pub fn lost_seconds(&self) -> f64 {
+        self.lost_seconds
     }
 
     /// Lets a model that takes only so many seconds at once get this sound as consecutive clips, each in a place of
@@ -110,7 +122,7 @@ impl Audio {
         }
         let samples_hash = *hasher.finalize().as_bytes();
         let hash = full_hash(&samples_hash, false);
-        Audio { samples: Arc::new(samples), split: false, samples_hash, hash }
+        Audio { samples: Arc::new(samples), split: false, lost_seconds: 0.0, samples_hash, hash }
     }
 }
 

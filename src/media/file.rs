@@ -51,8 +51,15 @@ fn read(path: &Path, options: &MediaOptions) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The file is at fault only where it is not there or not readable: a process without free descriptors, or a machine
+/// without memory, reads no file.
 fn unreadable(error: std::io::Error) -> Error {
-    let code = if error.kind() == ErrorKind::NotFound { Code::NotFound } else { Code::InvalidMedia };
+    let code = match (error.kind(), error.raw_os_error()) {
+        (ErrorKind::NotFound, _) => Code::NotFound,
+        (ErrorKind::OutOfMemory, _) => Code::OutOfMemory,
+        (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => Code::OutOfMemory,
+        _ => Code::InvalidMedia,
+    };
     Error::new(code, format!("it cannot be read: {error}"))
 }
 
@@ -76,6 +83,20 @@ mod tests {
             let shown = path.display().to_string();
             assert_eq!((error.code(), error.details()["path"].as_str()), (code, Some(shown.as_str())));
             assert!(error.message().starts_with(&shown), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_process_lacks_is_not_the_files_fault() {
+        for (errno, code) in [
+            (libc::EMFILE, Code::OutOfMemory),
+            (libc::ENFILE, Code::OutOfMemory),
+            (libc::ENOMEM, Code::OutOfMemory),
+            (libc::ENOENT, Code::NotFound),
+            (libc::EACCES, Code::InvalidMedia),
+            (libc::EIO, Code::InvalidMedia),
+        ] {
+            assert_eq!(unreadable(std::io::Error::from_raw_os_error(errno)).code(), code, "errno {errno}");
         }
     }
 }

@@ -20,6 +20,12 @@ pub const fn default_max_bytes(encoded: usize) -> u64 {
     if wanted < most { wanted } else { most }
 }
 
+/// Most samples, of all channels together, that a file of `encoded` bytes may decode to: 23 minutes at 48 kHz for any file, and
+/// for a larger one what codecs make of silence. It bounds the time that a small file can ask for.
+pub const fn max_samples(encoded: usize) -> u64 {
+    (encoded as u64).saturating_mul(1024).saturating_add(1 << 26)
+}
+
 /// Longest sound in seconds, where the host does not say.
 pub const MAX_SECONDS: u64 = 3_600;
 

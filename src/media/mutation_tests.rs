@@ -25,7 +25,21 @@ const IMAGES: [&str; 20] = [
     "jpeg/progressive-script.jpg",
     "jpeg/adobe2-ycck.jpg",
 ];
-const SOUNDS: [&str; 4] = ["tone.flac", "tone.ogg", "tone.mp3", "tone-untagged.mp3"];
+const SOUNDS: [&str; 13] = [
+    "tone.flac",
+    "tone.ogg",
+    "tone.mp3",
+    "tone-untagged.mp3",
+    "tone.mka",
+    "tone.webm",
+    "tone.opus",
+    "tone-aac.m4a",
+    "short.m4a",
+    "short.aiff",
+    "short.caf",
+    "short.au",
+    "short.w64",
+];
 
 /// Damaged copies of each file. Half of them are hurt in the first 100 bytes, where the headers are.
 const ROUNDS: u64 = 60;
@@ -71,7 +85,8 @@ fn damaged_sounds_do_not_panic() {
     files.push(("float.wav", wav(3, 1, 16_000, 32, &noise(4000, 4))));
     for (name, file) in files {
         for round in 0..ROUNDS {
-            if let Ok(samples) = audio_decode::decode(&damaged(&file, round), &MediaOptions::default()) {
+            if let Ok(decoded) = audio_decode::decode(&damaged(&file, round), &MediaOptions::default()) {
+                let samples = decoded.samples;
                 assert!(
                     !samples.is_empty() && samples.iter().all(|s| s.is_finite()),
                     "{name}, round {round}"

@@ -42,6 +42,19 @@ impl MediaOptions<'_> {
         self.max_bytes.unwrap_or_else(|| default_max_bytes(encoded))
     }
 
+    /// Refuses a sound of more samples, all channels together, than [`super::limits::max_samples`] allows a file of `encoded`
+    /// bytes.
+    pub(super) fn check_samples(&self, samples: u64, encoded: usize) -> Result<()> {
+        let most = super::limits::max_samples(encoded);
+        if samples <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the audio has {samples} samples or more in a file of {encoded} bytes: the limit is {most}"
+        );
+        Err(Error::media(message).with("samples", samples).with("max_samples", most))
+    }
+
     /// Refuses what takes more than [`Self::most_bytes`]. `what` names the medium: `the JPEG image`.
     pub(super) fn check_bytes(
         &self,

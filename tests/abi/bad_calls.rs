@@ -155,6 +155,7 @@ fn functions_of_media_refuse_null() {
     refuses_null("out", |e| rmlx_image_with_pixel_range(image.raw(), 1, 2, None, e));
     assert_eq!((rmlx_media_kind(None), rmlx_image_width(None), rmlx_image_height(None)), (0, 0, 0));
     assert_eq!(rmlx_audio_seconds(None), 0.0);
+    assert_eq!(rmlx_audio_lost_seconds(None), 0.0);
     // SAFETY: nothing was written.
     assert!(unsafe { out.assume_init() }.is_null());
 }

@@ -21,6 +21,7 @@ static void functions_without_a_status(void) {
     CHECK(rmlx_media_kind(NULL) == 0);
     CHECK(rmlx_image_width(NULL) == 0 && rmlx_image_height(NULL) == 0);
     CHECK(rmlx_audio_seconds(NULL) == 0);
+    CHECK(rmlx_audio_lost_seconds(NULL) == 0);
     rmlx_prompt_release(NULL);
     rmlx_generation_options_release(NULL);
     CHECK(rmlx_model_retain(NULL) == NULL);

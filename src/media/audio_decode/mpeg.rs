@@ -1,0 +1,133 @@
+//! Frames of MPEG audio and of ADTS, and the tags around them.
+
+use super::container::Container;
+
+/// How far behind the tags a first frame is looked for.
+const REACH: usize = 1 << 16;
+
+/// Frames in a row that show that bytes are sound.
+const IN_A_ROW: usize = 3;
+
+/// Bytes of the ID3v2 tags at the start (`id3.org`, ID3v2.4 §3.1), and of zeros behind them.
+pub(super) fn leading_tags(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some([b'I', b'D', b'3', major, minor, flags, a, b, c, d]) = bytes[at..].first_chunk::<10>() {
+        if *major == 0xff || *minor == 0xff || [a, b, c, d].iter().any(|&&byte| byte >= 0x80) {
+            break;
+        }
+        let size = [a, b, c, d].iter().fold(0usize, |size, &&byte| size << 7 | usize::from(byte));
+        let footer = if flags & 0x10 != 0 { 10 } else { 0 };
+        let end = at.saturating_add(10 + size + footer);
+        if end > bytes.len() {
+            break;
+        }
+        at = end + bytes[end..].iter().take_while(|&&byte| byte == 0).count();
+    }
+    at
+}
+
+/// Where the first of several frames in a row begins, and whether they are MPEG's or ADTS's.
+pub(super) fn first_frame(bytes: &[u8]) -> Option<(Container, usize)> {
+    (0..bytes.len().min(REACH)).find_map(|at| {
+        let container = match bytes[at..].first_chunk::<4>()? {
+            [0xff, second, ..] if second & 0xf6 == 0xf0 => Container::Adts,
+            [0xff, second, ..] if second & 0xe0 == 0xe0 => Container::Mpeg,
+            _ => return None,
+        };
+        // At the very start one frame is enough: it may be all that there is, or its length free.
+        let needed = if at == 0 { 1 } else { IN_A_ROW };
+        (frames_from(&bytes[at..], container, needed) >= needed).then_some((container, at))
+    })
+}
+
+/// How many frames stand in a row from the start of `bytes`, at most `most`.
+fn frames_from(mut bytes: &[u8], container: Container, most: usize) -> usize {
+    let mut count = 0;
+    while count < most {
+        let length = match container {
+            Container::Adts => adts_frame(bytes),
+            _ => mpeg_frame(bytes),
+        };
+        let Some(length) = length else { break };
+        count += 1;
+        let Some(rest) = bytes.get(length.max(1)..) else { break };
+        bytes = rest;
+    }
+    count
+}
+
+/// The length of an ADTS frame (ISO/IEC 14496-3, 1.A.2.2).
+fn adts_frame(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.first_chunk::<7>()?;
+    let rate = head[2] >> 2 & 15;
+    let length = usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
+    (head[0] == 0xff && head[1] & 0xf6 == 0xf0 && rate < 13 && length >= 7).then_some(length)
+}
+
+/// The length of a frame of MPEG audio (ISO/IEC 11172-3, 2.4.1.3); 0 where its bit rate is free.
+fn mpeg_frame(bytes: &[u8]) -> Option<usize> {
+    const RATES: [usize; 3] = [44_100, 48_000, 32_000];
+    const FIRST: [[usize; 15]; 3] = [
+        [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+        [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+        [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+    ];
+    const SECOND: [[usize; 15]; 2] = [
+        [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+        [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+    ];
+    let [0xff, second, third, fourth] = *bytes.first_chunk::<4>()? else { return None };
+    if second & 0xe0 != 0xe0 || fourth & 3 == 2 {
+        return None;
+    }
+    let (version, layer) = (second >> 3 & 3, 4 - usize::from(second >> 1 & 3));
+    let (rate, bits) = (usize::from(third >> 2 & 3), usize::from(third >> 4));
+    if version == 1 || layer == 4 || rate == 3 || bits == 15 {
+        return None;
+    }
+    // Versions 2 and 2.5 have half and a quarter of the rates.
+    let rate = RATES[rate] >> [2, 0, 1, 0][usize::from(version)];
+    let kilobits = if version == 3 { FIRST[layer - 1][bits] } else { SECOND[usize::from(layer > 1)][bits] };
+    if kilobits == 0 {
+        return Some(0);
+    }
+    let padding = usize::from(third >> 1 & 1);
+    Some(match layer {
+        1 => (12_000 * kilobits / rate + padding) * 4,
+        3 if version != 3 => 72_000 * kilobits / rate + padding,
+        _ => 144_000 * kilobits / rate + padding,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 128 kbit/s at 44,100 Hz: 417 bytes.
+    fn frames(count: usize) -> Vec<u8> {
+        let mut frame = vec![0; 417];
+        frame[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
+        frame.repeat(count)
+    }
+
+    #[test]
+    fn frames_are_found_behind_tags_and_rubbish() {
+        let tag = |size: usize| {
+            let mut tag = b"ID3\x04\0\0".to_vec();
+            tag.extend((0..4).rev().map(|i| (size >> (7 * i) & 0x7f) as u8));
+            // The tag's picture looks like frames.
+            tag.extend([0xff, 0xfb, 0x90, 0x64].iter().cycle().take(size));
+            tag
+        };
+        let long = tag(3 << 20);
+        assert_eq!(leading_tags(&[&long[..], &frames(3)].concat()), long.len());
+        let two = [&tag(100)[..], &[0; 30], &tag(50), &frames(3)].concat();
+        assert_eq!(leading_tags(&two), two.len() - frames(3).len());
+        assert_eq!(leading_tags(&tag(100)[..60]), 0, "a tag that is cut off is no tag");
+        assert_eq!(first_frame(&frames(1)), Some((Container::Mpeg, 0)));
+        let late = [&[7u8; 1000][..], &[0xff, 0xfb, 0x90, 0x64], &[7; 99], &frames(4)].concat();
+        assert_eq!(first_frame(&late), Some((Container::Mpeg, 1103)));
+        assert_eq!(first_frame(&[7u8; 5000]), None);
+        assert_eq!(first_frame(b"\xff\xfb"), None);
+    }
+}

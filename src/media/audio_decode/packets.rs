@@ -1,0 +1,196 @@
+//! Sounds in packets, through `symphonia`'s readers and decoders. A damaged packet is left out, as ffmpeg does, and how much
+//! was lost is told.
+
+use std::io::ErrorKind;
+
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as Fault;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
+use symphonia::default::{get_codecs, get_probe};
+
+use super::container::{Container, READABLE};
+use super::mp4;
+use super::opus::Opus;
+use super::sink::Sink;
+use crate::error::{Error, Result};
+
+/// Packets in a row that cannot be read, after which a file counts as ended.
+const MOST_FAULTS: u32 = 256;
+
+/// Seconds that a file may state too many without having lost any: what an encoder pads.
+const PADDING: f64 = 0.1;
+
+enum Decoder {
+    Symphonia(Box<dyn AudioDecoder>),
+    Opus(Box<Opus>),
+}
+
+pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> Result<()> {
+    let mut reader = open(encoded, container)?;
+    let track = audio_track(reader.as_ref(), container)?;
+    let mut id = track.id;
+    let stated = stated_seconds(track, container);
+    if let (Some(params), Some(frames)) = (params(track), stated_frames(track, container))
+        && let Some(rate) = params.sample_rate
+    {
+        let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+        sink.expect(frames, channels, rate)?;
+    }
+    if container == Container::Mp4
+        && let Some(edit) = mp4::edit(encoded, track_rate(track))
+    {
+        sink.cut(edit.skip, edit.most);
+    }
+    let mut decoder = decoder_for(track, container)?;
+    // MP4 has it in its edit.
+    if let Decoder::Opus(opus) = &decoder
+        && container != Container::Mp4
+    {
+        sink.cut(opus.pre_skip(), u64::MAX);
+    }
+    let (mut faults, mut first_fault, before) = (0, None, sink.taken_seconds());
+    loop {
+        match reader.next_packet() {
+            Ok(Some(packet)) if packet.track_id == id => {
+                match decode_packet(&mut decoder, &packet, container, sink)? {
+                    None => faults = 0,
+                    Some(fault) => {
+                        faults += 1;
+                        sink.lose_seconds(packet_seconds(reader.as_ref(), &packet));
+                        first_fault.get_or_insert(fault);
+                    }
+                }
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            // Another stream follows in the file: OGG allows it.
+            Err(Fault::ResetRequired) => {
+                let track = audio_track(reader.as_ref(), container)?;
+                id = track.id;
+                decoder = decoder_for(track, container)?;
+            }
+            Err(Fault::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => {
+                first_fault.get_or_insert_with(|| {
+                    Error::media(format!("the {} audio is truncated", container.name()))
+                });
+                break;
+            }
+            Err(fault) => {
+                faults += 1;
+                first_fault.get_or_insert_with(|| describe(fault, container));
+            }
+        }
+        if faults > MOST_FAULTS {
+            break;
+        }
+    }
+    let taken = sink.taken_seconds() - before;
+    if taken == 0.0 {
+        return Err(first_fault
+            .unwrap_or_else(|| Error::media(format!("the {} audio has no samples", container.name()))));
+    }
+    if let Some(stated) = stated.filter(|stated| stated - taken > PADDING) {
+        sink.lost_at_least(stated - taken);
+    }
+    Ok(())
+}
+
+fn open(encoded: &[u8], container: Container) -> Result<Box<dyn FormatReader + '_>> {
+    let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(encoded)), Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(container.extension());
+    get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|e| describe(e, container))
+}
+
+/// The default audio track, or the first one with a codec that is read.
+fn audio_track(reader: &dyn FormatReader, container: Container) -> Result<&Track> {
+    reader.default_track(TrackType::Audio).ok_or_else(|| {
+        Error::media(format!("the {} file has no audio track in a known codec: {READABLE}", container.name()))
+    })
+}
+
+fn params(track: &Track) -> Option<&AudioCodecParameters> {
+    track.codec_params.as_ref()?.audio()
+}
+
+fn track_rate(track: &Track) -> u32 {
+    match params(track) {
+        Some(params) if params.codec == CODEC_ID_OPUS => super::opus::RATE,
+        params => params.and_then(|params| params.sample_rate).unwrap_or(0),
+    }
+}
+
+/// The number of frames where the file states it exactly. MP3's is an estimate where the file has no Xing tag, and OGG's is
+/// read off the last page that is there.
+fn stated_frames(track: &Track, container: Container) -> Option<u64> {
+    track.num_frames.filter(|_| container == Container::Flac)
+}
+
+/// The length that the file states.
+fn stated_seconds(track: &Track, container: Container) -> Option<f64> {
+    let rate = params(track)?.sample_rate.filter(|&rate| rate > 0)?;
+    Some(stated_frames(track, container)? as f64 / f64::from(rate))
+}
+
+fn packet_seconds(reader: &dyn FormatReader, packet: &Packet) -> f64 {
+    let base =
+        reader.tracks().iter().find(|track| track.id == packet.track_id).and_then(|track| track.time_base);
+    base.map_or(0.0, |base| {
+        packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get())
+    })
+}
+
+fn decoder_for(track: &Track, container: Container) -> Result<Decoder> {
+    let params = params(track).ok_or_else(|| {
+        Error::media(format!("the {} file has no audio track in a known codec: {READABLE}", container.name()))
+    })?;
+    if params.codec == CODEC_ID_OPUS {
+        return Opus::new(params.extra_data.as_deref().unwrap_or_default())
+            .map(|opus| Decoder::Opus(Box::new(opus)));
+    }
+    get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default())
+        .map(Decoder::Symphonia)
+        .map_err(|e| describe(e, container))
+}
+
+/// `Some` with what was wrong if the packet is damaged.
+fn decode_packet(
+    decoder: &mut Decoder,
+    packet: &Packet,
+    container: Container,
+    sink: &mut Sink,
+) -> Result<Option<Error>> {
+    match decoder {
+        Decoder::Opus(opus) => Ok(match opus.decode(packet, sink)? {
+            true => None,
+            false => {
+                Some(Error::media(format!("the {} audio has a damaged packet of Opus", container.name())))
+            }
+        }),
+        Decoder::Symphonia(decoder) => match decoder.decode(packet) {
+            Ok(decoded) => sink.take(decoded).map(|()| None),
+            Err(fault) => Ok(Some(describe(fault, container))),
+        },
+    }
+}
+
+fn describe(fault: Fault, container: Container) -> Error {
+    let name = container.name();
+    match fault {
+        Fault::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Error::media(format!("the {name} audio is truncated"))
+        }
+        Fault::Unsupported(what) => Error::unsupported(format!(
+            "the {name} audio uses a feature that is not read ({what}): {READABLE}"
+        )),
+        e => Error::media(format!("the {name} audio is corrupt: {e}")),
+    }
+}

@@ -1,0 +1,140 @@
+//! Where decoded frames go: mixed to mono and resampled as they come, so that no more than one channel is ever held.
+
+use symphonia::core::audio::GenericAudioBufferRef;
+
+use super::super::MediaOptions;
+use super::super::audio::{Audio, Mono16k};
+use super::super::limits::{check_duration, check_sample_rate, reserve};
+use crate::error::{Error, Result};
+
+pub(super) struct Sink<'a> {
+    options: &'a MediaOptions<'a>,
+    /// Bytes of the file, which decide how much work it may ask for.
+    encoded: usize,
+    /// 16 kHz mono of what came before the file last changed its rate or channels.
+    done: Vec<f32>,
+    current: Option<Part>,
+    interleaved: Vec<f32>,
+    /// Samples of all channels that were decoded.
+    decoded: u64,
+    /// Frames still to be left out, and to be taken, as the container's edit says.
+    skip: u64,
+    most: u64,
+    taken_seconds: f64,
+    lost_seconds: f64,
+}
+
+struct Part {
+    mono: Mono16k,
+    channels: usize,
+    rate: u32,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(options: &'a MediaOptions<'a>, encoded: usize) -> Self {
+        Sink {
+            options,
+            encoded,
+            done: Vec::new(),
+            current: None,
+            interleaved: Vec::new(),
+            decoded: 0,
+            skip: 0,
+            most: u64::MAX,
+            taken_seconds: 0.0,
+            lost_seconds: 0.0,
+        }
+    }
+
+    /// Leaves out the first `skip` frames, and what comes after the next `most`.
+    pub(super) fn cut(&mut self, skip: u64, most: u64) {
+        (self.skip, self.most) = (skip, most);
+    }
+
+    /// Refuses a sound of so many frames before anything is decoded.
+    pub(super) fn expect(&self, frames: u64, channels: usize, rate: u32) -> Result<()> {
+        check_sample_rate(rate)?;
+        check_duration(frames, rate, self.options.max_seconds)?;
+        self.options.check_samples(frames.saturating_mul(channels as u64), self.encoded)
+    }
+
+    pub(super) fn take(&mut self, decoded: GenericAudioBufferRef) -> Result<()> {
+        let (channels, rate) = (decoded.num_planes(), decoded.spec().rate());
+        let mut interleaved = std::mem::take(&mut self.interleaved);
+        decoded.copy_to_vec_interleaved(&mut interleaved);
+        let taken = self.push(&interleaved, channels, rate);
+        self.interleaved = interleaved;
+        taken
+    }
+
+    /// Takes whole frames of `channels` samples.
+    pub(super) fn push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
+        (self.options.check)()?;
+        if channels == 0 || interleaved.is_empty() {
+            return Ok(());
+        }
+        self.decoded += interleaved.len() as u64;
+        self.options.check_samples(self.decoded, self.encoded)?;
+        let frames = (interleaved.len() / channels) as u64;
+        let skipped = self.skip.min(frames);
+        self.skip -= skipped;
+        let taken = (frames - skipped).min(self.most);
+        self.most -= taken;
+        self.taken_seconds += taken as f64 / f64::from(rate.max(1));
+        let part = self.part(channels, rate)?;
+        part.mono.push(&interleaved[skipped as usize * channels..][..taken as usize * channels])
+    }
+
+    /// The part for frames of this kind: a file may change it midway, as radio recordings do.
+    fn part(&mut self, channels: usize, rate: u32) -> Result<&mut Part> {
+        let same = |part: &Part| (part.channels, part.rate) == (channels, rate);
+        if !self.current.as_ref().is_some_and(same) {
+            self.end_part()?;
+            let seconds = (self.done.len() as u64).div_ceil(Audio::SAMPLE_RATE.into());
+            let left = self.options.max_seconds.saturating_sub(seconds);
+            self.current = Some(Part { mono: Mono16k::new(channels, rate, left)?, channels, rate });
+        }
+        self.current.as_mut().ok_or_else(|| Error::media("the audio has no samples"))
+    }
+
+    fn end_part(&mut self) -> Result<()> {
+        if let Some(part) = self.current.take().filter(|part| part.mono.frames() > 0) {
+            let samples = part.mono.finish()?;
+            if self.done.is_empty() {
+                self.done = samples;
+            } else {
+                reserve(&mut self.done, samples.len())?;
+                self.done.extend_from_slice(&samples);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seconds that were taken so far.
+    pub(super) fn taken_seconds(&self) -> f64 {
+        self.taken_seconds
+    }
+
+    /// `frames` frames were there once and cannot be had.
+    pub(super) fn lose(&mut self, frames: u64, rate: u32) {
+        self.lose_seconds(frames as f64 / f64::from(rate.max(1)));
+    }
+
+    pub(super) fn lose_seconds(&mut self, seconds: f64) {
+        self.lost_seconds += seconds;
+    }
+
+    /// At least so many seconds were lost, by what the file states.
+    pub(super) fn lost_at_least(&mut self, seconds: f64) {
+        self.lost_seconds = self.lost_seconds.max(seconds);
+    }
+
+    /// The samples, and how many seconds of sound were lost. `name` is the file's format.
+    pub(super) fn finish(mut self, name: &str) -> Result<(Vec<f32>, f64)> {
+        self.end_part()?;
+        if self.done.is_empty() {
+            return Err(Error::media(format!("the {name} audio has no samples")));
+        }
+        Ok((self.done, self.lost_seconds))
+    }
+}

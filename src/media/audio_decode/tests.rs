@@ -1,0 +1,157 @@
+use super::super::testing::{level, noise, testdata, wav};
+use super::super::{Audio, MediaOptions};
+use crate::error::Result;
+
+fn decode(encoded: &[u8]) -> Result<Vec<f32>> {
+    super::decode(encoded, &MediaOptions::default()).map(|decoded| decoded.samples)
+}
+
+const PCM: u16 = 1;
+const FLOAT: u16 = 3;
+
+#[test]
+fn integer_and_float_wav_scale_as_documented() {
+    let cases: [(u16, u16, Vec<u8>, [f32; 3]); 6] = [
+        (PCM, 8, vec![0, 128, 255], [-1.0, 0.0, 127.0 / 128.0]),
+        (PCM, 16, vec![0, 0x80, 1, 0, 0xff, 0x7f], [-1.0, 1.0 / 32768.0, 32767.0 / 32768.0]),
+        (
+            PCM,
+            24,
+            vec![0, 0, 0x80, 1, 0, 0, 0xff, 0xff, 0x7f],
+            [-1.0, 1.0 / 8388608.0, 8388607.0 / 8388608.0],
+        ),
+        (
+            PCM,
+            32,
+            [i32::MIN, 1 << 8, i32::MAX].iter().flat_map(|v| v.to_le_bytes()).collect(),
+            [-1.0, 0.5f32.powi(23), 1.0],
+        ),
+        (FLOAT, 32, [-2.5f32, 0.1, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect(), [-2.5, 0.1, 1.0]),
+        (FLOAT, 64, [-2.5f64, 0.1, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect(), [-2.5, 0.1, 1.0]),
+    ];
+    for (tag, bits, body, want) in cases {
+        assert_eq!(decode(&wav(tag, 1, 16_000, bits, &body)).unwrap(), want, "tag {tag}, {bits} bits");
+    }
+}
+
+#[test]
+fn companded_wav_is_read() {
+    for tag in [6, 7] {
+        // Their format chunk ends in an extension of no bytes.
+        let mut file = wav(tag, 1, 16_000, 8, &noise(100, 2));
+        (file[4], file[16]) = (file[4] + 2, 18);
+        file.splice(36..36, [0, 0]);
+        let samples = decode(&file).unwrap();
+        assert_eq!(samples.len(), 100);
+        assert!(samples.iter().any(|s| s.abs() > 0.1), "tag {tag}");
+    }
+}
+
+#[test]
+fn every_format_gives_the_tone() {
+    // 440 Hz at 0.5 on the left, silence on the right: 0.25 in the mean. LAME by itself turns it down by 5%.
+    for (name, length, want) in [
+        ("tone.flac", 8000, 0.25),
+        ("tone.ogg", 8000, 0.25),
+        ("tone.mp3", 8000, 0.25),
+        ("tone-untagged.mp3", 8778, 0.2375),
+    ] {
+        let samples = decode(&testdata(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(samples.len(), length, "{name}");
+        let (middle, found) = (&samples[1600..6400], level(&samples[1600..6400], 440.0));
+        assert!((found - want).abs() < 0.002, "{name}: {found}");
+        assert!(level(middle, 700.0) < 0.002 && level(middle, 220.0) < 0.002, "{name}");
+    }
+}
+
+#[test]
+fn the_encoders_delay_is_cut_off() {
+    let exact = decode(&testdata("tone.flac")).unwrap();
+    for name in ["tone.ogg", "tone.mp3"] {
+        let samples = decode(&testdata(name)).unwrap();
+        let worst =
+            exact.iter().zip(&samples).skip(400).take(7000).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 0.02, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn a_wav_from_a_pipe_has_the_length_that_is_there() {
+    let whole = wav(PCM, 1, 16_000, 16, &noise(200, 2));
+    for size in [u32::MAX, 0x7fff_f000] {
+        let mut piped = whole.clone();
+        piped[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        piped[40..44].copy_from_slice(&size.to_le_bytes());
+        assert_eq!(decode(&piped).unwrap(), decode(&whole).unwrap());
+    }
+}
+
+/// Samples and seconds that were lost.
+fn decode_damaged(encoded: &[u8]) -> (Vec<f32>, f64) {
+    let decoded = super::decode(encoded, &MediaOptions::default()).unwrap();
+    (decoded.samples, decoded.lost_seconds)
+}
+
+#[test]
+fn half_a_file_is_half_the_sound_and_says_so() {
+    let whole = wav(PCM, 2, 16_000, 16, &noise(64_000, 2));
+    let all = decode(&whole).unwrap();
+    let (half, lost) = decode_damaged(&whole[..44 + 32_000]);
+    assert_eq!(half, all[..8_000]);
+    assert!((lost - 0.5).abs() < 1e-9, "{lost}");
+    assert_eq!(decode_damaged(&whole).1, 0.0);
+    let (whole, flac) = (decode(&testdata("tone.flac")).unwrap(), testdata("tone.flac"));
+    let (half, lost) = decode_damaged(&flac[..flac.len() / 2]);
+    assert!(half.len() > 1_000 && half.len() < whole.len() && lost > 0.1, "{} {lost}", half.len());
+}
+
+#[test]
+fn every_container_gives_the_tone() {
+    let short = decode(&testdata("short.wav")).unwrap();
+    assert_eq!(short.len(), 1600);
+    for name in ["short.aiff", "short.caf", "short.au", "short.w64", "short.m4a"] {
+        assert_eq!(decode(&testdata(name)).unwrap(), short, "{name}");
+    }
+    // Matroska adds no samples of its own, and does not always take those away that fill a coder's last packet.
+    let exact = decode(&testdata("tone.flac")).unwrap();
+    for (name, longer, off) in
+        [("tone.mka", 0, 0.0), ("tone-aac.m4a", 0, 0.02), ("tone.opus", 0, 0.05), ("tone.webm", 320, 0.05)]
+    {
+        let samples = decode(&testdata(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!((exact.len()..=exact.len() + longer).contains(&samples.len()), "{name}: {}", samples.len());
+        let between = exact.iter().zip(&samples).skip(400).take(7000);
+        let worst = between.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= off, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn what_is_not_readable_audio_is_named() {
+    for (bytes, says) in [
+        (&b""[..], "no bytes"),
+        (b"hello world", "begin 68 65 6c 6c 6f"),
+        (b"RIFF\0\0\0\0WAVE", "WAV"),
+        (b"fLaC", "FLAC"),
+        (b"OggS", "OGG"),
+        (b"ID3", "MP3"),
+        (b"\xff\xfb\x90\x44", "MP3"),
+    ] {
+        let error = Audio::decode(bytes).unwrap_err();
+        assert_eq!(error.code(), crate::error::Code::InvalidMedia);
+        assert!(error.message().contains(says) && !error.message().contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn empty_and_poisoned_and_endless_sounds_are_errors() {
+    let error = decode(&wav(PCM, 1, 16_000, 16, b"")).unwrap_err();
+    assert!(error.message().contains("no samples"), "{error}");
+    let samples = [0.0f32, 0.5, f32::NAN, 0.0];
+    let body: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let error = decode(&wav(FLOAT, 2, 16_000, 32, &body)).unwrap_err();
+    assert!(error.message().contains("(NaN) in frame 1"), "{error}");
+    let error = decode(&wav(PCM, 1, 1_000, 8, &vec![128; 3_600_001])).unwrap_err();
+    assert!(error.message().contains("longer than 3600 seconds"), "{error}");
+    let error = decode(&wav(PCM, 1, 900, 8, &[128; 10])).unwrap_err();
+    assert!(error.message().contains("900 Hz"), "{error}");
+}
