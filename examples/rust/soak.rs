@@ -101,7 +101,11 @@ impl Shared<'_> {
                     thread::sleep(Duration::from_millis(dice.roll(20) as u64));
                     resume();
                 }
-                _ => self.life(&mut dice)?,
+                // What it holds is given back all the same.
+                _ => match self.life(&mut dice) {
+                    Err(error) if is_suspended(&error) => {}
+                    outcome => outcome?,
+                },
             }
         }
         Ok(())
@@ -169,6 +173,11 @@ impl Shared<'_> {
         session.save(&file)?;
         Ok(Session::load(model, &SessionOptions::default(), &file)?)
     }
+}
+
+/// Most calls that need MLX say so while another thread has suspended it.
+fn is_suspended(error: &Failure) -> bool {
+    error.downcast_ref::<rmlx::Error>().is_some_and(|error| error.code() == Code::Suspended)
 }
 
 /// What cancels and suspensions bring about is no failure.

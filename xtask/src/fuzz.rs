@@ -2,7 +2,7 @@
 //! toolchain that is here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -116,6 +116,6 @@ mod tests {
 
     #[test]
     fn seeds_are_folders() {
-        assert!(seeds("images").iter().all(|folder| Path::new(&paths::root()).join(folder).is_dir()));
+        assert!(seeds("images").iter().all(|folder| paths::root().join(folder).is_dir()));
     }
 }

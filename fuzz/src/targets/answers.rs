@@ -42,7 +42,7 @@ const PIECES: [&str; 20] = [
 
 pub fn answers(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let dialect = [Dialect::Gemma4, Dialect::Hermes, Dialect::Plain][usize::from(data.len() % 5 / 2)];
+    let dialect = [Dialect::Gemma4, Dialect::Hermes, Dialect::Plain][data.len() % 5 / 2];
     let id_of = |spelling: &str| SPELLINGS.iter().position(|known| *known == spelling).map(|id| id as u32);
     let marks = Marks::resolve(dialect, id_of);
     let mut tokens = Vec::new();

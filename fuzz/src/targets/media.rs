@@ -40,7 +40,8 @@ pub fn pixels(data: &[u8]) {
     let Ok(mut desc) = description(&mut input) else { return };
     let bytes = input.take_rest();
     desc.size = bytes.len().min(desc.size);
-    desc.data = if desc.size == 0 && bytes.len() % 2 == 0 { ptr::null() } else { bytes.as_ptr().cast() };
+    desc.data =
+        if desc.size == 0 && bytes.len().is_multiple_of(2) { ptr::null() } else { bytes.as_ptr().cast() };
     let mut out = MaybeUninit::new(ptr::null_mut());
     // SAFETY: `size` bytes may be read at `data`, and so may the whole structure, whatever its first field says.
     let status = unsafe { rmlx_image_from_pixels(&desc, Some(&mut out), None) };
