@@ -95,7 +95,7 @@ impl Shared<'_> {
                     let model = load(self.folder, self.counts)?;
                     *lock(&self.models[dice.roll(MODELS)]) = model;
                 }
-                1 if dice.roll(4) == 0 => {
+                1 if dice.roll(2) == 0 => {
                     count(&self.counts.suspensions);
                     allowed(suspend(Duration::from_millis(50)))?;
                     thread::sleep(Duration::from_millis(dice.roll(20) as u64));
