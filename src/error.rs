@@ -73,38 +73,47 @@ impl Error {
         self
     }
 
+    /// What kind of thing went wrong.
     pub fn code(&self) -> Code {
         self.code
     }
 
+    /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
+    /// The details for programs, by name.
     pub fn details(&self) -> &Map<String, Value> {
         &self.details
     }
 
+    /// The operation was cancelled.
     pub fn cancelled() -> Self {
         Self::new(Code::Cancelled, "cancelled by the host")
     }
 
+    /// An argument that is wrong.
     pub fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidArgument, message)
     }
 
+    /// A snapshot that is incomplete or contradicts itself.
     pub fn snapshot(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidSnapshot, message)
     }
 
+    /// Something valid that this build does not do.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Code::Unsupported, message)
     }
 
+    /// A medium that cannot be decoded.
     pub fn media(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidMedia, message)
     }
 
+    /// A conversation that cannot be rendered.
     pub fn prompt(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidPrompt, message)
     }

@@ -35,7 +35,6 @@
 //! # Ok(())
 //! # }
 //! ```
-#![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod audio;
 pub mod dialect;

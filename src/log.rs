@@ -8,9 +8,13 @@ use std::thread::JoinHandle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Level {
+    /// Something failed, or a bug was caught.
     Error = 1,
+    /// Something works less well than it could.
     Warning = 2,
+    /// What a user may want to know.
     Info = 3,
+    /// What a developer may want to know.
     Debug = 4,
 }
 

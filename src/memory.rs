@@ -18,6 +18,7 @@ pub struct MemoryStats {
     pub media: u64,
 }
 
+/// What MLX holds at this moment.
 pub fn stats() -> Result<MemoryStats> {
     worker::call(Kind::Anytime, |worker| {
         Ok(MemoryStats {

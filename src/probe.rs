@@ -21,6 +21,7 @@ const LOOP: usize = 6;
 /// What the probe makes of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// The model answers.
     Ok,
     /// The logits hold NaN or infinity.
     BrokenNan,
@@ -31,6 +32,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// As reports spell it.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Ok => "Ok",

@@ -13,6 +13,7 @@ use crate::media::limits::zeroed;
 pub struct AudioFrames {
     /// `[count, samples_per_token]`; the last frame is padded with zeros.
     pub values: Vec<f32>,
+    /// Soft tokens that it becomes.
     pub count: usize,
 }
 

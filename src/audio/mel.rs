@@ -49,7 +49,9 @@ struct Filter {
 pub struct MelFrames {
     /// `[count, bands]`
     pub values: Vec<f32>,
+    /// Frames.
     pub count: usize,
+    /// Mel bands of a frame.
     pub bands: usize,
 }
 

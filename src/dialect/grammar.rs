@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 /// A tool that a prompt declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declared {
+    /// The tool's.
     pub name: String,
     /// A JSON schema of the arguments.
     pub parameters: Value,
@@ -19,7 +20,9 @@ pub struct Declared {
 pub enum Calls {
     /// The rest of one call, after the token that opens it.
     Opened,
+    /// Exactly one call.
     One,
+    /// At least one call.
     OneOrMore,
 }
 

@@ -29,9 +29,13 @@ pub enum Dialect {
 /// A token that carries structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
+    /// A thought begins.
     ThoughtBegins,
+    /// The thought is over.
     ThoughtEnds,
+    /// A tool call begins.
     CallBegins,
+    /// The call is whole.
     CallEnds,
     /// Around a text in a call.
     Quote,
@@ -42,6 +46,7 @@ pub enum Mark {
 pub struct Draft {
     /// As of the [`Call`].
     pub id: String,
+    /// The tool's.
     pub name: String,
     /// To the JSON of the arguments.
     pub added: String,
@@ -52,6 +57,7 @@ pub struct Draft {
 pub struct Call {
     /// Made by rmlx, for the result to name; nine letters and digits, since some templates demand that.
     pub id: String,
+    /// The tool's.
     pub name: String,
     /// A JSON object.
     pub arguments: String,
@@ -164,10 +170,12 @@ impl Marks {
         Marks { dialect, marks }
     }
 
+    /// What the token carries; `None` for one that is text.
     pub fn of(&self, id: u32) -> Option<Mark> {
         self.marks.iter().find(|(known, _, _)| *known == id).map(|(_, mark, _)| *mark)
     }
 
+    /// The tokens of all marks.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.marks.iter().map(|(id, _, _)| *id)
     }

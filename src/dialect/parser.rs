@@ -5,8 +5,11 @@ use super::{Bit, Call, Draft, Mark, Marks, Reader};
 /// What a stretch of an answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// What is said.
     Text,
+    /// What is thought.
     Thought,
+    /// A tool call, as far as it is known.
     Call(Told),
 }
 
@@ -35,6 +38,7 @@ impl Told {
 /// What one token adds to an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
+    /// What the stretch is.
     pub kind: Kind,
     /// Of a whole call: as it was spelled.
     pub text: String,
@@ -80,6 +84,7 @@ impl Parser {
         Parser { marks, thinking, naming: false, call: None, calls: 0, named: 0, seed }
     }
 
+    /// What the token carries; `None` for one that is text.
     pub fn mark_of(&self, id: u32) -> Option<Mark> {
         self.marks.of(id)
     }
@@ -89,6 +94,7 @@ impl Parser {
         if self.is_thinking() { self.marks.id(Mark::ThoughtEnds) } else { None }
     }
 
+    /// Whether a thought is open, and no call in it.
     pub fn is_thinking(&self) -> bool {
         self.thinking && self.call.is_none()
     }
@@ -117,6 +123,7 @@ impl Parser {
         }
     }
 
+    /// Takes the text of a token that carries no mark.
     pub fn text(&mut self, mut text: String) -> Segment {
         if let Some(call) = &mut self.call {
             text.chars().for_each(|c| call.reader.push(Bit::Char(c)));
@@ -135,6 +142,7 @@ impl Parser {
         Segment { kind: self.kind(), text }
     }
 
+    /// Takes a token that carries a mark.
     pub fn mark(&mut self, mark: Mark) -> Segment {
         match mark {
             Mark::Quote => {
@@ -364,82 +372,5 @@ mod tests {
         let segments = parse(Dialect::Gemma4, &["<|channel>", "thou", "ght\nHm", "<channel|>", "Yes"]);
         assert_eq!(joined(&segments, |k| *k == Kind::Thought), "Hm");
         assert_eq!(joined(&segments, |k| *k == Kind::Text), "Yes");
-    }
-
-    /// In every row of tokens, each text arrives once: said, thought, or in a call's spelling.
-    #[test]
-    fn nothing_is_lost_and_nothing_comes_twice() {
-        let mut seed = 1_u64;
-        let mut random = |n: usize| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (seed >> 33) as usize % n
-        };
-        let (mut whole, mut broken, mut drafted) = (0, 0, 0);
-        for dialect in [Dialect::Gemma4, Dialect::Hermes] {
-            for _ in 0..40_000 {
-                let mut tokens: Vec<String> = Vec::new();
-                for number in 0..random(12) {
-                    match random(12) {
-                        8 => tokens.push("call:f{a:".to_owned()),
-                        9 => tokens.push(format!("{number},b:")),
-                        10 => tokens.push("{\"name\": \"f\", \"arguments\": {\"a\": \"".to_owned()),
-                        11 => tokens.push(["}", "\"}}"][random(2)].to_owned()),
-                        0..4 => tokens.push(SPELLINGS[random(SPELLINGS.len())].to_owned()),
-                        4 => tokens.push(format!("\n[{number}]")),
-                        5 => tokens.push(format!("[{number}]")),
-                        6 => tokens.push(format!("call:f{{a:{number}}}")),
-                        _ => tokens.push(format!("{{\"name\": \"f\", \"arguments\": {{\"a\": {number}}}}}")),
-                    }
-                }
-                let rows: Vec<&str> = tokens.iter().map(String::as_str).collect();
-                let segments = parse(dialect, &rows);
-                whole += calls(&segments).len();
-                let drafts = drafts(&segments);
-                drafted += drafts.len();
-                for segment in &segments {
-                    let Kind::Call(Told { whole: Some(call), .. }) = &segment.kind else { continue };
-                    let of_call = drafts.iter().filter(|(id, ..)| *id == call.id).collect::<Vec<_>>();
-                    let [(_, name, arguments)] = &of_call[..] else { panic!("{rows:?}: {of_call:?}") };
-                    assert_eq!((name, arguments), (&call.name, &call.arguments), "{rows:?}");
-                    assert!(serde_json::from_str::<serde_json::Value>(arguments).unwrap().is_object());
-                }
-                let all = joined(&segments, |_| true);
-                broken += usize::from(joined(&segments, |k| *k == Kind::Text).contains("tool_call"));
-                // Marks around thoughts are not spelled, and neither is what names a channel.
-                let borders = ["<|channel>", "<channel|>", "<think>", "</think>"];
-                let is_border = |token: &&str| {
-                    borders.contains(token)
-                        && SPELLINGS
-                            .iter()
-                            .position(|s| s == token)
-                            .is_some_and(|id| marks(dialect).of(id as u32).is_some())
-                };
-                let mut expected = String::new();
-                let (mut naming, mut calling) = (false, false);
-                for token in &rows {
-                    let mark =
-                        SPELLINGS.iter().position(|s| s == token).and_then(|id| marks(dialect).of(id as u32));
-                    calling = match mark {
-                        Some(Mark::CallBegins) => true,
-                        Some(Mark::Quote) | None => calling,
-                        Some(_) => false,
-                    };
-                    if is_border(token) {
-                        naming = mark == Some(Mark::ThoughtBegins) && dialect == Dialect::Gemma4;
-                    } else if naming && !calling {
-                        if let Some((_, rest)) = token.split_once('\n') {
-                            naming = false;
-                            expected.push_str(rest);
-                        }
-                    } else {
-                        naming = false;
-                        expected.push_str(token);
-                    }
-                }
-                assert_eq!(all, expected, "{rows:?}");
-            }
-        }
-        assert!(whole > 200 && broken > 500, "{whole} whole calls, {broken} broken ones");
-        assert!(drafted > whole + 200, "{drafted} drafts of {whole} whole calls");
     }
 }

@@ -49,15 +49,18 @@ pub enum FinishReason {
 /// One of the likeliest tokens at a position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenLogprob {
+    /// Its id.
     pub token: u32,
     /// Natural logarithm of the probability before any processor.
     pub logprob: f32,
+    /// What it spells.
     pub text: String,
 }
 
 /// One step of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// What it tells.
     pub kind: EventKind,
     /// Valid UTF-8. Held-back characters arrive with a later event.
     pub text: String,
@@ -69,6 +72,7 @@ pub struct Event {
     pub token: Option<u32>,
     /// Log-probability of `token` before any processor, if logprobs were asked for.
     pub logprob: Option<f32>,
+    /// The likeliest tokens at this place, the likeliest first, if they were asked for.
     pub top_logprobs: Vec<TokenLogprob>,
     /// Set on FINISH.
     pub finish: Option<FinishReason>,

@@ -185,6 +185,7 @@ impl Model {
         models::reduce(self.0.architecture.media(), media, check)
     }
 
+    /// Positions that a session can have at most.
     pub fn context_length(&self) -> usize {
         self.0.memory.context_length
     }
@@ -194,6 +195,7 @@ impl Model {
         &self.0.memory
     }
 
+    /// Rows of the logits.
     pub fn vocab_size(&self) -> usize {
         self.0.architecture.facts().vocab_size
     }

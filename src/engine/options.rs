@@ -12,6 +12,7 @@ use crate::sampling::{Dry, GenerationDefaults, Grammar, LoopDetection, Repeats, 
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
+    /// A flag that is not raised.
     pub fn new() -> Self {
         Self::default()
     }
@@ -23,6 +24,7 @@ impl CancelToken {
         super::worker::ring();
     }
 
+    /// Whether the flag is raised.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -39,7 +41,9 @@ pub enum DeviceChoice {
     /// The GPU where this build of MLX has one, else the CPU.
     #[default]
     Auto,
+    /// The processor, on any platform.
     Cpu,
+    /// MLX's GPU: Metal or CUDA. `UNSUPPORTED` where there is none.
     Gpu,
 }
 
@@ -61,9 +65,13 @@ pub type ProgressFn = Box<dyn Fn(f32) + Send + Sync>;
 /// How a model is loaded.
 #[derive(Default)]
 pub struct LoadOptions {
+    /// Where the model is to be.
     pub device: DeviceChoice,
+    /// Whether weights are left in the pages of their files.
     pub weights: WeightsChoice,
+    /// Told how far the load has come.
     pub progress: Option<ProgressFn>,
+    /// Ends the load once it is raised.
     pub cancel: Option<CancelToken>,
     /// Bytes for the model and one session of it: a load that needs more is refused with `OUT_OF_MEMORY`, and the default
     /// context and prefill chunk are what fits.
@@ -137,6 +145,7 @@ pub struct LogitsProcessor(Arc<ProcessRow>);
 type ProcessRow = dyn Fn(&[u32], &mut [f32]) -> Result<()> + Send + Sync;
 
 impl LogitsProcessor {
+    /// Called on the thread that steps.
     pub fn new(process: impl Fn(&[u32], &mut [f32]) -> Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(process))
     }
@@ -159,6 +168,7 @@ pub struct DryOptions {
     pub multiplier: f32,
     /// With each more token of the run, so many times as much.
     pub base: f32,
+    /// Shorter runs are free.
     pub allowed_length: usize,
     /// How many of the last tokens are looked at; 0 for all.
     pub last_n: usize,
@@ -188,6 +198,7 @@ pub struct GenerationOptions {
     pub presence_penalty: Option<f32>,
     /// Subtracted per occurrence from the logit of each token already in the answer; 0 is off.
     pub frequency_penalty: Option<f32>,
+    /// DRY; off where it is `None`.
     pub dry: Option<DryOptions>,
     /// Texts that runs of DRY do not reach over, each by the token that it ends with behind a letter;
     /// [`DryOptions::BREAKERS`] if there is none.
@@ -196,6 +207,7 @@ pub struct GenerationOptions {
     pub no_repeat_ngram: usize,
     /// Ends the answer with [`FinishReason::Loop`](super::FinishReason::Loop) once it goes round in a circle.
     pub loop_detection: Option<LoopDetection>,
+    /// The host's own change of the logits.
     pub logits_processor: Option<LogitsProcessor>,
     /// Seeds the sampler: same seed, prompt and options give the same answer. Random otherwise.
     pub seed: Option<u64>,

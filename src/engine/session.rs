@@ -80,6 +80,7 @@ fn next_id() -> u64 {
 }
 
 impl Session {
+    /// A session that holds nothing yet. Errors: `OUT_OF_MEMORY`, `BACKEND`.
     pub fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
         let session = Self::unlisted(model, options)?;
         let (id, model_id, shared) = (session.id, model.id(), Arc::clone(&session.queue));
@@ -141,6 +142,7 @@ impl Session {
         worker::call(Kind::Anytime, move |worker| Ok(worker.session(id)?.truncate(positions)))
     }
 
+    /// The model that it is a session of.
     pub fn model(&self) -> &Model {
         &self.model
     }

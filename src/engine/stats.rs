@@ -7,6 +7,7 @@ pub struct Stats {
     pub prompt_tokens: u64,
     /// How many of them were already held and not evaluated again.
     pub reused_tokens: u64,
+    /// Tokens of the answer so far.
     pub generated_tokens: u64,
     /// Soft tokens of the prompt's images and audio.
     pub media_tokens: u64,

@@ -29,6 +29,7 @@ pub(super) struct Listed {
 }
 
 impl Waker {
+    /// A waker that no session uses yet. Errors: `OUT_OF_MEMORY` where the process has no file descriptor left.
     pub fn new() -> Result<Self> {
         let cannot =
             |e| Error::new(Code::OutOfMemory, format!("there is no file descriptor for a waker: {e}"));

@@ -104,6 +104,7 @@ impl Audio {
         Self::new(self.samples[range].to_vec())
     }
 
+    /// Of its content: equal sounds have equal hashes.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
     }

@@ -86,6 +86,7 @@ pub struct PixelDesc {
     pub height: u32,
     /// From the first byte of a row to the first byte of the next, in bytes; 0 means rows without padding.
     pub row_stride: usize,
+    /// How a pixel's bytes are read.
     pub format: PixelFormat,
 }
 
@@ -93,9 +94,13 @@ pub struct PixelDesc {
 /// before handing the pixels over, if that is what the picture needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelFormat {
+    /// Red, green, blue: 3 bytes.
     Rgb8,
+    /// Red, green, blue, alpha: 4 bytes.
     Rgba8,
+    /// Blue, green, red, alpha: 4 bytes.
     Bgra8,
+    /// Lightness: 1 byte.
     Gray8,
 }
 
@@ -206,6 +211,7 @@ impl Image {
         Ok(self.with_wishes(wishes))
     }
 
+    /// What the host wishes of its processing.
     pub fn wishes(&self) -> &ImageWishes {
         &self.wishes
     }
@@ -304,6 +310,7 @@ impl Image {
         }
     }
 
+    /// Of its content: equal images have equal hashes.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
     }

@@ -30,8 +30,6 @@ mod upright;
 mod video;
 
 #[cfg(test)]
-mod mutation_tests;
-#[cfg(test)]
 pub(crate) mod testing;
 
 pub use self::audio::Audio;
@@ -55,20 +53,27 @@ pub fn go_on() -> Result<()> {
 /// One medium of a prompt.
 #[derive(Clone, Debug)]
 pub enum Media {
+    /// A picture.
     Image(Image),
+    /// A sound.
     Audio(Audio),
+    /// Frames with their times.
     Video(Video),
 }
 
 /// What a [`Media`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaKind {
+    /// A picture.
     Image,
+    /// A sound.
     Audio,
+    /// Frames with their times.
     Video,
 }
 
 impl Media {
+    /// What it is.
     pub fn kind(&self) -> MediaKind {
         match self {
             Media::Image(_) => MediaKind::Image,
@@ -77,6 +82,7 @@ impl Media {
         }
     }
 
+    /// Of its content: equal media have equal hashes.
     pub fn hash(&self) -> &ContentHash {
         match self {
             Media::Image(image) => image.hash(),
@@ -106,6 +112,7 @@ impl Media {
 }
 
 impl MediaKind {
+    /// Every kind.
     pub const ALL: [MediaKind; 3] = [MediaKind::Image, MediaKind::Audio, MediaKind::Video];
 
     /// The word for it in messages and templates: `image`, `audio` or `video`.

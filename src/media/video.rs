@@ -19,6 +19,7 @@ pub struct Video {
 /// One picture of a [`Video`].
 #[derive(Clone, Debug)]
 pub struct VideoFrame {
+    /// The picture.
     pub image: Image,
     /// From the beginning of the video.
     pub seconds: f64,
@@ -71,6 +72,7 @@ impl Video {
         self.frame_size
     }
 
+    /// Of its content: equal videos have equal hashes.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
     }

@@ -29,6 +29,7 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// A prompt as it was placed, for the answer to come.
     pub fn new(prompt: &Prompt, setting: Setting, placed: &Arc<Placed>) -> Self {
         let said = digest(prompt, prompt.messages.len());
         Self { setting, said, placed: Arc::clone(placed) }

@@ -55,6 +55,7 @@ impl Formatter {
         &self.template_hash
     }
 
+    /// Whether the snapshot has a chat template.
     pub fn has_template(&self) -> bool {
         self.chat.is_some()
     }
@@ -116,6 +117,7 @@ impl Formatter {
         self.tokenizer.decode(ids, skip_special)
     }
 
+    /// The id of a spelling that is one token.
     pub fn token_id(&self, spelling: &str) -> Option<u32> {
         self.tokenizer.token_id(spelling)
     }
@@ -141,6 +143,7 @@ impl Formatter {
         self.tokenizer.special_ids()
     }
 
+    /// Ids are below this.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.vocab_size()
     }

@@ -32,7 +32,9 @@ pub struct Prompt {
 /// One turn's content: a role (`user`, `assistant`, `system`, `tool`, …) and its parts in order.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
+    /// `user`, `assistant`, `system`, `tool`, or another that the template knows.
     pub role: String,
+    /// Texts and media in the order in which they are read.
     pub parts: Vec<Part>,
     /// What the model thought before it answered; of the model's messages only. The template sees it as
     /// `reasoning_content`.
@@ -54,7 +56,9 @@ pub struct Message {
 pub struct ToolCall {
     /// What a tool's message says that it answers.
     pub id: Option<String>,
+    /// The tool's.
     pub name: String,
+    /// By name, as the tool's schema has them.
     pub arguments: Map<String, Value>,
 }
 
@@ -65,7 +69,9 @@ pub(super) const MEMBERS: [&str; 6] =
 /// A piece of a message.
 #[derive(Clone)]
 pub enum Part {
+    /// What was written.
     Text(String),
+    /// What was shown or played.
     Media(Arc<Media>),
     /// What a tool returned, the one part of its message. A template that takes no such values gets its text.
     Json(Value),
@@ -88,6 +94,7 @@ impl Message {
         Self::new(role, vec![Part::Text(text.into())])
     }
 
+    /// A message of these parts, and nothing else.
     pub fn new(role: impl Into<String>, parts: Vec<Part>) -> Self {
         Self { role: role.into(), parts, ..Self::default() }
     }

@@ -26,15 +26,20 @@ const ROWS: usize = 16;
 /// The size that a processor brings a picture to, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
+    /// How it is resampled.
     pub filter: Filter,
 }
 
 /// A picture of the size that it was brought to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resized {
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
     /// `height` rows of `width` times R, G, B.
     pub rgb: Vec<u8>,

@@ -5,10 +5,13 @@ mod accept;
 mod apple;
 mod bench;
 mod cargo;
+mod check;
 mod checksum;
 mod compile;
 mod demo;
 mod dist;
+mod docs;
+mod fuzz;
 mod gpu_check;
 mod header;
 mod imports;
@@ -21,6 +24,7 @@ mod python;
 mod release;
 mod report;
 mod setup;
+mod soak;
 mod swift;
 mod symbols;
 mod test;
@@ -37,9 +41,13 @@ usage: cargo xtask <command>
   header [--check]              make include/rmlx.h, or check that it is up to date
   abi [--check]                 record the binary interface in include/rmlx.abi, or check it
   symbols --check               check what the shared library exports
+  check                         format, clippy, unit tests, header, imports: what a contributor runs
   test [--filter TEXT]          run every test, or those whose name has the text in it
+  fuzz TARGET... [--seconds N]  run fuzzers with libFuzzer and AddressSanitizer
+  soak [--minutes N]            do everything at once for minutes, and see that nothing is left behind
   swift-test [--install] [--filter TEXT]
                                 build and test the Swift package in a Debian 13 system that it makes
+  docs                          make the references of the C and the Rust interface, one site under target/site
   dist                          lay out headers, libraries and licences under dist/
   xcframework [--plan] [--mlx FOLDER] [--sign IDENTITY]
                                 make the binary for iOS and macOS that the Swift package takes (on a Mac), or print
@@ -72,7 +80,11 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "abi" => abi::command(rest),
         "accept" => accept::command(rest),
         "symbols" => symbols::command(rest),
+        "check" => check::command(rest),
         "test" => test::command(rest),
+        "fuzz" => fuzz::command(rest),
+        "soak" => soak::command(rest),
+        "docs" => docs::command(rest),
         "swift-test" => swift::command(rest),
         "dist" => dist::command(rest),
         "check-apple" => apple::check::command(rest),

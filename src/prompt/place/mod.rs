@@ -44,9 +44,13 @@ pub struct SoftBlock {
     pub media: Arc<Media>,
     /// Plain text before the block (a frame's time), tokenized together with the text around it.
     pub lead: String,
+    /// Ids in front of the soft tokens.
     pub before: Vec<u32>,
+    /// The id whose embedding the encoding takes the place of.
     pub soft: u32,
+    /// How many soft tokens.
     pub count: usize,
+    /// Ids behind the soft tokens.
     pub after: Vec<u32>,
     /// Plain text after the block, tokenized together with the text around it.
     pub tail: String,
@@ -59,7 +63,9 @@ pub struct SoftBlock {
 /// Soft tokens in rows and columns, row after row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
+    /// From top to bottom.
     pub rows: usize,
+    /// From left to right.
     pub columns: usize,
 }
 
@@ -75,6 +81,7 @@ pub trait MediaLayout: Send + Sync {
 /// Ids after placement, and where the media are in them.
 #[derive(Clone, Debug, Default)]
 pub struct Placed {
+    /// What the model is given, soft tokens included.
     pub ids: Vec<u32>,
     /// In order of position.
     pub media: Vec<PlacedMedia>,
@@ -86,8 +93,11 @@ pub struct Placed {
 /// them).
 #[derive(Clone, Debug)]
 pub struct PlacedMedia {
+    /// What is to be encoded.
     pub media: Arc<Media>,
+    /// Where its soft tokens are among the ids.
     pub tokens: Range<usize>,
+    /// How they lie, for models whose positions follow that.
     pub grid: Option<Grid>,
     /// Whether the soft tokens see each other both ways. Such a run is never split.
     pub together: bool,
@@ -96,16 +106,21 @@ pub struct PlacedMedia {
 /// A part of a message, or a call, that is nowhere in the ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
+    /// Index of the message.
     pub message: usize,
     /// Index among the message's parts, or its calls.
     pub part: usize,
+    /// What is lost.
     pub kind: LostKind,
 }
 
+/// What can be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LostKind {
+    /// The text of a message of any other role.
     Text,
     /// The text of a message whose role is `tool`.
     ToolResult,
+    /// A call of a tool.
     ToolCall,
 }

@@ -25,7 +25,9 @@ pub enum GrammarKind {
 /// What an answer is held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grammar {
+    /// Which language `text` is in.
     pub kind: GrammarKind,
+    /// What the host wrote.
     pub text: String,
 }
 

@@ -31,6 +31,7 @@ pub struct Part {
     pub lead: String,
     /// At most [`Tower::temporal_patch_size`] frames, which know the size that they are brought to.
     pub frames: Video,
+    /// How the soft tokens of the frames lie.
     pub grid: Grid,
 }
 
