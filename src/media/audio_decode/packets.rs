@@ -104,9 +104,15 @@ fn open(encoded: &[u8], container: Container) -> Result<Box<dyn FormatReader + '
     let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(encoded)), Default::default());
     let mut hint = Hint::new();
     hint.with_extension(container.extension());
-    get_probe()
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|e| describe(e, container))
+    get_probe().probe(&hint, stream, FormatOptions::default(), MetadataOptions::default()).map_err(
+        |e| match e {
+            // The first bytes are those of the container, so it is not unknown: the rest of its head is not there.
+            Fault::Unsupported(what) if what.contains("probe") => {
+                Error::media(format!("the {} audio is damaged or truncated in its head", container.name()))
+            }
+            e => describe(e, container),
+        },
+    )
 }
 
 /// The default audio track, or the first one with a codec that is read.
