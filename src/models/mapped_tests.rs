@@ -82,3 +82,24 @@ fn a_padded_header_lets_what_is_packed_stay() {
     std::fs::write(&file, bytes).unwrap();
     assert!(compare(folder.path().to_str().unwrap(), Device::Gpu, 0.1) > 0);
 }
+
+#[test]
+fn a_file_that_is_cut_while_it_is_loaded_ends_the_load_and_not_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(path("unified-bf16-mlx")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let snapshot = Snapshot::open(folder.path()).unwrap().with_maps(true);
+    let weights = snapshot.shards()[0].clone();
+    let cut = &mut |done: f32| {
+        if done > 0.0 {
+            std::fs::File::options().write(true).open(&weights).unwrap().set_len(12_000).unwrap();
+        }
+        Ok(())
+    };
+    let mut context =
+        LoadContext { snapshot: &snapshot, device: Device::Gpu, progress: cut, border: &|| Ok(()) };
+    let error = architecture(&snapshot).unwrap().load(&mut context).err().unwrap();
+    assert!(error.message().contains("cut to 12000 bytes"), "{error}");
+}
