@@ -43,6 +43,14 @@ public struct AudioInput: Hashable, Sendable {
     }
   }
 
+  /// Reads and decodes the sound, and tells how much of it a damaged file has lost, as far as the file tells.
+  public func lostDuration() async throws(RmlxError) -> Duration {
+    let source = source
+    return try await cancellable { (cancel) throws(RmlxError) in
+      .seconds(rmlx_audio_lost_seconds(try source.handle(cancel).pointer))
+    }
+  }
+
   /// Reads and decodes the sound, and tells how many bytes it holds.
   public func byteCount() async throws(RmlxError) -> Int {
     try await source.byteCount()

@@ -18,12 +18,33 @@ public struct Device: RawRepresentable, Hashable, Sendable {
   public static let gpu = Device(rawValue: RMLX_DEVICE_GPU)
 }
 
+/// Where weights are that stay as they are stored.
+public struct WeightStorage: RawRepresentable, Hashable, Sendable {
+  /// The number that the C library gives it.
+  public let rawValue: Int32
+
+  /// Makes a storage of its number.
+  public init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// As ``mapped`` on iOS, as ``read`` elsewhere.
+  public static let automatic = WeightStorage(rawValue: RMLX_WEIGHTS_AUTO)
+  /// In memory that the model holds.
+  public static let read = WeightStorage(rawValue: RMLX_WEIGHTS_READ)
+  /// In the pages of their files where the GPU takes them from there: they do not count as memory that the app holds. The files
+  /// must not be written to, nor become shorter, as long as the model is there.
+  public static let mapped = WeightStorage(rawValue: RMLX_WEIGHTS_MAPPED)
+}
+
 /// How a model is loaded.
 ///
 /// What is nil has the library's default.
 public struct LoadOptions: Hashable, Sendable {
   /// Where the model runs.
   public var device: Device?
+  /// Where its weights are.
+  public var weights: WeightStorage?
   /// Gives the model and a session at most so many bytes, weights, cache and computation together: a load that needs more is
   /// refused before any weight is read, and sessions get the context that fits.
   public var memoryLimit: Int?
@@ -41,10 +62,11 @@ public struct LoadOptions: Hashable, Sendable {
 
   /// Makes options; what is not named has the library's default.
   public init(
-    device: Device? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil, mediaCache: Int? = nil,
-    chatTemplate: String? = nil, ignoreSystemMemory: Bool? = nil
+    device: Device? = nil, weights: WeightStorage? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil,
+    mediaCache: Int? = nil, chatTemplate: String? = nil, ignoreSystemMemory: Bool? = nil
   ) {
     self.device = device
+    self.weights = weights
     self.memoryLimit = memoryLimit
     self.contextLength = contextLength
     self.mediaCache = mediaCache
@@ -207,6 +229,7 @@ extension LoadOptions: RawOptions {
 
   func apply(to raw: OpaquePointer) throws(RmlxError) {
     try set(device?.rawValue, in: raw, rmlx_load_options_set_device)
+    try set(weights?.rawValue, in: raw, rmlx_load_options_set_weights)
     try set(memoryLimit, "memoryLimit", in: raw, rmlx_load_options_set_memory_limit)
     try set(contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
     try set(mediaCache, "mediaCache", in: raw, rmlx_load_options_set_media_cache)
