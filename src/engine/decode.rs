@@ -193,7 +193,8 @@ impl<'a> Part<'a> {
             // The last token is never a row.
             let room = job.max_tokens.saturating_sub(*generated).min(job.context_length.saturating_sub(held));
             let (room, ends) = (room.saturating_sub(count + 1), |id: &u32| job.output.ends_with(*id));
-            self.drafts = speculation.propose(&self.pending, self.session.past.held.ids(), *generated, room, ends);
+            self.drafts =
+                speculation.propose(&self.pending, self.session.past.held.ids(), *generated, room, ends);
             if !self.drafts.is_empty() && room::require(self.needed(), "drafts").is_err() {
                 self.drafts.clear();
             }
