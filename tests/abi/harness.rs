@@ -259,6 +259,11 @@ impl Media {
         make_object(|out, error| rmlx_image_with_pixel_range(self.raw(), least, most, out, error)).map(Self)
     }
 
+    /// Seconds of a sound's file that could not be read.
+    pub fn lost_seconds(&self) -> f64 {
+        rmlx_audio_lost_seconds(self.raw())
+    }
+
     pub fn sound(bytes: &[u8]) -> Outcome<Self> {
         // SAFETY: the bytes are as many as their length says.
         make_object(|out, error| unsafe {
