@@ -49,14 +49,16 @@ def libsndfile(path):
 
 
 def ffmpeg(path):
-    probe = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "stream=sample_rate,channels", "-of", "json", path]
+    probe = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "stream=codec_name,sample_rate,channels", "-of", "json", path]
     found = subprocess.run(probe, capture_output=True, stdin=subprocess.DEVNULL)
     try:
         stream = json.loads(found.stdout)["streams"][0]
         rate, channels = int(stream["sample_rate"]), int(stream["channels"])
     except (KeyError, IndexError, ValueError):
         return None
-    decode = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0", "-f", "f32le", "-ac", str(channels), "-ar", str(rate), "-"]
+    # ffmpeg's own decoder of Opus resamples in another way than libopus.
+    decoder = ["-c:a", "libopus"] if stream.get("codec_name") == "opus" else []
+    decode = ["ffmpeg", "-v", "error", *decoder, "-i", path, "-map", "0:a:0", "-f", "f32le", "-ac", str(channels), "-ar", str(rate), "-"]
     raw = subprocess.run(decode, capture_output=True, stdin=subprocess.DEVNULL).stdout
     samples = np.frombuffer(raw[: len(raw) // (4 * channels) * 4 * channels], "<f4").reshape(-1, channels)
     return (samples, rate) if len(samples) else None
