@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
@@ -172,6 +172,13 @@ fn decoder_for(track: &Track, container: Container) -> Result<Decoder> {
             _ => Opus::new(head),
         };
         return opus.map(|opus| Decoder::Opus(Box::new(opus)));
+    }
+    // `symphonia` 0.6 gives more channels other samples than libvorbis.
+    let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+    if params.codec == CODEC_ID_VORBIS && channels > 2 {
+        return Err(Error::unsupported(format!(
+            "the Vorbis audio has {channels} channels: 1 and 2 are read; convert it, or hand over its samples"
+        )));
     }
     get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
