@@ -67,11 +67,11 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<(Container, usize)> {
     if bytes.is_empty() {
         return Err(Error::media("the audio has no bytes"));
     }
-    if let Some(container) = by_magic(bytes) {
-        return Ok((container, 0));
-    }
     if let Some(name) = unread(bytes) {
         return Err(Error::unsupported(format!("the audio is {name}: {READABLE}; {ELSE}")));
+    }
+    if let Some(container) = by_magic(bytes) {
+        return Ok((container, 0));
     }
     if let Some(found) = mpeg::first_frame(bytes) {
         return Ok(found);
@@ -122,6 +122,8 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
         [b'.', b'R', b'M', b'F', ..] | [b'.', b'r', b'a', 0xfd, ..] => "RealAudio",
         [b'F', b'L', b'V', 1, ..] => "FLV",
         [0x0b, 0x77, ..] => "AC-3",
+        [_, _, _, _, 0xf8, 0x72, 0x6f, 0xba | 0xbb, ..] => "TrueHD or MLP",
+        [b'O', b'g', b'g', b'S', ..] if bytes.get(28..36) == Some(b"Speex   ") => "Speex",
         [0x7f, 0xfe, 0x80, 0x01, ..] | [0xfe, 0x7f, 0x01, 0x80, ..] => "DTS",
         [b'N', b'I', b'S', b'T', b'_', b'1', b'A', ..] => "NIST SPHERE",
         [b'C', b'r', b'e', b'a', b't', b'i', b'v', b'e', b' ', b'V', ..] => "VOC",

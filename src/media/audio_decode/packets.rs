@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
@@ -118,7 +118,10 @@ fn open(encoded: &[u8], container: Container) -> Result<Box<dyn FormatReader + '
 /// The default audio track, or the first one with a codec that is read.
 fn audio_track(reader: &dyn FormatReader, container: Container) -> Result<&Track> {
     reader.default_track(TrackType::Audio).ok_or_else(|| {
-        Error::media(format!("the {} file has no audio track in a known codec: {READABLE}", container.name()))
+        Error::unsupported(format!(
+            "the {} file has no audio track in a codec that is read: {READABLE}",
+            container.name()
+        ))
     })
 }
 
@@ -155,11 +158,27 @@ fn packet_seconds(reader: &dyn FormatReader, packet: &Packet) -> f64 {
 
 fn decoder_for(track: &Track, container: Container) -> Result<Decoder> {
     let params = params(track).ok_or_else(|| {
-        Error::media(format!("the {} file has no audio track in a known codec: {READABLE}", container.name()))
+        Error::unsupported(format!(
+            "the {} file has no audio track in a codec that is read: {READABLE}",
+            container.name()
+        ))
     })?;
     if params.codec == CODEC_ID_OPUS {
-        return Opus::new(params.extra_data.as_deref().unwrap_or_default())
-            .map(|opus| Decoder::Opus(Box::new(opus)));
+        let head = params.extra_data.as_deref().unwrap_or_default();
+        let opus = match container {
+            Container::Caf => {
+                Opus::of_channels(params.channels.as_ref().map_or(1, |channels| channels.count()))
+            }
+            _ => Opus::new(head),
+        };
+        return opus.map(|opus| Decoder::Opus(Box::new(opus)));
+    }
+    // `symphonia` 0.6 gives more channels other samples than libvorbis.
+    let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+    if params.codec == CODEC_ID_VORBIS && channels > 2 {
+        return Err(Error::unsupported(format!(
+            "the Vorbis audio has {channels} channels: 1 and 2 are read; convert it, or hand over its samples"
+        )));
     }
     get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())

@@ -166,8 +166,8 @@ impl Format {
             3 => Codec::float(bytes, little_endian),
             6 => Some(Codec::A_LAW),
             7 => Some(Codec::MU_LAW),
-            2 => adpcm(CODEC_ID_ADPCM_MS, 7, 2),
-            0x11 => adpcm(CODEC_ID_ADPCM_IMA_WAV, 4, 1),
+            2 if little_endian => adpcm(CODEC_ID_ADPCM_MS, 7, 2),
+            0x11 if little_endian => adpcm(CODEC_ID_ADPCM_IMA_WAV, 4, 1),
             _ => None,
         }
     }
