@@ -93,7 +93,7 @@ impl Stored {
 
     /// Row `index` of all rows of all matrices.
     pub fn row(&self, index: usize) -> Row {
-        let groups = if self.group == 0 { 0 } else { self.input / self.group };
+        let groups = self.input.checked_div(self.group).unwrap_or(0);
         let scale_bytes = if self.format > AFFINE { 4 } else { 1 };
         Row {
             codes: self.codes.wrapping_add(index * self.row_bytes()),
