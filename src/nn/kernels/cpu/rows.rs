@@ -74,7 +74,7 @@ macro_rules! rows {
                 Function::Softmax => softmax::<{ $fma }>(x, y),
                 Function::GeluGlu => gated::<{ $fma }>(x, y, |gate| {
                     // gelu_tanh(x) is x · sigmoid(2 √(2/π) (x + 0.044715 x³)).
-                    const LINEAR: f32 = 1.595_769;
+                    const LINEAR: f32 = 1.595_769_2;
                     gate * fma::<{ $fma }>(gate * gate, LINEAR * 0.044_715, LINEAR)
                 }),
                 Function::SiluGlu => gated::<{ $fma }>(x, y, |gate| gate),
