@@ -16,10 +16,15 @@
 #include "mlx/c/private/stream.h"
 #include "mlx/ops.h"
 #include "mlx/primitives.h"
+#include "mlx/scheduler.h"
 
 using namespace mlx::core;
 
 namespace {
+
+// MLX makes room for the results of ten tasks before it waits for the first, and counts ten operations as a task. A kernel does
+// the work of several, so a large result is a task of its own: otherwise those of several layers would be there at once.
+constexpr size_t LARGE = 1 << 14;
 
 // Must not throw or unwind. `parameters` are a copy of what the operation was made with.
 using Work = void (*)(const void* parameters, const void* const* inputs, float* result);
@@ -39,10 +44,17 @@ class Kernel : public UnaryPrimitive {
       }
       pointers.push_back(input.data<char>());
     }
+    const bool counts = result.nbytes() >= LARGE;
+    if (counts) {
+      scheduler::notify_new_task(stream());
+    }
     cpu::get_command_encoder(stream()).dispatch(
         [work = work_, parameters = parameters_, pointers = std::move(pointers), to = result.data<float>()] {
           work(parameters.data(), pointers.data(), to);
         });
+    if (counts) {
+      scheduler::enqueue(stream(), [on = stream()] { scheduler::notify_task_completion(on); });
+    }
   }
 
   void eval_gpu(const std::vector<array>&, array&) override {
