@@ -1320,7 +1320,7 @@ typedef int32_t rmlx_constraint_kind;
 /** Which tools the model may call: one of RMLX_TOOL_CHOICE_*. */
 typedef int32_t rmlx_tool_choice;
 
-/** None are. */
+/** No tokens are proposed. */
 #define RMLX_SPECULATION_NONE 0
 
 /**

@@ -532,7 +532,7 @@ pub extern "C" fn rmlx_generation_options_set_ignore_eos(
 /// How tokens are proposed: one of RMLX_SPECULATION_*.
 pub type rmlx_speculation = i32;
 
-/// None are.
+/// No tokens are proposed.
 pub const RMLX_SPECULATION_NONE: rmlx_speculation = 0;
 /// What followed the last time that the last few tokens stood in the prompt or in the answer. It helps where an answer
 /// repeats what it was given: a text that is edited, quoted or summed up, code, JSON.
