@@ -7,7 +7,7 @@
 - images.txt and the image files in it: `file width height hash` (FNV-1a 64) of Pillow's RGB pixels.
 - jpeg.txt and the files in jpeg/: the same of JPEGs in all of their kinds; no hash for what is refused. Needs libjpeg-turbo's jpegtran.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
-- tone.mka, tone-aac.m4a, tone.webm, tone.opus: tone.flac through ffmpeg; short.*: its first 0.1 s at 16 kHz in mono.
+- tone.mka, tone-aac.m4a, tone.webm, tone.opus: tone.flac through ffmpeg; pages.opus in pages of 0.1 s; short.*: its first 0.1 s at 16 kHz in mono.
 
 The tests need none of these packages: the files are committed.
 """

@@ -280,7 +280,7 @@ def tagged():
                                  ("-c:a aac", "aac")):  # fmt: skip
         file = made(arguments + (" -id3v2_version 0" if extension == "mp3" else ""), extension)
         frames = b"\xff\xfb\x90\x64" + bytes(413)
-        ape = b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 0x80000000) + bytes(8)
+        ape = b"APETAGEX" + struct.pack("<IIII", 2000, 2032, 0, 0x80000000) + bytes(8)
         for name, before in {
             "2 MB tag": tag(2 << 20, b"\xff\xd8\xff\xe0picture"), "frames in the tag": tag(417 * 40, frames),
             "frames in a 2 MB tag": tag(2 << 20, frames), "two tags": tag(300) + tag(5000, frames), "v2.3": tag(4000, b"x", 3),

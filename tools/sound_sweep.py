@@ -58,6 +58,8 @@ def ffmpeg(path):
         rate, channels = int(stream["sample_rate"]), int(stream["channels"])
     except (KeyError, IndexError, ValueError):
         return None
+    if not rate or not channels:
+        return None
     # ffmpeg's own decoder of Opus resamples in another way than libopus.
     decoder = ["-c:a", "libopus"] if stream.get("codec_name") == "opus" else []
     decode = ["ffmpeg", "-v", "error", *decoder, "-i", path, "-map", "0:a:0", "-f", "f32le", "-ac", str(channels), "-ar", str(rate), "-"]

@@ -17,6 +17,7 @@ mod wav;
 
 use super::MediaOptions;
 use crate::error::Result;
+use container::Container;
 use sink::Sink;
 
 /// What a file holds, at 16 kHz and mixed to mono.
@@ -30,7 +31,10 @@ pub(super) struct Decoded {
 pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<Decoded> {
     let tags = mpeg::leading_tags(encoded);
     let (container, start) = container::sniff(&encoded[tags..])?;
-    let sound = &encoded[tags + start..];
+    let mut sound = &encoded[tags + start..];
+    if matches!(container, Container::Flac | Container::Mpeg | Container::Adts) {
+        sound = &sound[..sound.len() - mpeg::trailing_tags(sound)];
+    }
     let mut sink = Sink::new(options, encoded.len());
     let decoded = blocks::decode(sound, container, &mut sink)
         .and_then(|done| done.map_or_else(|| packets::decode(sound, container, &mut sink), Ok))

@@ -26,6 +26,30 @@ pub(super) fn leading_tags(bytes: &[u8]) -> usize {
     at
 }
 
+/// Bytes of the tags at the end: ID3v1 (128 bytes), Lyrics3v2 and APE (`APETAGEX` in a footer of 32 bytes), in any order.
+pub(super) fn trailing_tags(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    while let Some(tag) = last_tag(&bytes[..end]).filter(|&tag| tag > 0 && tag <= end) {
+        end -= tag;
+    }
+    bytes.len() - end
+}
+
+fn last_tag(bytes: &[u8]) -> Option<usize> {
+    if bytes.last_chunk::<128>().is_some_and(|tag| tag.starts_with(b"TAG")) {
+        return Some(128);
+    }
+    if let Some(lyrics) = bytes.strip_suffix(b"LYRICS200") {
+        let digits = std::str::from_utf8(lyrics.last_chunk::<6>()?).ok()?;
+        return digits.parse::<usize>().ok()?.checked_add(15);
+    }
+    let footer = bytes.last_chunk::<32>()?.strip_prefix(b"APETAGEX")?;
+    let word = |at: usize| footer.get(at..)?.first_chunk().map(|&word| u32::from_le_bytes(word));
+    // Its length counts the footer, and not the header that a flag tells of.
+    let header = if word(12)? >> 31 == 1 { 32 } else { 0 };
+    (word(4)? as usize).checked_add(header)
+}
+
 /// Where the first of several frames in a row begins, and whether they are MPEG's or ADTS's.
 pub(super) fn first_frame(bytes: &[u8]) -> Option<(Container, usize)> {
     (0..bytes.len().min(REACH)).find_map(|at| {
@@ -108,6 +132,22 @@ mod tests {
         let mut frame = vec![0; 417];
         frame[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
         frame.repeat(count)
+    }
+
+    #[test]
+    fn tags_at_the_end_are_counted() {
+        let ape = |flags: u32| {
+            let numbers = [2_000u32, 132, 3, flags];
+            [&b"APETAGEX"[..], &numbers.map(u32::to_le_bytes).concat(), &[0; 8]].concat()
+        };
+        let tagged = [&ape(1 << 31)[..], &[7; 100], &ape(1 << 31)].concat();
+        let id3 = [&b"TAG"[..], &[0; 125]].concat();
+        let lyrics = [&b"LYRICSBEGIN"[..], &[b'x'; 9], b"000020LYRICS200"].concat();
+        let all = [&frames(2)[..], &tagged, &lyrics, &id3].concat();
+        assert_eq!(trailing_tags(&all), tagged.len() + lyrics.len() + id3.len());
+        assert_eq!(trailing_tags(&frames(2)), 0);
+        assert_eq!(trailing_tags(&ape(0)), 0, "a tag that is longer than its file is none");
+        assert_eq!(trailing_tags(b"LYRICS200"), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDe
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
@@ -100,19 +100,28 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
     Ok(())
 }
 
+/// A reader of the file. One that looks at the file's end first fails where that is cut off or damaged: then it is read from
+/// the start on.
 fn open(encoded: &[u8], container: Container) -> Result<Box<dyn FormatReader + '_>> {
-    let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(encoded)), Default::default());
+    let bytes = || std::io::Cursor::new(encoded);
+    let in_order = |_| probe(Box::new(ReadOnlySource::new(bytes())), container);
+    probe(Box::new(bytes()), container).or_else(in_order).map_err(|e| match e {
+        // The first bytes are those of the container, so it is not unknown: the rest of its head is not there.
+        Fault::Unsupported(what) if what.contains("probe") => {
+            Error::media(format!("the {} audio is damaged or truncated in its head", container.name()))
+        }
+        e => describe(e, container),
+    })
+}
+
+fn probe<'a>(
+    source: Box<dyn MediaSource + 'a>,
+    container: Container,
+) -> std::result::Result<Box<dyn FormatReader + 'a>, Fault> {
     let mut hint = Hint::new();
     hint.with_extension(container.extension());
-    get_probe().probe(&hint, stream, FormatOptions::default(), MetadataOptions::default()).map_err(
-        |e| match e {
-            // The first bytes are those of the container, so it is not unknown: the rest of its head is not there.
-            Fault::Unsupported(what) if what.contains("probe") => {
-                Error::media(format!("the {} audio is damaged or truncated in its head", container.name()))
-            }
-            e => describe(e, container),
-        },
-    )
+    let stream = MediaSourceStream::new(source, Default::default());
+    get_probe().probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
 }
 
 /// The default audio track, or the first one with a codec that is read.

@@ -106,6 +106,19 @@ fn half_a_file_is_half_the_sound_and_says_so() {
 }
 
 #[test]
+fn a_damaged_page_leaves_the_rest() {
+    let file = testdata("pages.opus");
+    let whole = decode(&file).unwrap();
+    let pages: Vec<usize> = (0..file.len()).filter(|&at| file[at..].starts_with(b"OggS")).collect();
+    for page in [3, pages.len() - 1] {
+        let mut file = file.clone();
+        file[pages[page] + 60] ^= 0xff;
+        let (part, _) = decode_damaged(&file);
+        assert!(part.len() > 2_000 && part.len() < whole.len(), "{page}: {} of {}", part.len(), whole.len());
+    }
+}
+
+#[test]
 fn every_container_gives_the_tone() {
     let short = decode(&testdata("short.wav")).unwrap();
     assert_eq!(short.len(), 1600);
