@@ -544,8 +544,8 @@ pub const RMLX_SPECULATION_PROMPT_LOOKUP: rmlx_speculation = 1;
 /// The answer is the same, also of a seed, with constraints, penalties and stop strings; only where two tokens are as
 /// likely as each other to within rounding may another one come, as rows of one pass are not rounded as those
 /// of several. Events come one by one, and a cancel or the end of an answer leaves held what was handed out.
-/// How many tokens are proposed at once is what pays, measured on the answer; where nothing does, there are none, nor
-/// either while several sessions of a model answer at the same time: those share passes already.
+/// How many tokens are proposed at once is what pays, measured on the answer; where nothing does, there are none, and none
+/// while several sessions of a model answer at the same time: those share passes already.
 /// rmlx_stats.drafted_tokens and accepted_tokens count.
 ///
 /// - `kind`: one of RMLX_SPECULATION_*
