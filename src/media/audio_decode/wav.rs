@@ -151,7 +151,7 @@ impl Format {
         let channels = usize::from(self.channels.max(1));
         // Samples of 12 or 20 bits lie in the upper bits of a container of whole bytes.
         let bytes = match self.block / channels {
-            bytes if self.block % channels == 0 && bytes * 8 >= usize::from(self.bits) => bytes,
+            bytes if self.block.is_multiple_of(channels) && bytes * 8 >= usize::from(self.bits) => bytes,
             _ => usize::from(self.bits).div_ceil(8),
         };
         let adpcm = |id, head: usize, first: u64| {
