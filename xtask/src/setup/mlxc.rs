@@ -79,8 +79,9 @@ fn compile_one(
         // Hidden, so that no symbol of mlx-c leaves a library that it is linked into.
         .args(["-std=c++20", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-w", "-c"])
         .arg(namespace::MACRO)
-        // mlx-c puts __FILE__ into its error messages: without this machine's folders.
+        // mlx-c puts __FILE__ into error messages: without this machine's folders.
         .arg(format!("-ffile-prefix-map={}=mlx-c", sources.mlxc.display()))
+        .arg(format!("-ffile-prefix-map={}=rmlx", paths::native().display()))
         .arg("-include")
         .arg(paths::native().join("forced.h"))
         .arg("-isystem")
