@@ -55,20 +55,27 @@ fn crates(folder: &Path, target: &str) -> Result<String> {
         let text = |field: &str| package[field].as_str().unwrap_or_default();
         // A package without a source is this workspace's own.
         if linked.contains(text("id")) && package["source"].is_string() {
-            packages.insert((text("name"), text("version")), (text("license"), text("manifest_path")));
+            let sources = Path::new(text("manifest_path")).parent().context("a manifest has no folder")?;
+            let facts = (text("license"), text("repository").trim_end_matches(['/', '.']), sources);
+            packages.insert((text("name"), text("version")), facts);
         }
     }
-    for ((name, version), (license, manifest)) in packages {
+    for ((name, version), &(license, repository, sources)) in &packages {
         writeln!(list, "{name} {version}: {license}, https://crates.io/crates/{name}/{version}")?;
-        let sources = Path::new(manifest).parent().context("a manifest has no folder")?;
         let place = folder.join(format!("{name}-{version}"));
-        let texts = license_files(sources)?;
+        let mut texts = license_files(sources)?;
+        // A part of a larger project may leave the text to that.
+        for &(others, home, sources) in packages.values() {
+            if texts.is_empty() && others == license && home == repository && !home.is_empty() {
+                texts = license_files(sources)?;
+            }
+        }
         if texts.is_empty() {
             ensure!(license.contains("Apache-2.0"), "{name} {version} ({license}) brings no licence text");
             write_text(APACHE, &place)?;
         }
         copy_texts(&texts, &place)?;
-        if name == "mlx-sys" {
+        if *name == "mlx-sys" {
             copy_texts(&license_files(&sources.join("src/mlx-c"))?, &folder.join("mlx-c"))?;
         }
     }
