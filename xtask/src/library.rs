@@ -61,7 +61,7 @@ fn link(target: &Path, link: &Path) -> Result<()> {
         .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::fs;
     use std::path::Path;
@@ -69,7 +69,6 @@ mod tests {
     use super::{file_name, install, link_soname, soname};
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn a_distribution_has_the_names_that_compilers_and_loaders_ask_for() {
         let folder = tempfile::tempdir().unwrap();
         let (built, lib) = (folder.path().join(file_name("rmlx")), folder.path().join("lib"));
