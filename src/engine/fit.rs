@@ -67,36 +67,25 @@ impl Session {
 }
 
 /// Conversations from some borders on, each rendered once.
-struct Tried<T, F> {
+struct Tried<F> {
     place: F,
-    placed: BTreeMap<usize, T>,
+    placed: BTreeMap<usize, Placed>,
 }
 
-impl<T: Rows, F: FnMut(usize) -> Result<T>> Tried<T, F> {
+impl<F: FnMut(usize) -> Result<Placed>> Tried<F> {
     fn new(place: F) -> Self {
         Self { place, placed: BTreeMap::new() }
     }
 
     fn is_within(&mut self, begin: usize, most: usize) -> Result<bool> {
         let placed = self.take(begin)?;
-        let fits = placed.rows() <= most;
+        let fits = placed.ids.len() <= most;
         self.placed.insert(begin, placed);
         Ok(fits)
     }
 
-    fn take(&mut self, begin: usize) -> Result<T> {
+    fn take(&mut self, begin: usize) -> Result<Placed> {
         self.placed.remove(&begin).map_or_else(|| (self.place)(begin), Ok)
-    }
-}
-
-/// What has so many rows.
-trait Rows {
-    fn rows(&self) -> usize;
-}
-
-impl Rows for Placed {
-    fn rows(&self) -> usize {
-        self.ids.len()
     }
 }
 
@@ -203,24 +192,19 @@ mod tests {
         assert_eq!(dropped(&prompt, 4), 2);
     }
 
-    impl Rows for usize {
-        fn rows(&self) -> usize {
-            *self
-        }
-    }
-
     #[test]
     fn each_border_is_rendered_once() {
         let mut rendered = Vec::new();
         let mut tried = Tried::new(|begin| {
             rendered.push(begin);
-            Ok(100 - begin)
+            Ok(Placed { ids: vec![0; 100 - begin], ..Placed::default() })
         });
         for most in [20, 50, 60] {
             assert_eq!(tried.is_within(50, most), Ok(most >= 50));
             assert_eq!(tried.is_within(10, most), Ok(false));
         }
-        assert_eq!((tried.take(10), tried.take(30)), (Ok(90), Ok(70)));
+        let mut rows = |begin| tried.take(begin).unwrap().ids.len();
+        assert_eq!((rows(10), rows(30)), (90, 70));
         assert_eq!(rendered, [50, 10, 30]);
     }
 

@@ -298,19 +298,7 @@ mod tests {
     const ROW: [f32; 6] = [1.0, 4.0, 3.0, -2.0, 3.5, 0.0];
 
     fn neutral() -> Settings {
-        Settings {
-            temperature: 1.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            presence_penalty: 0.0,
-            frequency_penalty: 0.0,
-            seed: 7,
-            logit_bias: vec![],
-            suppressed: vec![],
-            repeats: Repeats::default(),
-        }
+        Settings::neutral(7)
     }
 
     fn draws(settings: Settings, prompt: &[u32], n: usize) -> Vec<u32> {

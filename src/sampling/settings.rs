@@ -78,6 +78,24 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Draws from the row as it is, from `seed`.
+    #[cfg(test)]
+    pub fn neutral(seed: u64) -> Self {
+        Self {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed,
+            logit_bias: vec![],
+            suppressed: vec![],
+            repeats: Repeats::default(),
+        }
+    }
+
     /// `INVALID_ARGUMENT` where bias and suppression leave no token to choose.
     pub fn require_choice(&self, vocab_size: usize) -> Result<()> {
         let biased = self.logit_bias.iter().filter(|(_, bias)| *bias == f32::NEG_INFINITY).map(|(id, _)| *id);

@@ -46,7 +46,7 @@ impl DrawnAhead {
 mod tests {
     use super::*;
     use crate::nn::mlx::eval;
-    use crate::sampling::{Choice, Repeats, Settings};
+    use crate::sampling::{Choice, Settings};
 
     const VOCAB: usize = 5;
     /// Of the first token, and of one after each token.
@@ -60,19 +60,7 @@ mod tests {
     ];
 
     fn settings(temperature: f32, seed: u64) -> Settings {
-        Settings {
-            temperature,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            presence_penalty: 0.0,
-            frequency_penalty: 0.0,
-            seed,
-            logit_bias: vec![],
-            suppressed: vec![],
-            repeats: Repeats::default(),
-        }
+        Settings { temperature, ..Settings::neutral(seed) }
     }
 
     fn row(values: &[f32; VOCAB]) -> Array {

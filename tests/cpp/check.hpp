@@ -39,4 +39,10 @@ inline rmlx::GenerationOptions greedy(std::size_t max_tokens) {
     return options;
 }
 
+inline rmlx::Prompt question(const char *text) {
+    rmlx::Prompt prompt;
+    prompt.user(text);
+    return prompt;
+}
+
 #endif

@@ -22,12 +22,6 @@ using rmlx::Session;
 
 namespace {
 
-Prompt question(const char *text) {
-    Prompt prompt;
-    prompt.user(text);
-    return prompt;
-}
-
 // What the function throws, as text; "" if it throws nothing.
 template <typename Call>
 std::string thrown(Call call) {

@@ -40,12 +40,6 @@ rmlx_status thrown(Call call) {
     return RMLX_OK;
 }
 
-Prompt question(const char *text) {
-    Prompt prompt;
-    prompt.user(text);
-    return prompt;
-}
-
 // Keeps the model busy for as long as it is allowed to.
 rmlx::GenerationOptions endless() {
     rmlx::GenerationOptions options = greedy(100000);

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::files::{copy, copy_folder};
 use crate::setup::{self, Stage};
 use crate::{apple, cargo, library, paths, plan, process, symbols, traces};
 
@@ -56,23 +57,6 @@ fn archive(dist: &Path) -> Result<()> {
     fs::remove_dir_all(folder.join(&name)).with_context(|| format!("cannot clear {}", folder.display()))
 }
 
-/// Copies a folder and all that is in it; links stay links.
-pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let path: PathBuf = entry?.path();
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&path)?, &target)?;
-        } else if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else {
-            copy(&path, &target)?;
-        }
-    }
-    Ok(())
-}
-
 fn headers(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     for name in ["rmlx.h", "rmlx.hpp", "rmlx_apple.h"] {
@@ -110,9 +94,4 @@ fn copy_metal_kernels(folder: &Path) -> Result<()> {
     apple::Level::ALL
         .into_iter()
         .try_for_each(|level| copy(&from.join(level.file()), &folder.join(level.file())))
-}
-
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{cargo, header, paths, process, setup};
+use crate::{cargo, files, header, paths, process, setup};
 
 const STYLE: &str = "body{max-width:60em;margin:2em auto;padding:0 1em;font:16px/1.5 system-ui,sans-serif}\
 pre{background:#8881;padding:.7em 1em;overflow-x:auto}code,pre{font-family:ui-monospace,monospace;font-size:.9em}\
@@ -47,7 +47,7 @@ fn rust(site: &Path) -> Result<()> {
     ]);
     process::run(&mut doc)?;
     let made = cargo::output_folder(cargo::Profile::Dev)?.with_file_name("doc");
-    copy(&made, &site.join("rust"))
+    files::copy_folder(&made, &site.join("rust"))
 }
 
 /// DocC's pages, where there is a Swift that makes them.
@@ -69,19 +69,6 @@ fn swift(site: &Path) -> Result<bool> {
     process::run(&mut convert)?;
     fs::remove_dir_all(&graphs)?;
     Ok(true)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let entry = entry?;
-        let place = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy(&entry.path(), &place)?,
-            false => drop(fs::copy(entry.path(), place)?),
-        }
-    }
-    Ok(())
 }
 
 /// A comment of the header and what it describes; the first one, which is the manual, describes nothing.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cargo;
+use crate::files::copy;
 
 /// The file name of a shared library, `librmlx.so` for example.
 pub fn file_name(name: &str) -> String {
@@ -45,11 +46,6 @@ pub fn install(from: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
-}
-
 fn link(target: &Path, link: &Path) -> Result<()> {
     if fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
@@ -67,6 +63,7 @@ mod tests {
     use std::path::Path;
 
     use super::{file_name, install, link_soname, soname};
+    use crate::files;
 
     #[test]
     fn a_distribution_has_the_names_that_compilers_and_loaders_ask_for() {
@@ -82,7 +79,7 @@ mod tests {
         }
         // A folder that is moved keeps its links.
         let moved = folder.path().join("moved");
-        crate::dist::copy_folder(&lib, &moved).unwrap();
+        files::copy_folder(&lib, &moved).unwrap();
         assert_eq!(fs::read_link(moved.join("librmlx.so")).unwrap(), Path::new(&soname));
         assert_eq!(fs::read_to_string(moved.join(&soname)).unwrap(), "library");
 

@@ -11,6 +11,7 @@ mod compile;
 mod demo;
 mod dist;
 mod docs;
+mod files;
 mod fuzz;
 mod gpu_check;
 mod header;

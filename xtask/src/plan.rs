@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::apple::kernels::NAX_SYSTEM;
 use crate::apple::{Slice, sdk};
-use crate::dist::copy;
+use crate::files::copy;
 use crate::{paths, process, setup, symbols, traces};
 
 /// A program, its arguments, and what differs in its environment.

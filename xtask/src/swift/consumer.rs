@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Toolchain, apple, package, scratch};
 use crate::cargo;
-use crate::dist::{self, package_files};
+use crate::dist::package_files;
 use crate::report::Report;
 use crate::setup::Stage;
-use crate::{paths, process};
+use crate::{files, paths, process};
 
 const MANIFEST: &str = r#"// swift-tools-version: 6.0
 import PackageDescription
@@ -188,7 +188,7 @@ fn install(folder: &Path, built: &Path, stage: &Stage) -> Result<PathBuf> {
     let version = cargo::version()?;
     fs::write(library.join("pkgconfig/rmlx.pc"), package_files::pkgconfig_file(&version))?;
     let file = library.join("librmlx.so");
-    dist::copy(&built.join("librmlx.so"), &file)?;
+    files::copy(&built.join("librmlx.so"), &file)?;
     process::capture(Command::new(stage.patchelf()).arg("--set-soname").arg(&file).arg(&file))?;
     Ok(library)
 }

@@ -16,7 +16,7 @@ use crate::checksum::sha256;
 use crate::release::trial::{self, VERSION, git};
 use crate::release::{Host, Release, consumer};
 use crate::report::Report;
-use crate::{dist, paths, process, python};
+use crate::{files, paths, process, python};
 
 const CHECK: &str = "SwiftPM resolves a release, and refuses one whose binary is another";
 
@@ -67,7 +67,7 @@ fn refuses_another_binary(root: &Root, app: &Path, release: &Release, expected: 
     let Host::Folder(host) = &release.host else { unreachable!("the host is a folder") };
     let there = host.join("releases/download").join(format!("v{VERSION}")).join("CRmlx.xcframework.zip");
     let other = zipped(&release.binary.with_file_name(""), "other.zip", "other code")?;
-    dist::copy(&other, &there)?;
+    files::copy(&other, &there)?;
     let found = sha256(&other)?;
     ensure!(found != expected, "the other binary is the same");
     let Err(printed) = resolve(root, app)? else { anyhow::bail!("a binary of another checksum was taken") };

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::compile::{Language, Program};
 use crate::report::Report;
 use crate::setup::Stage;
-use crate::{dist, library, paths, process, tools};
+use crate::{files, library, paths, process, tools};
 
 const PKG_CONFIG: &str = "dist with pkg-config";
 const CMAKE: &str = "dist with CMake";
@@ -21,7 +21,7 @@ pub fn run(report: &mut Report, distribution: &Path, stage: Option<&Stage>) -> R
     let folder = tempfile::tempdir()?;
     let elsewhere = folder.path();
     let prefix = elsewhere.join("moved prefix");
-    dist::copy_folder(distribution, &prefix)?;
+    files::copy_folder(distribution, &prefix)?;
     report.check(PKG_CONFIG, || with_pkg_config(elsewhere, &prefix, stage));
     report.check(CMAKE, || with_cmake(elsewhere, &prefix, stage));
     report.check(LICENSES, || licenses(&prefix, stage));
@@ -48,7 +48,7 @@ fn with_cmake(folder: &Path, prefix: &Path, stage: Option<&Stage>) -> Result<()>
         let source = project.join("consumer").with_extension(language.extension());
         fs::write(source, example(language)?)?;
     }
-    dist::copy(&paths::root().join("xtask/checks/CMakeLists.txt"), &project.join("CMakeLists.txt"))?;
+    files::copy(&paths::root().join("xtask/checks/CMakeLists.txt"), &project.join("CMakeLists.txt"))?;
     let build = project.join("build");
     let mut configure = Command::new(&cmake);
     configure.arg("-S").arg(&project).arg("-B").arg(&build);
