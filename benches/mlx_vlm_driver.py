@@ -54,6 +54,8 @@ def main() -> None:
                 "ttft_ms": ttft_ms,
                 "prefill_tps": len(ids) / ttft_ms * 1e3,
                 "decode_tps": statistics.median(run["decode_tps"] for run in later),
+                "prefill_cpu_ms": statistics.median(run["prefill_cpu_ms"] for run in later),
+                "decode_cpu_ms": statistics.median(run["decode_cpu_ms"] for run in later),
                 "peak_rss_bytes": peak_rss_bytes(),
                 "prompt_tokens": len(ids),
                 "prompt_ids": ids,
@@ -65,8 +67,8 @@ def main() -> None:
 
 def run(model, processor, prompt: str, images: list[str], tokens: int) -> dict[str, object]:
     """One greedy generation of exactly so many tokens."""
-    begin = time.perf_counter()
-    first = last = 0.0
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    first = last = first_cpu = 0.0
     first_token_time = 0.0
     generated: list[int] = []
     for response in stream_generate(
@@ -76,12 +78,14 @@ def run(model, processor, prompt: str, images: list[str], tokens: int) -> dict[s
             break
         last = time.perf_counter()
         if not generated:
-            first, first_token_time = last, time.time()
+            first, first_token_time, first_cpu = last, time.time(), time.process_time()
         generated.append(int(response.token))
     return {
         "first_token_time": first_token_time,
         "ttft_ms": 1e3 * (first - begin),
         "decode_tps": (len(generated) - 1) / (last - first),
+        "prefill_cpu_ms": 1e3 * (first_cpu - begin_cpu),
+        "decode_cpu_ms": 1e3 * (time.process_time() - first_cpu) / (len(generated) - 1),
         "tokens": generated,
     }
 

@@ -28,6 +28,10 @@ struct Run {
     first_token: Duration,
     ttft_ms: f64,
     decode_tps: f64,
+    /// Processor time of all threads, up to the first token.
+    prefill_cpu_ms: f64,
+    /// The same for each later token.
+    decode_cpu_ms: f64,
     tokens: Vec<u32>,
 }
 
@@ -59,6 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "ttft_ms": ttft_ms,
         "prefill_tps": prompt_ids.len() as f64 / ttft_ms * 1e3,
         "decode_tps": median(measured.iter().map(|run| run.decode_tps).collect()),
+        "prefill_cpu_ms": median(measured.iter().map(|run| run.prefill_cpu_ms).collect()),
+        "decode_cpu_ms": median(measured.iter().map(|run| run.decode_cpu_ms).collect()),
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_mlx_bytes": rmlx::memory::stats()?.peak,
         "device": model.info()["device"],
@@ -73,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// One greedy generation of exactly so many tokens, from the picture's file to the last token.
 fn run(session: &Session, arguments: &Arguments) -> Result<Run, Box<dyn Error>> {
-    let begin = Instant::now();
+    let (begin, begin_cpu) = (Instant::now(), processor_ms());
     let mut parts = vec![Part::Text(arguments.prompt.clone())];
     if let Some(file) = &arguments.image {
         parts.insert(0, Part::Media(Media::Image(Image::decode(&std::fs::read(file)?)?).into()));
@@ -100,14 +106,16 @@ fn run(session: &Session, arguments: &Arguments) -> Result<Run, Box<dyn Error>> 
         }
         let Some(token) = event.token else { continue };
         last = Instant::now();
-        first.get_or_insert((last, SystemTime::now()));
+        first.get_or_insert((last, SystemTime::now(), processor_ms()));
         tokens.push(token);
     }
-    let (first, time_of_day) = first.ok_or("no token was generated")?;
+    let (first, time_of_day, first_cpu) = first.ok_or("no token was generated")?;
     Ok(Run {
         first_token: time_of_day.duration_since(UNIX_EPOCH)?,
         ttft_ms: milliseconds(first - begin),
         decode_tps: (tokens.len() - 1) as f64 / (last - first).as_secs_f64(),
+        prefill_cpu_ms: first_cpu - begin_cpu,
+        decode_cpu_ms: (processor_ms() - first_cpu) / (tokens.len() - 1) as f64,
         tokens,
     })
 }
@@ -139,13 +147,24 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn peak_rss_bytes() -> u64 {
+fn usage() -> libc::rusage {
     // SAFETY: an all-zero rusage is a valid value, and the call only writes to it.
-    let usage = unsafe {
+    unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
         usage
-    };
+    }
+}
+
+/// Of all threads of this process.
+fn processor_ms() -> f64 {
+    let usage = usage();
+    let ms = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 * 1e-3;
+    ms(usage.ru_utime) + ms(usage.ru_stime)
+}
+
+fn peak_rss_bytes() -> u64 {
+    let usage = usage();
     // Linux counts in kilobytes, Darwin in bytes.
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     u64::try_from(usage.ru_maxrss).unwrap_or_default() * unit

@@ -53,7 +53,10 @@ pub fn open(path: &Path) -> Result<(HashMap<String, Array>, Fault)> {
     keep_errors();
     match load(source) {
         Some(arrays) => Ok((arrays, fault)),
-        None => Err(unreadable(path, "MLX does not take it for a safetensors file")),
+        None => {
+            fault.check()?;
+            Err(unreadable(path, "MLX does not take it for a safetensors file"))
+        }
     }
 }
 
@@ -125,7 +128,8 @@ impl Source {
     /// The bytes at the position, which moves past them; how many were there.
     fn read_on(&self, bytes: &mut [u8]) -> usize {
         let position = self.position.load(Ordering::Relaxed);
-        if self.file.read_exact_at(bytes, position).is_err() {
+        if let Err(error) = self.file.read_exact_at(bytes, position) {
+            let _ = self.fault.error.set(error);
             return 0;
         }
         self.position.store(position.saturating_add(bytes.len() as u64), Ordering::Relaxed);

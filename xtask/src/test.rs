@@ -2,6 +2,7 @@
 
 mod apple;
 mod consumer;
+mod faults;
 mod few_threads;
 mod native;
 mod other_mlx;
@@ -41,6 +42,7 @@ fn run(report: &mut Report) -> Result<()> {
     });
     native::run(report, &built, stage.as_ref())?;
     if stage.is_some() {
+        faults::run(report, &built, stage.as_ref());
         few_threads::run(report, &built, stage.as_ref());
         other_mlx::run(report, &built.join(library::file_name("rmlx")));
     }

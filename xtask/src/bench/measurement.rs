@@ -21,7 +21,7 @@ struct Row {
     smaller_is_better: bool,
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     Row { label: "start to first token, ms", field: "first_token_ms", unit: 1.0, smaller_is_better: true },
     Row { label: "load, ms", field: "load_ms", unit: 1.0, smaller_is_better: true },
     Row {
@@ -33,6 +33,8 @@ const ROWS: [Row; 7] = [
     Row { label: "later requests, ms to 1st token", field: "ttft_ms", unit: 1.0, smaller_is_better: true },
     Row { label: "prefill, tokens/s", field: "prefill_tps", unit: 1.0, smaller_is_better: false },
     Row { label: "decode, tokens/s", field: "decode_tps", unit: 1.0, smaller_is_better: false },
+    Row { label: "prefill, processor ms", field: "prefill_cpu_ms", unit: 1.0, smaller_is_better: true },
+    Row { label: "a token, processor ms", field: "decode_cpu_ms", unit: 1.0, smaller_is_better: true },
     Row { label: "peak memory, MiB", field: "peak_rss_bytes", unit: MIB, smaller_is_better: true },
 ];
 
@@ -41,22 +43,32 @@ impl Measurement {
         Self(result)
     }
 
+    pub fn prompt_ids(&self) -> &Value {
+        &self.0["prompt_ids"]
+    }
+
     fn number(&self, field: &str) -> Result<f64> {
         self.0[field].as_f64().with_context(|| format!("a benchmark driver measured no {field}"))
     }
 }
 
-pub fn print_table(name: &str, snapshot: &Path, ours: &[Measurement], theirs: &[Measurement]) -> Result<()> {
+pub fn print_table(
+    name: &str,
+    snapshot: &Path,
+    ours: &[Measurement],
+    peer: &str,
+    theirs: &[Measurement],
+) -> Result<()> {
     ensure!(!ours.is_empty() && ours.len() == theirs.len(), "nothing was measured");
     let (first, other) = (&ours[0].0, &theirs[0].0);
     ensure!(
         first["prompt_ids"] == other["prompt_ids"],
-        "the prompts differ: rmlx made {}, mlx-vlm {}",
+        "the prompts differ: rmlx made {}, {peer} {}",
         first["prompt_ids"],
         other["prompt_ids"]
     );
     println!("\n{name}: a prompt of {} tokens", first["prompt_tokens"]);
-    println!("{:34}{:>12}{:>12}{:>10}", "", "rmlx", "mlx-vlm", "ratio");
+    println!("{:34}{:>12}{:>12}{:>10}", "", "rmlx", peer, "ratio");
     for row in &ROWS {
         let (our, their) = (median(ours, row.field)? / row.unit, median(theirs, row.field)? / row.unit);
         let ratio = if row.smaller_is_better { their / our } else { our / their };

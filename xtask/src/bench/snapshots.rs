@@ -32,9 +32,10 @@ pub fn tiny(rounds: usize) -> Result<Vec<Case>> {
 }
 
 /// One text prompt of 512 tokens for each format.
-pub fn midsize(mlx_vlm: &MlxVlm, formats: &[String]) -> Result<Vec<Case>> {
+pub fn midsize(mlx_vlm: &MlxVlm, formats: &[String], rounds: usize, repeats: usize) -> Result<Vec<Case>> {
     let root = paths::root().join("target/bench/snapshots");
-    formats.iter().map(|format| midsize_case(mlx_vlm, &root, format)).collect()
+    let case = |format: &String| Ok(Case { rounds, repeats, ..midsize_case(mlx_vlm, &root, format)? });
+    formats.iter().map(case).collect()
 }
 
 fn midsize_case(mlx_vlm: &MlxVlm, root: &Path, format: &str) -> Result<Case> {
