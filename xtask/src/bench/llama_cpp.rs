@@ -38,7 +38,7 @@ impl LlamaCpp {
         let mut make = Command::new(&cmake);
         make.arg("--build").arg(&build).args(["--target", "driver", "--parallel", &threads]);
         process::capture(&mut make)?;
-        Ok(Self { driver: build.join("bin/driver"), sources })
+        Ok(Self { driver: build.join("driver"), sources })
     }
 
     /// The snapshot as GGUF, in a file beside it that is made once.
