@@ -46,11 +46,16 @@ pub(super) fn raised_message(error: &Error) -> Option<String> {
     None
 }
 
+/// As transformers sets Jinja up.
+pub(super) fn syntax() -> Result<SyntaxConfig, Error> {
+    let mut syntax = SyntaxConfig::builder();
+    syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()
+}
+
 /// An environment without templates.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut env = Environment::new();
-    let mut syntax = SyntaxConfig::builder();
-    env.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()?);
+    env.set_syntax(syntax()?);
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_undefined_behavior(UndefinedBehavior::Lenient);
     env.set_fuel(Some(fuel(0)));

@@ -1,6 +1,6 @@
 //! From a conversation to token ids and from token ids to text.
 //!
-//! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`, `pycompat`), with everything that a
+//! A [`Prompt`] goes through the snapshot's own chat template (`template`, `jinja`, `rewrite`, `pycompat`), with everything that a
 //! user could have typed kept apart from the template's markup (`escape`), through the tokenizer (`tokenizer`),
 //! and every medium to its place (`place`). The way back is `decoder`. [`Formatter`] is all
 //! of it for one snapshot. Nothing here knows MLX.
@@ -17,6 +17,7 @@ mod message;
 mod place;
 mod pycompat;
 mod rendering;
+mod rewrite;
 mod spellings;
 mod strftime;
 mod template;

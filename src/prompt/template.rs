@@ -6,8 +6,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
-use super::jinja;
 use super::template_source::{GIVEN, Source};
+use super::{jinja, pycompat, rewrite};
 use crate::error::{Error, Result};
 use crate::panics;
 
@@ -36,7 +36,8 @@ impl Template {
             let mut env = jinja::environment()?;
             // Jinja reads every kind of line end as a newline.
             let text = source.text.replace("\r\n", "\n").replace('\r', "\n");
-            env.add_template_owned(NAME, without_generation_tags(&text))?;
+            let text = rewrite::rewritten(&without_generation_tags(&text), NAME, jinja::syntax()?)?;
+            env.add_template_owned(NAME, text)?;
             Ok(env)
         };
         match compile() {
@@ -58,6 +59,7 @@ impl Template {
         let messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
         let mut env = self.env.clone();
         env.set_fuel(Some(jinja::fuel(messages)));
+        let _budget = pycompat::Budget::of(variables.values().map(size).sum());
         let mut render = || {
             let template = env.get_template(NAME)?;
             template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut out).map(drop)
@@ -81,6 +83,18 @@ impl Template {
     pub fn is_looping(error: &Error) -> bool {
         error.details().contains_key("looping")
     }
+}
+
+/// The bytes of all texts in it, and something for each value.
+fn size(value: &Value) -> usize {
+    const PLAIN: usize = 8;
+    PLAIN
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(size).sum(),
+            Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
+            _ => 0,
+        }
 }
 
 /// A buffer that refuses to grow without end.

@@ -4,11 +4,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rmlx::ffi::memory::rmlx_memory_trim;
-use rmlx::ffi::status::RMLX_ERROR_OUT_OF_MEMORY;
+use rmlx::ffi::status::{RMLX_ERROR_INVALID_PROMPT, RMLX_ERROR_OUT_OF_MEMORY};
 
 use crate::answers::{Options, Session};
 use crate::folder::inspect;
 use crate::harness::{Failure, Media, Model, Prompt, check};
+use crate::scratch::Scratch;
 use crate::{around, fixtures, sound};
 
 /// A process of its own: the thread is started once, and limits are the process's.
@@ -24,6 +25,60 @@ fn a_thread_that_could_not_be_started_is_started_later() {
         assert_eq!(refused.code, RMLX_ERROR_OUT_OF_MEMORY, "{refused:?}");
         assert!(refused.message.contains("thread"), "{refused:?}");
         check(|error| rmlx_memory_trim(error)).expect("the thread");
+    });
+}
+
+/// What a template makes is bounded as its steps are: whatever it does, the process gets along with what a rendering may make,
+/// and lives. Each of these would take gigabytes.
+#[test]
+fn a_template_that_makes_texts_and_lists_without_end_is_stopped() {
+    around::alone("limits::a_template_that_makes_texts_and_lists_without_end_is_stopped", || {
+        let templates = [
+            "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "{% set ns = namespace(x=(1,)) %}{% for i in range(40) %}{% set ns.x = ns.x * 2 %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = ns.x + [i|string * 999999] %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x, range(99999)|list] %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x, ('a' * 9999999)[:-1]] %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x, '%60000d' % i * 99] %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set x %}{{ 'a' * 9999999 }}{% endset %}{% set ns.x = [ns.x, x] %}{% endfor %}",
+            "{% set x %}{% for i in range(99999) %}{% for j in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}{% endfor %}{% endset %}",
+            "{% macro m() %}{{ 'a' * 9999999 }}{% endmacro %}{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x, m()] %}{% endfor %}",
+            "{% filter upper %}{% for i in range(999) %}{{ 'a' * 9999999 }}{% endfor %}{% endfilter %}",
+            "{% for i in range(999) %}{{ 'a' * 9999999 }}{% endfor %}",
+            "{{ ['a' * 9999999] * 999 }}",
+            "{{ (['a' * 9999999] * 999)|join }}",
+            "{{ (['a' * 9999999] * 999)|tojson }}",
+            "{{ ('a' * 60000000)|list|length }}",
+            "{{ ('a ' * 30000000).split(' ')|length }}",
+            "{{ ('a ' * 30000000)|map('upper')|list }}",
+            "{{ ('a' * 60000000)|batch(1)|list }}",
+            "{{ [1]|batch(999999999, 0)|list }}",
+            "{{ [1]|slice(999999999)|list }}",
+            "{{ ('a' * 60000000)|reverse|list }}",
+            "{{ ('a' * 60000000)|sort }}",
+            "{{ ('a' * 60000000)|unique|list }}",
+            "{{ range(99999)|map('string')|map('center', 9999)|list }}",
+            "{{ ([range(99999)] * 999)|map('list')|list }}",
+            "{{ ([range(99999)|list] * 999)|sum(start=[]) }}",
+            "{{ [1]|tojson(indent=999999999) }}",
+            "{{ 'a'|rjust(999999999) if false else 'a'.rjust(999999999) }}",
+            "{{ '{:>60000}'.format('a') * 9999 }}",
+        ];
+        let room = 1 << 30;
+        let models: Vec<(Scratch, &str)> =
+            templates.iter().map(|template| (Scratch::dense().with_template(template), *template)).collect();
+        for (folder, template) in &models {
+            let model = Model::load(folder.path()).expect(template);
+            let before = address_space_limit();
+            set_address_space_limit(address_space() + room);
+            let rendered = model.render(&Prompt::user("Hello"));
+            set_address_space_limit(before);
+            let failure = rendered.expect_err(template);
+            assert_eq!(failure.code, RMLX_ERROR_INVALID_PROMPT, "{template}: {failure:?}");
+            assert!(failure.message.contains("chat_template.jinja, line 1"), "{template}: {failure:?}");
+        }
     });
 }
 

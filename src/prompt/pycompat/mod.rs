@@ -2,11 +2,14 @@
 //! filters, tests and functions.
 
 mod args;
+mod budget;
 mod containers;
 mod digits;
 mod format;
 mod numbers;
 mod objects;
+mod operators;
+mod percent;
 mod printing;
 mod sequence_filters;
 mod spec;
@@ -19,8 +22,10 @@ use minijinja::value::{ArgType, ObjectRepr, Rest, Value, ValueKind, ValueOrKwarg
 use minijinja::{Environment, Error, ErrorKind, Output, State};
 
 use args::Args;
+use budget::{made, take};
 use values::error;
 
+pub(super) use budget::Budget;
 pub(super) use objects::is_no_list;
 pub(super) use printing::{float, str_of};
 pub(super) use tojson::tojson;
@@ -36,6 +41,7 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.set_formatter(write_value);
     env.set_unknown_method_callback(method);
     add_filters(env);
+    operators::install(env);
     env.add_test("sequence", |v: &Value| is_sequence(v));
     env.add_test("iterable", |v: &Value| is_sequence(v) || v.kind() == ValueKind::Iterable);
     env.add_test("callable", is_callable);
@@ -73,6 +79,15 @@ fn add_filters(env: &mut Environment<'static>) {
     add_filter(env, "float", |_, value, args| numbers::float(value, args));
     add_filter(env, "round", |_, value, args| numbers::round(value, args));
     add_filter(env, "join", |_, value, args| sequence_filters::join(value, args));
+    add_filter(env, "sum", |_, value, args| sequence_filters::sum(value, args));
+    add_filter(env, "list", |_, value, args| sequence_filters::list(value, args));
+    add_filter(env, "reverse", |_, value, args| sequence_filters::reverse(value, args));
+    add_filter(env, "batch", |_, value, args| sequence_filters::batch(value, args));
+    add_filter(env, "slice", |_, value, args| sequence_filters::slice(value, args));
+    for name in ["default", "d"] {
+        add_filter(env, name, |_, value, args| text_filters::default(value, args));
+    }
+    add_filter(env, "format", |_, value, args| percent::filter(value, args));
     add_filter(env, "sort", |_, value, args| sequence_filters::sort(value, args));
     add_filter(env, "unique", |_, value, args| sequence_filters::unique(value, args));
     add_filter(env, "groupby", |_, value, args| sequence_filters::groupby(value, args));
@@ -82,7 +97,7 @@ fn add_filters(env: &mut Environment<'static>) {
 
 fn add_filter(env: &mut Environment<'static>, name: &'static str, filter: Filter) {
     env.add_filter(name, move |value: &Value, args: Rest<ValueOrKwargs>| {
-        filter(name, value, Args::of(&args.into_values())?)
+        filter(name, value, Args::of(&args.into_values())?).and_then(made)
     });
 }
 
@@ -95,10 +110,16 @@ fn add_function(
 }
 
 fn write_value(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
-    match value.as_str() {
-        Some(text) => Ok(out.write_str(text)?),
-        None => Ok(out.write_str(&printing::str_of(value)?)?),
-    }
+    let printed;
+    let text = match value.as_str() {
+        Some(text) => text,
+        None => {
+            printed = printing::str_of(value)?;
+            &printed
+        }
+    };
+    take(text.len())?;
+    Ok(out.write_str(text)?)
 }
 
 /// What has a length and items by index; in jinja2's eyes strings and dicts, too, and what is undefined.
@@ -126,11 +147,12 @@ fn namespace(args: Args) -> Result<Value, Error> {
 /// Methods of Python's types.
 fn method(_: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Args::of(args)?;
-    match value.kind() {
+    let result = match value.kind() {
         ValueKind::String => strings::method(value.as_str().unwrap_or_default(), method, args),
         ValueKind::Map => containers::dict_method(value, method, args),
         _ if objects::is_list(value) => containers::sequence_method(value, method, args),
         ValueKind::Number | ValueKind::Bool => containers::number_method(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
-    }
+    };
+    result.and_then(made)
 }

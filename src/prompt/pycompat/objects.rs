@@ -1,5 +1,7 @@
 //! Python's ranges and views of dicts, and the objects that jinja2's functions make.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +10,8 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Tuple, Value, 
 use minijinja::{Error, ErrorKind, State};
 
 use super::args::Args;
-use super::values::{error, to_index};
+use super::budget::made;
+use super::values::{as_float, as_int, error, to_index, type_name};
 
 /// Longer ranges are refused, as jinja2's sandbox does.
 const MAX_RANGE: i64 = 100_000;
@@ -96,6 +99,28 @@ impl Object for Range {
             1 => write!(f, "range({}, {})", self.start, self.stop),
             step => write!(f, "range({}, {}, {step})", self.start, self.stop),
         }
+    }
+}
+
+/// The part of a range, which is a range again; `None` for what is none.
+pub(super) fn sliced_range(value: &Value, bounds: impl FnOnce(usize) -> (i64, i64, i64)) -> Option<Value> {
+    let range = value.downcast_object_ref::<Range>()?;
+    let (start, stop, step) = bounds(range.len());
+    let place = |at: i64| range.start + range.step * at;
+    Some(Value::from_object(Range {
+        start: place(start),
+        stop: place(stop),
+        step: range.step.saturating_mul(step),
+    }))
+}
+
+/// What a parameter of a macro is that was not given.
+#[derive(Debug)]
+pub(super) struct Unset;
+
+impl Object for Unset {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
     }
 }
 
@@ -190,7 +215,7 @@ impl Object for DictType {
         }
         let [keys, value] = Args::of(args)?.plain(method, 1)?;
         let value = value.unwrap_or_else(|| Value::from(()));
-        Ok(Value::from_pairs(keys.unwrap_or_default().try_iter()?.map(|key| (key, value.clone()))))
+        dict_of(keys.unwrap_or_default().try_iter()?.map(|key| (key, value.clone())))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +234,29 @@ pub(super) fn dict(args: Args) -> Result<Value, Error> {
         }
     }
     pairs.extend(args.named.into_iter().map(|(name, value)| (Value::from(name), value)));
-    Ok(Value::from_pairs(pairs))
+    dict_of(pairs)
+}
+
+/// A dict of pairs. As in Python, `1`, `1.0` and `true` are one key, and lists and dicts are none.
+pub(super) fn dict_of(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
+    let mut places: HashMap<Value, usize> = HashMap::new();
+    let mut kept: Vec<(Value, Value)> = Vec::new();
+    for (key, value) in pairs {
+        if key.kind() == ValueKind::Map || is_list(&key) && !key.is_tuple() && !is_no_list(&key) {
+            return Err(error(format!("unhashable type: '{}'", type_name(&key))));
+        }
+        let whole =
+            as_float(&key).filter(|x| x.fract() == 0.0 && x.abs() < 1e18).map(|x| Value::from(x as i64));
+        let plain = whole.or_else(|| as_int(&key).map(Value::from)).unwrap_or_else(|| key.clone());
+        match places.entry(plain) {
+            Entry::Occupied(place) => kept[*place.get()].1 = value,
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push((key, value));
+            }
+        }
+    }
+    made(Value::from_pairs(kept))
 }
 
 fn pair(item: &Value) -> Result<(Value, Value), Error> {

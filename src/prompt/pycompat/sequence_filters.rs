@@ -7,9 +7,11 @@ use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::args::Args;
+use super::budget::{check_items, made};
 use super::objects::{Group, View, ViewKind, is_list};
+use super::operators::{add, order};
 use super::printing::str_of;
-use super::values::{as_float, as_int, check_size, error, is_set, type_name};
+use super::values::{as_int, check_size, error, is_set, to_index, type_name};
 
 /// `join(d, attribute)`
 pub(super) fn join(value: &Value, args: Args) -> Result<Value, Error> {
@@ -32,6 +34,18 @@ fn items_of(value: &Value) -> Result<impl Iterator<Item = Value> + use<>, Error>
         return Err(error("'NoneType' object is not iterable"));
     }
     value.try_iter()
+}
+
+/// The same where all of them will be held at once.
+fn held_items(value: &Value) -> Result<impl Iterator<Item = Value> + use<>, Error> {
+    check_held(value)?;
+    items_of(value)
+}
+
+/// Refuses what has too many items, or characters, to hold each as a value.
+pub(super) fn check_held(value: &Value) -> Result<(), Error> {
+    let text = value.as_str().filter(|_| value.kind() == ValueKind::String);
+    check_items(text.map_or_else(|| value.len(), |text| Some(text.len())).unwrap_or(0))
 }
 
 /// `item.a.b`, or the item of an index.
@@ -91,7 +105,7 @@ pub(super) fn sort(value: &Value, args: Args) -> Result<Value, Error> {
         let keys = keys.iter().map(|key| Ok(plain(&key.of(&item)?))).collect::<Result<Vec<_>, Error>>()?;
         Ok((keys, item))
     };
-    let mut items = items_of(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
+    let mut items = held_items(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
     let descends = is_set(reverse);
     let mut failed = None;
     items.sort_by(|(a, _), (b, _)| {
@@ -128,7 +142,7 @@ pub(super) fn groupby(value: &Value, args: Args) -> Result<Value, Error> {
             item,
         ))
     };
-    let mut items = items_of(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
+    let mut items = held_items(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
     let mut failed = None;
     items.sort_by(|(a, ..), (b, ..)| {
         failed = failed.take().or(check_ordered(std::slice::from_ref(a), std::slice::from_ref(b)).err());
@@ -145,13 +159,97 @@ pub(super) fn groupby(value: &Value, args: Args) -> Result<Value, Error> {
     Ok(groups.map(group).collect())
 }
 
+/// `sum(attribute, start)`: by the operator `+`.
+pub(super) fn sum(value: &Value, args: Args) -> Result<Value, Error> {
+    let [attribute, start] = args.bind("sum", ["attribute", "start"], 0)?;
+    let attribute = attribute.filter(|path| !path.is_none());
+    let mut sum = start.unwrap_or_else(|| Value::from(0));
+    if sum.kind() == ValueKind::String {
+        return Err(error("sum() can't sum strings [use ''.join(seq) instead]"));
+    }
+    for item in items_of(value)? {
+        let item = attribute.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute_of(&item, path))?;
+        sum = made(add(&sum, &item)?)?;
+    }
+    Ok(sum)
+}
+
+/// `list`: items, or a text's characters.
+pub(super) fn list(value: &Value, args: Args) -> Result<Value, Error> {
+    let [] = args.plain("list", 0)?;
+    Ok(Value::from(held_items(value)?.collect::<Vec<_>>()))
+}
+
+/// `reverse`: a text is a text again.
+pub(super) fn reverse(value: &Value, args: Args) -> Result<Value, Error> {
+    let [] = args.plain("reverse", 0)?;
+    if let Some(text) = value.as_str().filter(|_| value.kind() == ValueKind::String) {
+        return Ok(Value::from(text.chars().rev().collect::<String>()));
+    }
+    if value.kind() == ValueKind::Iterable && value.len().is_none() {
+        return Err(error("argument must be iterable"));
+    }
+    let mut items: Vec<Value> = held_items(value)?.collect();
+    items.reverse();
+    Ok(Value::from(items))
+}
+
+/// `batch(linecount, fill_with)`: lists of so many items, of which the last one is filled up.
+pub(super) fn batch(value: &Value, args: Args) -> Result<Value, Error> {
+    let [count, fill] = args.bind("batch", ["linecount", "fill_with"], 1)?;
+    let count = to_index(&count.unwrap_or_default(), "linecount")?;
+    let fill = fill.filter(|fill| !fill.is_none());
+    let mut batches = Vec::new();
+    let mut batch: Vec<Value> = Vec::new();
+    for item in held_items(value)? {
+        if i64::try_from(batch.len()).is_ok_and(|len| len == count) {
+            batches.push(Value::from(std::mem::take(&mut batch)));
+        }
+        batch.push(item);
+    }
+    if !batch.is_empty() {
+        let missing = usize::try_from(count).unwrap_or(0).saturating_sub(batch.len());
+        if let Some(fill) = fill {
+            check_items(missing)?;
+            batch.extend(std::iter::repeat_n(fill, missing));
+        }
+        batches.push(Value::from(batch));
+    }
+    Ok(Value::from(batches))
+}
+
+/// `slice(slices, fill_with)`: so many lists, of which the last ones are filled up.
+pub(super) fn slice(value: &Value, args: Args) -> Result<Value, Error> {
+    let [slices, fill] = args.bind("slice", ["slices", "fill_with"], 1)?;
+    let slices = to_index(&slices.unwrap_or_default(), "slices")?;
+    let items: Vec<Value> = held_items(value)?.collect();
+    let count = match usize::try_from(slices) {
+        Ok(0) => return Err(error("integer division or modulo by zero")),
+        // Python's `range` of a negative number is empty.
+        Err(_) => return Ok(Value::from(Vec::<Value>::new())),
+        Ok(count) => count,
+    };
+    check_items(count)?;
+    let (each, longer) = (items.len() / count, items.len() % count);
+    let fill = fill.filter(|fill| !fill.is_none());
+    let mut rest = items.into_iter();
+    let slice = |index: usize| {
+        let mut slice: Vec<Value> = rest.by_ref().take(each + usize::from(index < longer)).collect();
+        if let Some(fill) = fill.clone().filter(|_| index >= longer) {
+            slice.push(fill);
+        }
+        Value::from(slice)
+    };
+    Ok(Value::from((0..count).map(slice).collect::<Vec<_>>()))
+}
+
 /// `unique(case_sensitive, attribute)`
 pub(super) fn unique(value: &Value, args: Args) -> Result<Value, Error> {
     let [case_sensitive, attribute] = args.bind("unique", ["case_sensitive", "attribute"], 0)?;
     let key = Key { attribute, folds: !is_set(case_sensitive) };
     let mut seen = HashSet::new();
     let mut kept = Vec::new();
-    for item in items_of(value)? {
+    for item in held_items(value)? {
         let key = key.of(&item)?;
         if (key.kind() == ValueKind::Map || is_list(&key)) && !key.is_tuple() {
             return Err(error(format!("unhashable type: '{}'", type_name(&key))));
@@ -170,16 +268,7 @@ fn plain(value: &Value) -> Value {
 
 /// The order of two values, which Python has only between values of a kind.
 fn compared(a: &Value, b: &Value) -> Result<Ordering, Error> {
-    let number = |value: &Value| as_int(value).is_some() || as_float(value).is_some();
-    let kinds = (a.kind(), b.kind());
-    let ordered = number(a) && number(b)
-        || kinds == (ValueKind::String, ValueKind::String)
-        || is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple();
-    if !ordered {
-        let (a, b) = (type_name(a), type_name(b));
-        return Err(error(format!("'<' not supported between instances of '{a}' and '{b}'")));
-    }
-    Ok(plain(a).cmp(&plain(b)))
+    Ok(order(a, b, "<")?.unwrap_or(Ordering::Equal))
 }
 
 /// `dictsort(case_sensitive, by, reverse)`
@@ -200,6 +289,9 @@ pub(super) fn dictsort(value: &Value, args: Args) -> Result<Value, Error> {
 /// `first` and `last`
 pub(super) fn end(name: &str, value: &Value, args: Args) -> Result<Value, Error> {
     let [] = args.plain(name, 0)?;
+    if name == "last" && value.kind() == ValueKind::Iterable && value.len().is_none() {
+        return Err(error("'generator' object is not reversible"));
+    }
     let mut items = items_of(value)?;
     Ok(if name == "first" { items.next() } else { items.last() }.unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use super::printing::{float, str_of};
 use super::values::{as_float, as_int, error, type_name};
 
 /// Wider fields and more digits are refused; Rust's own formatting takes no more.
-const MOST_WIDTH: usize = u16::MAX as usize;
+pub(super) const MOST_WIDTH: usize = u16::MAX as usize;
 
 #[derive(Default)]
 struct Spec {

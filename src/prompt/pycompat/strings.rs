@@ -8,6 +8,9 @@ use super::is_space;
 use super::printing::is_printable;
 use super::values::{check_size, error, is_set, optional_text, to_index, type_name, want_text};
 
+/// What a piece of a text takes as a value.
+const PIECE: usize = 64;
+
 /// `text.name(…)`
 pub(super) fn method(text: &str, name: &str, args: Args) -> Result<Value, Error> {
     Ok(match name {
@@ -177,21 +180,22 @@ pub(super) fn strip<'a>(text: &'a str, chars: Option<&str>, start: bool, end: bo
 
 fn split<'a>(text: &'a str, sep: Option<&str>, most: i64, from_right: bool) -> Result<Vec<&'a str>, Error> {
     let pieces = usize::try_from(most).map_or(usize::MAX, |most| most.saturating_add(1));
+    // Each piece becomes a value.
+    check_size(sep.map_or(0, |sep| text.matches(sep).count().min(pieces)).saturating_mul(PIECE))?;
     let mut parts: Vec<&str> = match sep {
         Some("") => return Err(error("empty separator")),
         Some(sep) if from_right => text.rsplitn(pieces, sep).collect(),
         Some(sep) => text.splitn(pieces, sep).collect(),
-        None => split_spaces(text, pieces, from_right),
+        None => split_spaces(text, pieces, from_right)?,
     };
     if from_right {
         parts.reverse();
     }
-    check_size(parts.len().saturating_mul(64))?;
     Ok(parts)
 }
 
 /// At most `pieces` pieces between whitespace, the last of which may hold whitespace inside.
-fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Vec<&str> {
+fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Result<Vec<&str>, Error> {
     let trim =
         |rest| if from_right { strip(rest, None, false, true) } else { strip(rest, None, true, false) };
     let mut parts = Vec::new();
@@ -205,12 +209,22 @@ fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Vec<&str> {
             rest.split_at(rest.find(is_space).unwrap_or(rest.len()))
         };
         parts.push(part);
+        check_size(parts.len().saturating_mul(PIECE))?;
         rest = trim(after);
     }
     if !rest.is_empty() {
         parts.push(rest);
     }
-    parts
+    Ok(parts)
+}
+
+/// The characters at these places of a text.
+pub(super) fn sliced<I: Iterator<Item = usize>>(text: &str, places: impl FnOnce(usize) -> I) -> String {
+    if text.is_ascii() {
+        return places(text.len()).map(|at| char::from(text.as_bytes()[at])).collect();
+    }
+    let chars: Vec<char> = text.chars().collect();
+    places(chars.len()).filter_map(|at| chars.get(at)).collect()
 }
 
 /// `str.splitlines`

@@ -25,7 +25,7 @@ pub(super) fn plain(name: &str, value: &Value, args: Args) -> Result<Value, Erro
     })
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -75,6 +75,13 @@ pub(super) fn count(value: &Value) -> Result<usize, Error> {
 pub(super) fn length(value: &Value, args: Args) -> Result<Value, Error> {
     let [] = args.plain("length", 0)?;
     count(value).map(Value::from)
+}
+
+/// `default(default_value, boolean)`: what is undefined, or with `boolean` whatever is false, is the default.
+pub(super) fn default(value: &Value, args: Args) -> Result<Value, Error> {
+    let [default, boolean] = args.bind("default", ["default_value", "boolean"], 0)?;
+    let keeps = !value.is_undefined() && (!is_set(boolean) || value.is_true());
+    Ok(if keeps { value.clone() } else { default.unwrap_or_else(|| Value::from("")) })
 }
 
 pub(super) fn center(value: &Value, args: Args) -> Result<Value, Error> {
