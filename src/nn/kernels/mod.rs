@@ -3,8 +3,12 @@
 #[cfg(not(target_vendor = "apple"))]
 pub mod cpu;
 pub mod fp4_rows;
+#[cfg(not(target_vendor = "apple"))]
+mod pool;
 #[cfg(target_os = "linux")]
 pub mod products;
+#[cfg(target_os = "linux")]
+mod transpose;
 
 use mlx_rs::Array;
 
@@ -32,5 +36,18 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
 
 #[cfg(target_vendor = "apple")]
 pub fn rows(_: RowFunction, _: &Array, _: Option<&Array>) -> Option<Result<Array>> {
+    None
+}
+
+/// `softmax(q kᵀ · scale) v` by a kernel of our own for the CPU, for `q` `[1, heads, T, D]` and `k` and `v`
+/// `[1, kv_heads, n, D]`: `[1, heads, T, D]`. `seen` is `[T, 2]` of `u32`: the first key that a query sees and the one after
+/// the last. None where there is no such kernel.
+#[cfg(not(target_vendor = "apple"))]
+pub fn attention(q: &Array, k: &Array, v: &Array, scale: f32, seen: Option<&Array>) -> Option<Result<Array>> {
+    cpu::attention(q, k, v, scale, seen)
+}
+
+#[cfg(target_vendor = "apple")]
+pub fn attention(_: &Array, _: &Array, _: &Array, _: f32, _: Option<&Array>) -> Option<Result<Array>> {
     None
 }

@@ -6,6 +6,7 @@
 // The lanes of several vectors, side by side.
 #![allow(clippy::needless_range_loop)]
 
+mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -14,7 +15,6 @@ mod driver;
 mod format;
 mod operation;
 mod plain;
-mod pool;
 mod products;
 mod rows;
 #[cfg(test)]
@@ -25,6 +25,7 @@ use std::sync::OnceLock;
 
 use mlx_rs::{Array, Dtype};
 
+pub use self::attention::of_arrays as attention;
 use self::driver::Products;
 use self::format::Stored;
 use self::operation::operation;
@@ -105,7 +106,7 @@ impl<'a> Operand<'a> {
             }
             let inputs = [&[x], &self.arrays[..]].concat();
             // SAFETY: the parameters are the arrays' own sizes.
-            unsafe { operation("a product", &inputs, &shape, multiply, self.parameters(rows, 1, false)) }
+            unsafe { operation("a product", &inputs, 0, &shape, multiply, self.parameters(rows, 1, false)) }
         })
     }
 
@@ -125,7 +126,7 @@ impl<'a> Operand<'a> {
             let shape = [products as i32, self.rows()];
             let parameters = self.parameters(products, products / rows, true);
             // SAFETY: the parameters are the arrays' own sizes; experts that are not there are not read.
-            unsafe { operation("a product of experts", &inputs, &shape, multiply, parameters) }
+            unsafe { operation("a product of experts", &inputs, 0, &shape, multiply, parameters) }
         })
     }
 }
@@ -148,7 +149,12 @@ struct Parameters {
 
 /// # Safety
 /// As [`operation::Work`], for [`Parameters`].
-unsafe extern "C" fn multiply(parameters: *const c_void, inputs: *const *const c_void, result: *mut f32) {
+unsafe extern "C" fn multiply(
+    parameters: *const c_void,
+    inputs: *const *const c_void,
+    _: *const i64,
+    result: *mut f32,
+) {
     // SAFETY: MLX's thread gives what the operation was made with.
     unsafe {
         let p = *parameters.cast::<Parameters>();
@@ -199,7 +205,7 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
         let (size, n, weighted) = (x.size() as u64, n as u64, weight.is_some().into());
         let parameters = RowParameters { code, eps: f32::to_bits(eps).into(), size, n, weighted };
         // SAFETY: the parameters are the arrays' own sizes.
-        unsafe { operation("a function of rows", &inputs, &shape, of_rows, parameters) }
+        unsafe { operation("a function of rows", &inputs, 0, &shape, of_rows, parameters) }
     })
 }
 
@@ -217,7 +223,12 @@ struct RowParameters {
 
 /// # Safety
 /// As [`operation::Work`], for [`RowParameters`].
-unsafe extern "C" fn of_rows(parameters: *const c_void, inputs: *const *const c_void, result: *mut f32) {
+unsafe extern "C" fn of_rows(
+    parameters: *const c_void,
+    inputs: *const *const c_void,
+    _: *const i64,
+    result: *mut f32,
+) {
     // SAFETY: MLX's thread gives what the operation was made with.
     unsafe {
         let p = *parameters.cast::<RowParameters>();

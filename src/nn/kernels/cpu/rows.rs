@@ -3,8 +3,7 @@
 //! Written once over plain numbers, in loops that a compiler makes vectors of, and compiled for each set of instructions.
 //! MLX computes these a number at a time on one thread, with the C library's `exp`.
 
-use super::pool;
-use crate::nn::kernels::RowFunction as Function;
+use crate::nn::kernels::{RowFunction as Function, pool};
 
 /// Numbers that are summed side by side.
 const LANES: usize = 16;
@@ -98,7 +97,7 @@ fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 
 /// `e^x` within two units of the last place; 0 below -87, and at most `e^88`. NaN stays.
 #[inline(always)]
-fn exp<const FMA: bool>(x: f32) -> f32 {
+pub fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding this rounds to a whole number, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let bounded = if x > 88.0 { 88.0 } else { x };
@@ -138,7 +137,7 @@ fn softmax<const FMA: bool>(x: &[f32], y: &mut [f32]) {
 
 /// The largest; NaN where there is one is lost here, but not by what is taken from it.
 #[inline(always)]
-fn most(x: &[f32]) -> f32 {
+pub fn most(x: &[f32]) -> f32 {
     let mut most = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
     for x in chunks.remainder() {
@@ -185,18 +184,8 @@ mod tests {
     use super::*;
     use crate::nn::testing::{host, random};
 
-    fn rows() -> Vec<Row> {
-        let mut all: Vec<Row> = vec![plain];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if super::super::avx2::is_there() {
-                all.push(avx2);
-            }
-            if super::super::avx512::is_there() {
-                all.push(avx512);
-            }
-        }
-        all
+    fn rows() -> impl Iterator<Item = Row> {
+        crate::nn::kernels::cpu::available().into_iter().map(|kernels| kernels.row)
     }
 
     fn of(row: Row, function: Function, x: &[f32], weight: &[f32], n: usize) -> Vec<f32> {
