@@ -17,6 +17,8 @@ mod golden;
 #[cfg(test)]
 mod mapped_tests;
 #[cfg(test)]
+mod operations_tests;
+#[cfg(test)]
 mod published;
 mod qwen3_vl;
 mod shared;

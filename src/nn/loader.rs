@@ -39,6 +39,11 @@ pub struct Loader<'a> {
     border: &'a dyn Fn() -> Result<()>,
 }
 
+/// Whether there are kernels of our own for what is computed on the device.
+fn has_kernels(device: Device) -> bool {
+    cfg!(not(target_vendor = "apple")) && device == Device::Cpu
+}
+
 /// What is read at once, at least: a load can be paused and stopped between two such groups.
 const GROUP_BYTES: usize = 64 << 20;
 
@@ -64,7 +69,7 @@ impl<'a> Loader<'a> {
             device,
             dtype,
             pending: Vec::new(),
-            tally: Tally::new(item_size(dtype)),
+            tally: Tally::new(item_size(dtype), has_kernels(device)),
             border,
         })
     }
@@ -187,8 +192,7 @@ impl<'a> Loader<'a> {
     /// The type that a dense matrix is held in for activations of `dtype`: as it is stored, where it is multiplied so.
     fn multiplied_as(&self, stored: Dtype, dtype: Dtype) -> Dtype {
         let is_half = matches!(stored, Dtype::Bfloat16 | Dtype::Float16);
-        let kernels = cfg!(not(target_vendor = "apple")) && self.device == Device::Cpu;
-        if is_half && kernels { stored } else { dtype }
+        if is_half && has_kernels(self.device) { stored } else { dtype }
     }
 
     /// What is stored as another type is there beside what is made of it for a moment.
