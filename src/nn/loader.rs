@@ -277,7 +277,8 @@ impl<'a> Loader<'a> {
     /// Parameters in `f32`, in which the norm is computed.
     pub fn layer_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<LayerNorm> {
         let mut of = |name: &str| self.float_as(&format!("{path}.{name}"), &[n], Dtype::Float32);
-        Ok(LayerNorm { weight: of("weight")?, bias: of("bias")?, eps })
+        let (weight, bias) = (of("weight")?, of("bias")?);
+        Ok(LayerNorm { weight, bias, eps, device: self.device })
     }
 
     /// A float tensor of this shape, in the activations' dtype.

@@ -23,12 +23,25 @@ pub enum RowFunction {
     GeluGlu,
     /// The same with `silu`.
     SiluGlu,
+    /// `gelu_tanh(x)`, times the weight where there is one, which is as large as `x`.
+    Gelu,
+    /// The same with `silu`.
+    Silu,
     /// `x / sqrt(mean(x²) + eps)`, times the weight where there is one.
     RmsNorm { eps: f32 },
+    /// `(x - mean(x)) / sqrt(var(x) + eps)`.
+    LayerNorm { eps: f32 },
 }
 
-/// `function` of the last axis by a kernel of our own for the CPU, with a weight `[n]` for a norm. None where there is no
-/// such kernel.
+impl RowFunction {
+    /// Whether a weight is one for each value, not for each value of a row.
+    pub fn weighs_each(self) -> bool {
+        matches!(self, RowFunction::Gelu | RowFunction::Silu)
+    }
+}
+
+/// `function` of the last axis by a kernel of our own for the CPU, with a weight `[n]` for an RMS norm. None where there is
+/// no such kernel.
 #[cfg(not(target_vendor = "apple"))]
 pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<Result<Array>> {
     cpu::rows(function, x, weight)
@@ -49,5 +62,17 @@ pub fn attention(q: &Array, k: &Array, v: &Array, scale: f32, seen: Option<&Arra
 
 #[cfg(target_vendor = "apple")]
 pub fn attention(_: &Array, _: &Array, _: &Array, _: f32, _: Option<&Array>) -> Option<Result<Array>> {
+    None
+}
+
+/// `x · cos + turned(x) · sin` by a kernel of our own for the CPU, where the halves of a row of `turned(x)` have changed
+/// places: `x` is `[heads, T, D]` or `[1, heads, T, D]`, `cos` and `sin` are `[T, D]`. None where there is no such kernel.
+#[cfg(not(target_vendor = "apple"))]
+pub fn turn(x: &Array, cos: &Array, sin: &Array) -> Option<Result<Array>> {
+    cpu::turn(x, cos, sin)
+}
+
+#[cfg(target_vendor = "apple")]
+pub fn turn(_: &Array, _: &Array, _: &Array) -> Option<Result<Array>> {
     None
 }

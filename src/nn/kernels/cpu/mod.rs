@@ -19,6 +19,7 @@ mod products;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -30,6 +31,7 @@ use self::driver::Products;
 use self::format::Stored;
 use self::operation::operation;
 use self::products::Kernels;
+pub use self::turn::turn;
 use super::RowFunction;
 use crate::error::Result;
 use crate::nn::norm::cast;
@@ -188,7 +190,10 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
     let fits = x.dtype() == Dtype::Float32
         && x.size() > 0
         && rows::input(function, n) == input
-        && weight.is_none_or(|w| w.dtype() == Dtype::Float32 && w.shape() == [n as i32])
+        && weight.is_none_or(|w| {
+            let fits = if function.weighs_each() { w.shape() == x.shape() } else { w.shape() == [n as i32] };
+            fits && w.dtype() == Dtype::Float32
+        })
         && operation::is_on_cpu();
     fits.then(|| {
         let mut shape = x.shape().to_vec();
@@ -200,16 +205,19 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
             RowFunction::Softmax => (0, 0.0),
             RowFunction::GeluGlu => (1, 0.0),
             RowFunction::SiluGlu => (2, 0.0),
-            RowFunction::RmsNorm { eps } => (3, eps),
+            RowFunction::Gelu => (3, 0.0),
+            RowFunction::Silu => (4, 0.0),
+            RowFunction::RmsNorm { eps } => (5, eps),
+            RowFunction::LayerNorm { eps } => (6, eps),
         };
-        let (size, n, weighted) = (x.size() as u64, n as u64, weight.is_some().into());
-        let parameters = RowParameters { code, eps: f32::to_bits(eps).into(), size, n, weighted };
+        let (size, n, weights) = (x.size() as u64, n as u64, weight.map_or(0, Array::size) as u64);
+        let parameters = RowParameters { code, eps: f32::to_bits(eps).into(), size, n, weights };
         // SAFETY: the parameters are the arrays' own sizes.
         unsafe { operation("a function of rows", &inputs, 0, &shape, of_rows, parameters) }
     })
 }
 
-/// Of an operation: the inputs are `x` of so many values and, if it is `weighted`, the weight.
+/// Of an operation: the inputs are `x` of so many values and, if there are `weights`, the weight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct RowParameters {
@@ -218,7 +226,7 @@ struct RowParameters {
     eps: u64,
     size: u64,
     n: u64,
-    weighted: u64,
+    weights: u64,
 }
 
 /// # Safety
@@ -236,13 +244,16 @@ unsafe extern "C" fn of_rows(
             0 => RowFunction::Softmax,
             1 => RowFunction::GeluGlu,
             2 => RowFunction::SiluGlu,
-            _ => RowFunction::RmsNorm { eps: f32::from_bits(p.eps as u32) },
+            3 => RowFunction::Gelu,
+            4 => RowFunction::Silu,
+            5 => RowFunction::RmsNorm { eps: f32::from_bits(p.eps as u32) },
+            _ => RowFunction::LayerNorm { eps: f32::from_bits(p.eps as u32) },
         };
         let floats = |index: usize, count: usize| {
             std::slice::from_raw_parts((*inputs.add(index)).cast::<f32>(), count)
         };
         let x = floats(0, p.size as usize);
-        let weight = if p.weighted != 0 { floats(1, p.n as usize) } else { &[] };
+        let weight = if p.weights != 0 { floats(1, p.weights as usize) } else { &[] };
         rows::all(kernels().row, function, x, weight, result, p.n as usize);
     }
 }
