@@ -16,7 +16,7 @@ mod cases;
 mod golden;
 #[cfg(test)]
 mod mapped_tests;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod operations_tests;
 #[cfg(test)]
 mod published;

@@ -44,8 +44,9 @@ fn has_kernels(device: Device) -> bool {
     cfg!(not(target_vendor = "apple")) && device == Device::Cpu
 }
 
-/// What is read at once, at least: a load can be paused and stopped between two such groups.
-const GROUP_BYTES: usize = 64 << 20;
+/// What is read at once, at least: some milliseconds. A load can be paused and stopped between two such groups, and others'
+/// answers go on there.
+const GROUP_BYTES: usize = 16 << 20;
 
 impl<'a> Loader<'a> {
     /// `reference` is a tensor whose dtype is the snapshot's (a norm, which is never quantized). `border` is called before

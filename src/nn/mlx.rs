@@ -550,7 +550,7 @@ impl Drop for Vector {
 }
 
 /// How many operations of each name MLX would do for some arrays, as of now.
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 pub fn operations<'a>(
     arrays: impl IntoIterator<Item = &'a Array>,
 ) -> std::collections::BTreeMap<String, usize> {

@@ -33,11 +33,8 @@ impl RmsNorm {
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let one_dimensional = self.weight.as_ref().filter(|w| w.ndim() == 1);
         let function = RowFunction::RmsNorm { eps: self.eps };
-        if let Some(normed) = self.plain.as_ref().and_then(|_| rows(function, x, one_dimensional)) {
-            return match &self.weight {
-                Some(weight) if one_dimensional.is_none() => Ok(normed?.multiply(weight)?),
-                _ => normed,
-            };
+        if let Some(normed) = self.plain.as_ref().and_then(|_| rows(function, x, self.weight.as_ref())) {
+            return normed;
         }
         let normed = match &self.plain {
             None => fast::rms_norm(x, one_dimensional, self.eps)?,

@@ -33,15 +33,8 @@ pub enum RowFunction {
     LayerNorm { eps: f32 },
 }
 
-impl RowFunction {
-    /// Whether a weight is one for each value, not for each value of a row.
-    pub fn weighs_each(self) -> bool {
-        matches!(self, RowFunction::Gelu | RowFunction::Silu)
-    }
-}
-
-/// `function` of the last axis by a kernel of our own for the CPU, with a weight `[n]` for an RMS norm. None where there is
-/// no such kernel.
+/// `function` of the last axis by a kernel of our own for the CPU, with a weight for an RMS norm: `[n]`, or `[R, n]` for
+/// the last two axes. None where there is no such kernel.
 #[cfg(not(target_vendor = "apple"))]
 pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<Result<Array>> {
     cpu::rows(function, x, weight)

@@ -191,7 +191,13 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
         && x.size() > 0
         && rows::input(function, n) == input
         && weight.is_none_or(|w| {
-            let fits = if function.weighs_each() { w.shape() == x.shape() } else { w.shape() == [n as i32] };
+            let each = matches!(function, RowFunction::Gelu | RowFunction::Silu);
+            let fits = match (each, w.shape()) {
+                (true, shape) => shape == x.shape(),
+                (false, [width]) => *width as usize == n,
+                (false, [rows, width]) => *width as usize == n && x.ndim() > 1 && x.dim(-2) == *rows,
+                _ => false,
+            };
             fits && w.dtype() == Dtype::Float32
         })
         && operation::is_on_cpu();

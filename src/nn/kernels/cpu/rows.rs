@@ -35,21 +35,20 @@ impl Result {
     }
 }
 
-/// All rows of `x`, `n` values each in the result.
+/// All rows of `x`, `n` values each in the result. The rows of `weight` are taken in turn.
 ///
 /// # Safety
 /// `y` has `n` values for each row of `x` and is nobody else's, and the processor has the instructions of `row`.
 pub unsafe fn all(row: Row, function: Function, x: &[f32], weight: &[f32], y: *mut f32, n: usize) {
     let input = input(function, n);
     let count = x.len() / input;
-    let step = (BLOCK / input).max(1);
+    let (step, weights) = ((BLOCK / input).max(1), weight.len() / n);
     let y = Result(y);
     let work = |block: usize| {
         // Taken as a whole: the pointer in it may not go to another thread by itself.
         let y = &y;
         for i in block * step..count.min((block + 1) * step) {
-            let each = function.weighs_each() && !weight.is_empty();
-            let weight = if each { &weight[i * n..(i + 1) * n] } else { weight };
+            let weight = if weights == 0 { weight } else { &weight[i % weights * n..][..n] };
             // SAFETY: as the caller says, and no other block has the row.
             unsafe { row(function, &x[i * input..(i + 1) * input], weight, y.row(i, n)) };
         }
