@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_array_larger_than_a_buffer_is_named() {
-        let mut tally = Tally::new(2);
+        let mut tally = Tally::new(2, false);
         tally.keep("layers.0.mlp.gate_proj+up_proj", 2000);
         tally.keep("layers.0.mlp.down_proj", 1000);
         let held = tally.finish();

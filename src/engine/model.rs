@@ -446,15 +446,20 @@ fn checked_load(
             used.push(*storage);
         }
     }
-    (context.border)()?;
     nn::on(device, || {
-        worker.borrow_mut().self_test.require(device, &used, operations)?;
-        system::unhurried(|| architecture.load(context))
+        system::unhurried(|| {
+            (context.border)()?;
+            worker.borrow_mut().self_test.require(device, &used, operations)?;
+            architecture.load(context)
+        })
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::EventKind;
+    use super::super::options::SessionOptions;
+    use super::super::session::Session;
     use super::*;
     use crate::nn::self_test::{Attention, Product};
 
@@ -501,5 +506,38 @@ mod tests {
         assert!(
             checked_load(&fresh, &Mlx(Device::Cpu), architecture.as_ref(), &storages, &mut context).is_ok()
         );
+    }
+    /// By a step between two groups of tensors, so that it waits for a group and not for a load.
+    #[test]
+    fn the_answer_of_another_model_goes_on_within_a_load() {
+        let load = |folder: &str| {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+            Model::load(&dir, LoadOptions::default()).unwrap()
+        };
+        let model = load("unified-mxfp4");
+        let session = Session::new(&model, &SessionOptions::default()).unwrap();
+        let prompt = Prompt { tokens: Some(vec![2, 300, 301]), ..Prompt::default() };
+        let options = GenerationOptions { max_tokens: Some(100), ignore_eos: true, ..Default::default() };
+        let done = AtomicBool::new(false);
+        let answer = || {
+            session.submit(&prompt, &options).unwrap();
+            while session.step().unwrap().kind != EventKind::Finish {}
+            session.reset().unwrap();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    answer();
+                }
+            });
+            let units = || worker::call(Kind::Anytime, |worker| Ok(worker.within_loads)).unwrap();
+            // How often depends on when the answer's host is given time to take its events.
+            let goes_on = (0..300).any(|_| {
+                drop(load("unified-bf16-mlx"));
+                units() >= 20
+            });
+            done.store(true, Ordering::Release);
+            assert!(goes_on);
+        });
     }
 }

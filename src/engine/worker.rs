@@ -57,6 +57,9 @@ pub(crate) struct Worker {
     gathering: Gathering,
     /// Sessions whose answers ended while MLX could do no work: what they share with others is parted later.
     unparted: Vec<u64>,
+    /// Units of answers that were done between two parts of a load.
+    #[cfg(test)]
+    pub(super) within_loads: u64,
     /// The host's limit of wired memory; rmlx's own follows the weights.
     wired_limit: Option<u64>,
 }
@@ -271,7 +274,7 @@ impl Worker {
     }
 
     /// Where a load may pause, and where others need not wait for it: answers are cancelled, and commands that need no work
-    /// are obeyed, until work may go on. An error ends the load.
+    /// are obeyed, until work may go on; then others' answers go on by a unit. An error ends the load.
     pub(super) fn border(&mut self, check: impl Fn() -> Result<()>) -> Result<()> {
         loop {
             INBOX.stand_still(mlx::synchronize);
@@ -286,7 +289,22 @@ impl Worker {
             } else if INBOX.is_resting(mlx::synchronize) {
                 INBOX.sleep();
             } else {
+                self.go_on_between();
                 return Ok(());
+            }
+        }
+    }
+
+    /// A unit of others' answers, within a load.
+    fn go_on_between(&mut self) {
+        self.part_later_ones();
+        if let Some(unit) = self.next_unit(Pace::Prompt) {
+            system::hurry(Urgency::Interactive);
+            self.perform(unit, Pace::Prompt);
+            system::hurry(Urgency::Loading);
+            #[cfg(test)]
+            {
+                self.within_loads += 1;
             }
         }
     }

@@ -16,6 +16,8 @@ mod cases;
 mod golden;
 #[cfg(test)]
 mod mapped_tests;
+#[cfg(all(test, target_os = "linux"))]
+mod operations_tests;
 #[cfg(test)]
 mod published;
 mod qwen3_vl;

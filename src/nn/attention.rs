@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use mlx_rs::ops::{arange, select, softmax_axis};
-use mlx_rs::{Array, Dtype, fast};
+use mlx_rs::{Array, fast};
 
-use super::Device;
-use super::kernels::{RowFunction, rows};
+use super::kernels::{self, RowFunction, rows};
+use super::{Device, mlx};
 use crate::error::Result;
 
 /// Which keys the queries of a chunk see.
@@ -16,8 +16,10 @@ pub enum Mask {
     All,
     /// Those up to the query's own position.
     Causal,
-    /// `[T, n]`: truth values on the GPU, values to add to the scores on the CPU.
+    /// `[T, n]` of truth values.
     Array(Array),
+    /// On the CPU, `[T, 2]` of `u32`: the first key that a query sees, and the one after the last.
+    Ranges(Array),
 }
 
 /// Where a chunk's queries are among the keys they may see.
@@ -41,13 +43,23 @@ impl Mask {
         if device == Device::Gpu && reaches && shape.blocks.is_empty() {
             return Ok(Mask::Causal);
         }
-        let visible = visible(shape, reaches)?;
-        if device == Device::Gpu {
-            return Ok(Mask::Array(visible));
+        match device {
+            Device::Gpu => Ok(Mask::Array(visible(shape, reaches)?)),
+            Device::Cpu => Ok(Mask::Ranges(Array::from_slice(&ranges(shape), &[shape.queries as i32, 2]))),
         }
-        let hidden = Array::from_f32(f32::MIN);
-        Ok(Mask::Array(select(visible, Array::from_f32(0.0), hidden)?))
     }
+}
+
+/// What each query sees: keys that follow each other, as a block is one of queries that do.
+fn ranges(shape: &MaskShape) -> Vec<u32> {
+    let first = shape.keys - shape.queries;
+    let mut ends: Vec<usize> = (first + 1..=shape.keys).collect();
+    for block in shape.blocks {
+        ends[block.clone()].fill(first + block.end);
+    }
+    let start = |position: usize| shape.window.map_or(0, |window| (position + 1).saturating_sub(window));
+    let range = |(query, end): (usize, usize)| [start(first + query) as u32, end as u32];
+    ends.into_iter().enumerate().flat_map(range).collect()
 }
 
 /// `[T, n]` of truth values.
@@ -89,9 +101,15 @@ fn block_numbers(shape: &MaskShape) -> (Vec<i32>, Vec<i32>) {
 /// `q` is `[1, heads, T, D]`, `k` and `v` are `[1, kv_heads, n, D]`; gives `[1, heads, T, D]`.
 pub fn attend(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask, device: Device) -> Result<Array> {
     if device == Device::Cpu {
-        return attend_plainly(q, k, v, scale, mask);
+        let attended = match mask {
+            Mask::All => kernels::attention(q, k, v, scale, None),
+            Mask::Ranges(seen) => kernels::attention(q, k, v, scale, Some(seen)),
+            Mask::Causal | Mask::Array(_) => None,
+        };
+        return attended.unwrap_or_else(|| attend_plainly(q, k, v, scale, mask));
     }
     Ok(match mask {
+        Mask::Ranges(_) => attend_plainly(q, k, v, scale, mask)?,
         Mask::All => fast::scaled_dot_product_attention(q, k, v, scale, None, None)?,
         Mask::Causal => {
             let causal = fast::ScaledDotProductAttentionMask::Causal;
@@ -101,7 +119,7 @@ pub fn attend(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask, device: 
     })
 }
 
-/// MLX's CPU backend has no kernel for attention: here the queries of all heads that share keys are one matrix.
+/// Where there is no kernel for attention: the queries of all heads that share keys are one matrix.
 fn attend_plainly(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask) -> Result<Array> {
     let (heads, count, dim) = (q.dim(1), q.dim(2), q.dim(3));
     let (kv_heads, keys) = (k.dim(1), k.dim(2));
@@ -125,24 +143,27 @@ fn softmax(scores: &Array, queries: i32) -> Result<Array> {
 }
 
 fn additive(mask: &Mask, queries: i32, keys: i32) -> Result<Option<Array>> {
-    Ok(match mask {
-        Mask::All => None,
-        Mask::Array(mask) if mask.dtype() != Dtype::Bool => Some(mask.clone()),
-        Mask::Array(mask) => Some(select(mask, Array::from_f32(0.0), Array::from_f32(f32::MIN))?),
+    let visible = match mask {
+        Mask::All => return Ok(None),
+        Mask::Array(visible) => visible.clone(),
         Mask::Causal => {
-            let shape =
-                MaskShape { queries: queries as usize, keys: keys as usize, window: None, blocks: &[] };
-            match Mask::new(&shape, Device::Cpu)? {
-                Mask::Array(mask) => Some(mask),
-                _ => None,
-            }
+            let (queries, keys) = (queries as usize, keys as usize);
+            visible(&MaskShape { queries, keys, window: None, blocks: &[] }, true)?
         }
-    })
+        Mask::Ranges(ranges) => {
+            let key = arange::<u32, u32>(0, keys as u32, None)?.reshape(&[1, keys])?;
+            let side = |at: i32| mlx::slice(ranges, &[0, at], &[queries, at + 1]);
+            key.ge(side(0)?)?.logical_and(key.lt(side(1)?)?)?
+        }
+    };
+    Ok(Some(select(visible, Array::from_f32(0.0), Array::from_f32(f32::MIN))?))
 }
 
 #[cfg(test)]
 #[allow(clippy::single_range_in_vec_init)] // lists of blocks that happen to hold one
 mod tests {
+    use mlx_rs::ops::concatenate;
+
     use super::*;
     use crate::nn::testing::{close, host, random};
 
@@ -171,8 +192,10 @@ mod tests {
                 for blocks in [&none, &image, &two] {
                     let shape = MaskShape { queries, keys, window, blocks };
                     let expected = brute_force(&shape);
-                    let Mask::Array(cpu) = Mask::new(&shape, Device::Cpu).unwrap() else { panic!() };
-                    let cpu: Vec<f32> = host(&cpu).iter().map(|v| f32::from(*v == 0.0)).collect();
+                    let cpu = Mask::new(&shape, Device::Cpu).unwrap();
+                    assert!(matches!(cpu, Mask::Ranges(_)));
+                    let added = additive(&cpu, queries as i32, keys as i32).unwrap().unwrap();
+                    let cpu: Vec<f32> = host(&added).iter().map(|v| f32::from(*v == 0.0)).collect();
                     assert_eq!(cpu, expected, "{queries} {keys} {window:?} {blocks:?}");
                     match Mask::new(&shape, Device::Gpu).unwrap() {
                         Mask::Array(gpu) => assert_eq!(host(&gpu), expected),
@@ -180,7 +203,7 @@ mod tests {
                             let causal = MaskShape { window: None, blocks: &none, ..shape };
                             assert_eq!(brute_force(&causal), expected);
                         }
-                        Mask::All => panic!(),
+                        Mask::All | Mask::Ranges(_) => panic!(),
                     }
                 }
             }
@@ -198,9 +221,16 @@ mod tests {
                 MaskShape { queries: count as usize, keys: keys as usize, window: Some(3), blocks: &[] };
             let masks = if count == 1 { [Device::Cpu, Device::Cpu] } else { [Device::Cpu, Device::Gpu] };
             let [plain, fused] = masks.map(|device| Mask::new(&shape, device).unwrap());
-            let a = attend(&q, &k, &v, 0.3, &plain, Device::Cpu).unwrap();
-            let b = attend(&q, &k, &v, 0.3, &fused, Device::Gpu).unwrap();
-            close(&host(&a), &host(&b), 1e-5);
+            let fused = host(&attend(&q, &k, &v, 0.3, &fused, Device::Gpu).unwrap());
+            close(&host(&attend_plainly(&q, &k, &v, 0.3, &plain).unwrap()), &fused, 1e-5);
+            close(&host(&attend(&q, &k, &v, 0.3, &plain, Device::Cpu).unwrap()), &fused, 1e-5);
+            // Heads as they come out of a projection, and keys as they lie in a cache with room.
+            let q = q.swap_axes(1, 2).unwrap().contiguous().unwrap().swap_axes(1, 2).unwrap();
+            let room = |x: &Array| {
+                let wide = concatenate(&[x, x], 2).unwrap();
+                mlx::slice(&wide, &[0; 4], &[1, kv_heads, keys, 16]).unwrap()
+            };
+            close(&host(&attend(&q, &room(&k), &room(&v), 0.3, &plain, Device::Cpu).unwrap()), &fused, 1e-5);
         }
     }
 }

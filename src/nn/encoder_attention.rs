@@ -3,11 +3,12 @@
 use mlx_rs::ops::{concatenate, pad, softmax_axis};
 use mlx_rs::{Array, fast};
 
+use super::kernels::attention;
 use super::matrix::Matrix;
 use super::{Device, mlx};
 use crate::error::Result;
 
-/// Scores that exist at a time on the CPU, 32 MB: a whole head of an image of 280 soft tokens.
+/// Scores that exist at a time on the CPU where we have no kernel, 32 MB: a whole head of an image of 280 soft tokens.
 const BLOCK_SCORES: i32 = 1 << 23;
 /// Head sizes that MLX's fused kernels take; with others it would write all scores out.
 const FUSED: [i32; 3] = [64, 80, 128];
@@ -18,7 +19,9 @@ const FUSED: [i32; 3] = [64, 80, 128];
 pub fn attend_to_all(q: &Array, k: &Array, v: &Array, device: Device) -> Result<Array> {
     match device {
         Device::Gpu => attend_fused(q, k, v),
-        Device::Cpu => attend_in_blocks(q, k, v, BLOCK_SCORES),
+        Device::Cpu => {
+            attention(q, k, v, 1.0, None).unwrap_or_else(|| attend_in_blocks(q, k, v, BLOCK_SCORES))
+        }
     }
 }
 
@@ -72,7 +75,8 @@ mod tests {
             let q = random(&[1, heads, count, dim], 1);
             let k = random(&[1, kv_heads, count, dim], 2);
             let v = random(&[1, kv_heads, count, dim], 3);
-            let expected = host(&attend(&q, &k, &v, 1.0, &Mask::All, Device::Cpu).unwrap());
+            let expected = host(&attend(&q, &k, &v, 1.0, &Mask::All, Device::Gpu).unwrap());
+            close(&host(&attend_to_all(&q, &k, &v, Device::Cpu).unwrap()), &expected, 1e-5);
             for scores in [1, count * 3, BLOCK_SCORES] {
                 close(&host(&attend_in_blocks(&q, &k, &v, scores).unwrap()), &expected, 1e-5);
             }

@@ -18,6 +18,8 @@ pub enum Part {
 pub struct Held {
     /// Of a number in activations.
     pub item: u64,
+    /// Attention goes once over the keys: it keeps no scores, and of a mask two numbers for each row.
+    pub streams: bool,
     text: PartHeld,
     vision: PartHeld,
     audio: PartHeld,
@@ -104,9 +106,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// For activations whose numbers have `item` bytes.
-    pub fn new(item: usize) -> Tally {
-        let held = Held { item: item as u64, ..Held::default() };
+    /// For activations whose numbers have `item` bytes, and attention that `streams` over the keys or does not.
+    pub fn new(item: usize, streams: bool) -> Tally {
+        let held = Held { item: item as u64, streams, ..Held::default() };
         Tally { held, part: Part::Text, pending: 0, sources: 0, width: 0 }
     }
 
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn sources_count_until_what_is_made_of_them_is_read() {
-        let mut tally = Tally::new(4);
+        let mut tally = Tally::new(4, false);
         tally.enter(Part::Vision);
         tally.source(500);
         tally.keep("tower", 1000);
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_stays_in_the_files_is_held_and_takes_no_memory() {
-        let mut tally = Tally::new(2);
+        let mut tally = Tally::new(2, false);
         tally.keep("layer", 100);
         tally.maps(90);
         assert_eq!(tally.ahead(), 10);

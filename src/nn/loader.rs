@@ -39,8 +39,14 @@ pub struct Loader<'a> {
     border: &'a dyn Fn() -> Result<()>,
 }
 
-/// What is read at once, at least: a load can be paused and stopped between two such groups.
-const GROUP_BYTES: usize = 64 << 20;
+/// Whether there are kernels of our own for what is computed on the device.
+fn has_kernels(device: Device) -> bool {
+    cfg!(not(target_vendor = "apple")) && device == Device::Cpu
+}
+
+/// What is read at once, at least: some milliseconds. A load can be paused and stopped between two such groups, and others'
+/// answers go on there.
+const GROUP_BYTES: usize = 16 << 20;
 
 impl<'a> Loader<'a> {
     /// `reference` is a tensor whose dtype is the snapshot's (a norm, which is never quantized). `border` is called before
@@ -64,7 +70,7 @@ impl<'a> Loader<'a> {
             device,
             dtype,
             pending: Vec::new(),
-            tally: Tally::new(item_size(dtype)),
+            tally: Tally::new(item_size(dtype), has_kernels(device)),
             border,
         })
     }
@@ -187,8 +193,7 @@ impl<'a> Loader<'a> {
     /// The type that a dense matrix is held in for activations of `dtype`: as it is stored, where it is multiplied so.
     fn multiplied_as(&self, stored: Dtype, dtype: Dtype) -> Dtype {
         let is_half = matches!(stored, Dtype::Bfloat16 | Dtype::Float16);
-        let kernels = cfg!(not(target_vendor = "apple")) && self.device == Device::Cpu;
-        if is_half && kernels { stored } else { dtype }
+        if is_half && has_kernels(self.device) { stored } else { dtype }
     }
 
     /// What is stored as another type is there beside what is made of it for a moment.
@@ -273,7 +278,8 @@ impl<'a> Loader<'a> {
     /// Parameters in `f32`, in which the norm is computed.
     pub fn layer_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<LayerNorm> {
         let mut of = |name: &str| self.float_as(&format!("{path}.{name}"), &[n], Dtype::Float32);
-        Ok(LayerNorm { weight: of("weight")?, bias: of("bias")?, eps })
+        let (weight, bias) = (of("weight")?, of("bias")?);
+        Ok(LayerNorm { weight, bias, eps, device: self.device })
     }
 
     /// A float tensor of this shape, in the activations' dtype.

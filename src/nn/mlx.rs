@@ -469,7 +469,6 @@ impl Drop for LaunchConfig {
 }
 
 /// Whether the calling thread's operations are the CPU's.
-#[cfg(not(target_vendor = "apple"))]
 pub fn stream_is_on_cpu() -> bool {
     let stream = Stream::thread_local_or_default();
     // SAFETY: the stream is live, and the device is owned and freed once; what a failed call leaves is no device.
@@ -548,4 +547,31 @@ impl Drop for Vector {
         // SAFETY: the vector is owned and freed once.
         unsafe { mlx_sys::mlx_vector_array_free(self.0) };
     }
+}
+
+/// How many operations of each name MLX would do for some arrays, as of now.
+#[cfg(all(test, target_os = "linux"))]
+pub fn operations<'a>(
+    arrays: impl IntoIterator<Item = &'a Array>,
+) -> std::collections::BTreeMap<String, usize> {
+    let mut outputs = Vector::empty();
+    arrays.into_iter().for_each(|array| outputs.push(array).unwrap());
+    let (mut text, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: the file is open until it is closed, after which text and length are those of what was written, to be freed once.
+    let graph = unsafe {
+        let file = libc::open_memstream(&raw mut text, &raw mut len);
+        let namer = mlx_sys::mlx_node_namer_new();
+        assert_eq!(mlx_sys::mlx_export_to_dot(file.cast(), namer, outputs.0), 0);
+        mlx_sys::mlx_node_namer_free(namer);
+        libc::fclose(file);
+        let graph = CStr::from_ptr(text).to_string_lossy().into_owned();
+        libc::free(text.cast());
+        graph
+    };
+    let mut counts = std::collections::BTreeMap::new();
+    for line in graph.lines().filter(|line| line.contains("shape=rectangle")) {
+        let name = line.split("label =\"").nth(1).and_then(|rest| rest.split('"').next());
+        *counts.entry(name.unwrap_or(line).to_owned()).or_default() += 1;
+    }
+    counts
 }

@@ -85,6 +85,10 @@ pub fn has_cuda() -> bool {
 pub fn on<R>(device: Device, f: impl FnOnce() -> R) -> R {
     match (device, default_device()) {
         (Device::Cpu, Device::Gpu) => mlx_rs::with_stream(&mlx_rs::Stream::cpu(), f),
+        // Within work for the CPU: a step of a session while another model is loaded.
+        (Device::Gpu, Device::Gpu) if mlx::stream_is_on_cpu() => {
+            mlx_rs::with_stream(&mlx_rs::Stream::gpu(), f)
+        }
         _ => f(),
     }
 }

@@ -33,11 +33,8 @@ impl RmsNorm {
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let one_dimensional = self.weight.as_ref().filter(|w| w.ndim() == 1);
         let function = RowFunction::RmsNorm { eps: self.eps };
-        if let Some(normed) = self.plain.as_ref().and_then(|_| rows(function, x, one_dimensional)) {
-            return match &self.weight {
-                Some(weight) if one_dimensional.is_none() => Ok(normed?.multiply(weight)?),
-                _ => normed,
-            };
+        if let Some(normed) = self.plain.as_ref().and_then(|_| rows(function, x, self.weight.as_ref())) {
+            return normed;
         }
         let normed = match &self.plain {
             None => fast::rms_norm(x, one_dimensional, self.eps)?,
@@ -58,21 +55,30 @@ pub struct LayerNorm {
     pub weight: Array,
     pub bias: Array,
     pub eps: f32,
+    pub device: Device,
 }
 
 impl LayerNorm {
     /// `[.., n]` → `[.., n]`.
     ///
-    /// The mean is taken out twice: MLX's CPU sums are 1e-6 off over thousands of values, a shift that all values
+    /// On the CPU the mean is taken out twice: MLX's sums there are 1e-6 off over thousands of values, a shift that all values
     /// share and that the dense layer after it would amplify.
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let dtype = x.dtype();
         let x = cast(x, Dtype::Float32)?;
+        if self.device == Device::Gpu {
+            return cast(&fast::layer_norm(&x, &self.weight, &self.bias, self.eps)?, dtype);
+        }
+        let normed = rows(RowFunction::LayerNorm { eps: self.eps }, &x, None);
+        let normed = normed.unwrap_or_else(|| self.normed_plainly(&x))?;
+        cast(&normed.multiply(&self.weight)?.add(&self.bias)?, dtype)
+    }
+
+    fn normed_plainly(&self, x: &Array) -> Result<Array> {
         let centred = x.subtract(x.mean_axis(-1, true)?)?;
         let centred = centred.subtract(centred.mean_axis(-1, true)?)?;
         let variance = centred.square()?.mean_axis(-1, true)?;
-        let normed = centred.multiply(variance.add(Array::from_f32(self.eps))?.rsqrt()?)?;
-        cast(&normed.multiply(&self.weight)?.add(&self.bias)?, dtype)
+        Ok(centred.multiply(variance.add(Array::from_f32(self.eps))?.rsqrt()?)?)
     }
 }
 
@@ -116,11 +122,23 @@ mod tests {
             weight: Array::from_slice(&vec![1.0f32; n as usize], &[n]),
             bias: Array::from_slice(&vec![0.0f32; n as usize], &[n]),
             eps: 1e-5,
+            device: Device::Cpu,
         };
         let mean = flat.iter().map(|v| f64::from(*v)).sum::<f64>() / f64::from(n);
         let variance = flat.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / f64::from(n);
         let expected: Vec<f32> =
             flat.iter().map(|v| ((f64::from(*v) - mean) / (variance + 1e-5).sqrt()) as f32).collect();
         close(&host(&norm.forward(&x).unwrap()), &expected, 2e-6);
+        close(&host(&norm.normed_plainly(&x).unwrap()), &expected, 2e-6);
+    }
+
+    #[test]
+    fn layer_norm_is_the_same_on_both_paths() {
+        let x = random(&[5, 72], 1);
+        let [cpu, gpu] = [Device::Cpu, Device::Gpu].map(|device| {
+            let (weight, bias) = (random(&[72], 2), random(&[72], 3));
+            host(&LayerNorm { weight, bias, eps: 1e-5, device }.forward(&x).unwrap())
+        });
+        close(&cpu, &gpu, 1e-5);
     }
 }

@@ -3,10 +3,10 @@
 use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype, fast};
 
-use super::Device;
 use super::mlx::halves;
 use super::norm::cast;
 use super::positions::Positions;
+use super::{Device, kernels};
 use crate::error::Result;
 
 /// The frequencies of one kind of layer.
@@ -62,6 +62,9 @@ impl Table {
 
     /// Turns `x` `[.., T, D]`.
     pub fn turn(&self, x: &Array) -> Result<Array> {
+        if let Some(turned) = kernels::turn(x, &self.cos, &self.sin) {
+            return turned;
+        }
         let [first, second] = halves(x)?;
         let swapped = concatenate(&[second, first], -1)?;
         Ok(x.multiply(&self.cos)?.add(swapped.multiply(&self.sin)?)?)

@@ -339,9 +339,12 @@ impl LayerState {
         let all = Rows::joined(prior, k, v, 0)?;
         self.end += count;
         let (tail_k, tail_v) = all.view(visible - kept, visible)?;
-        self.rows = Some(Rows::joined(None, &tail_k, &tail_v, STEP)?);
+        let tail = Rows::joined(None, &tail_k, &tail_v, STEP)?;
+        // Otherwise it would be copied with the last layer, and what it is copied from be there until then.
+        let seen = (mlx::after(&all.keys, &tail.keys)?, mlx::after(&all.values, &tail.values)?);
+        self.rows = Some(tail);
         self.start = self.end - kept;
-        Ok((all.keys, all.values))
+        Ok(seen)
     }
 
     fn can_trim(&self, n: usize) -> bool {

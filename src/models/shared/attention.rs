@@ -30,10 +30,8 @@ pub struct Attention {
     heads: Heads,
     /// Queries, keys, values.
     projections: Linear,
-    /// Without weight: of every head.
+    /// `q_norm` and `k_norm`, of every head by its own weight.
     head_norm: RmsNorm,
-    /// `[heads + kv_heads, D]`: the weights of `q_norm` and `k_norm`, a row for each head.
-    qk_weight: Array,
     output: Linear,
 }
 
@@ -53,11 +51,11 @@ impl Attention {
             rows.extend(vec![weight.reshape(&[1, -1])?; count]);
         }
         let parts = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
+        let weight = loader.keep(concatenate(&rows, 0)?);
         Ok(Attention {
             heads,
             projections: loader.linear(path, &parts, hidden)?,
-            head_norm: RmsNorm::new(None, dim, heads.rms_norm_eps, loader.device),
-            qk_weight: loader.keep(concatenate(&rows, 0)?),
+            head_norm: RmsNorm::new(Some(weight), dim, heads.rms_norm_eps, loader.device),
             output: loader.linear(path, &[("o_proj", hidden)], queries)?,
         })
     }
@@ -75,8 +73,7 @@ impl Attention {
         let (queries, kv) = (self.heads.heads as i32, self.heads.kv_heads as i32);
         let projected = self.projections.forward(x)?.reshape(&[1, count, -1, dim])?;
         let part = |x: &Array, from: i32, to: i32| mlx::slice(x, &[0, 0, from, 0], &[1, count, to, dim]);
-        let normed =
-            self.head_norm.forward(&part(&projected, 0, queries + kv)?)?.multiply(&self.qk_weight)?;
+        let normed = self.head_norm.forward(&part(&projected, 0, queries + kv)?)?;
         let turned = setting.turn(&head_major(&normed)?)?;
         let q = mlx::slice(&turned, &[0; 4], &[1, queries, count, dim])?;
         let k = mlx::slice(&turned, &[0, queries, 0, 0], &[1, queries + kv, count, dim])?;

@@ -9,7 +9,7 @@ use crate::models::shared::setting::Setting;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::mlx;
-use crate::nn::norm::RmsNorm;
+use crate::nn::norm::{RmsNorm, cast};
 use crate::nn::runs::{KeyValues, head_major};
 use crate::nn::state::State;
 
@@ -19,10 +19,11 @@ pub struct Attention {
     /// Queries and, in layers with keys of their own, keys, and values where they are projected.
     projections: Linear,
     owns_keys: bool,
-    /// Without weight: of every head.
+    /// Of every head by its own weight: of queries and keys that of `q_norm` and `k_norm`, of values ones. Without weight
+    /// where keys become values before they get theirs.
     head_norm: RmsNorm,
-    /// `[projected heads less values, D]`: the weights of `q_norm` and `k_norm`, a row for each head.
-    qk_weight: Array,
+    /// What the norm is without.
+    qk_weight: Option<Array>,
     output: Linear,
 }
 
@@ -58,14 +59,23 @@ impl Attention {
         }
         if owns_keys && !heads.k_eq_v {
             parts.push(("v_proj", keys));
+            let ones = Array::from_slice(&vec![1.0f32; dim], &[1, dim as i32]);
+            rows.extend(vec![cast(&ones, loader.dtype)?; heads.kv_heads]);
         }
+        let weight = loader.keep(concatenate(&rows, 0)?);
+        let apart = owns_keys && heads.k_eq_v;
         Ok(Attention {
             heads,
             query_heads: config.heads as i32,
             projections: loader.linear(path, &parts, hidden)?,
             owns_keys,
-            head_norm: RmsNorm::new(None, dim, config.rms_norm_eps, loader.device),
-            qk_weight: loader.keep(concatenate(&rows, 0)?),
+            head_norm: RmsNorm::new(
+                (!apart).then(|| weight.clone()),
+                dim,
+                config.rms_norm_eps,
+                loader.device,
+            ),
+            qk_weight: apart.then_some(weight),
             output: loader.linear(path, &[("o_proj", hidden)], queries)?,
         })
     }
@@ -92,15 +102,18 @@ impl Attention {
 
     /// Queries `[1, heads, T, D]`, and keys and values if the layer has them.
     ///
-    /// Every head is normalized at once: queries and keys get their weights afterwards, values (on layers without a
-    /// value projection: the keys before weight and rotation) get none.
+    /// Every head is normalized at once. Values get no weight; on layers without a value projection they are the keys before
+    /// weight and rotation.
     fn project(&self, x: &Array, setting: &Setting) -> Result<(Array, Option<KeyValues>)> {
         let (count, dim) = (x.dim(0), self.heads.head_dim as i32);
         let (queries, kv) = (self.query_heads, self.heads.kv_heads as i32);
         let projected = self.projections.forward(x)?;
         let normed = self.head_norm.forward(&projected.reshape(&[1, count, -1, dim])?)?;
         let heads = |first: i32, stop: i32| mlx::slice(&normed, &[0, 0, first, 0], &[1, count, stop, dim]);
-        let turn = |x: &Array| setting.turn(&head_major(&x.multiply(&self.qk_weight)?)?);
+        let turn = |x: &Array| match &self.qk_weight {
+            None => setting.turn(&head_major(x)?),
+            Some(weight) => setting.turn(&head_major(&x.multiply(weight)?)?),
+        };
         if !self.owns_keys {
             return Ok((turn(&normed)?, None));
         }

@@ -185,6 +185,7 @@ impl Convolution {
                 weight: loader.float_as(&norm, &[out], Dtype::Float32)?,
                 bias: loader.keep(Array::from_slice(&vec![0.0f32; out], &[out as i32])),
                 eps,
+                device: loader.device,
             },
         })
     }

@@ -10,6 +10,7 @@ use mlx_rs::{Array, Dtype};
 
 use super::audio::AudioConfig;
 use crate::error::Result;
+use crate::nn::activation::silu;
 use crate::nn::clipped::ClippedLinear;
 use crate::nn::loader::Loader;
 use crate::nn::mlx::{self, halves};
@@ -251,10 +252,6 @@ impl LightConvolution {
         }
         Ok(sum.unwrap_or(padded))
     }
-}
-
-fn silu(x: &Array) -> Result<Array> {
-    Ok(x.multiply(sigmoid(x)?)?)
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 //! 5 and 6 bits are brought, 8 at a time, two bytes to each lane, and shifted down by what is the lane's.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
+use super::attention::tiles::{self, Tiles, attention};
+use super::attention::{self, Attention, Block};
 use super::format::{self, AFFINE4, AFFINE8, Row, STEP, Stored, tables};
-use super::products::{Kernels, Pair, TILE_INPUT, products};
+use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -17,6 +20,7 @@ pub const KERNELS: Kernels = Kernels {
     few,
     many,
     row: rows::avx2,
+    attend,
 };
 
 pub fn is_there() -> bool {
@@ -55,6 +59,12 @@ unsafe fn load(from: *const f32) -> V {
 unsafe fn store(to: *mut f32, v: V) {
     // SAFETY: as the caller says.
     unsafe { _mm256_storeu_ps(to, v) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn splat(value: f32) -> V {
+    _mm256_set1_ps(value)
 }
 
 #[inline]
@@ -238,3 +248,4 @@ fn in_order(parts: [V; PARTS]) -> [V; PARTS] {
 }
 
 products!(#[target_feature(enable = "avx2,fma,f16c")]);
+attention!(true, 2, #[target_feature(enable = "avx2,fma,f16c")]);

@@ -6,9 +6,12 @@
 //! bits are brought, 16 at a time, two bytes to each lane, and shifted down by what is the lane's.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
+use super::attention::tiles::{self, Tiles, attention};
+use super::attention::{self, Attention, Block};
 use super::format::{self, AFFINE4, AFFINE8, Row, STEP, Stored, tables};
-use super::products::{Kernels, Pair, TILE_INPUT, products};
+use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -18,6 +21,7 @@ pub const KERNELS: Kernels = Kernels {
     few,
     many,
     row: rows::avx512,
+    attend,
 };
 
 pub fn is_there() -> bool {
@@ -60,6 +64,12 @@ unsafe fn load(from: *const f32) -> V {
 unsafe fn store(to: *mut f32, v: V) {
     // SAFETY: as the caller says.
     unsafe { _mm512_storeu_ps(to, v) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn splat(value: f32) -> V {
+    _mm512_set1_ps(value)
 }
 
 #[inline]
@@ -208,3 +218,4 @@ fn in_order(parts: [V; PARTS]) -> [V; PARTS] {
 }
 
 products!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]);
+attention!(true, 4, #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]);

@@ -3,8 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::format::{STEP, Stored, is_paired};
-use super::pool;
 use super::products::{FEW, Kernels, Pair, TILE_INPUT, TILE_ROWS, pair};
+use crate::nn::kernels::pool;
 
 /// From so many rows of `x` on, the matrix is decoded into tiles.
 const MANY: usize = 17;

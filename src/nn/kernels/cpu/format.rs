@@ -28,6 +28,26 @@ pub const AFFINE5: u8 = AFFINE + 5;
 pub const AFFINE6: u8 = AFFINE + 6;
 pub const AFFINE8: u8 = AFFINE + 8;
 
+/// A function that is compiled for each format, of the one that `$format` is.
+macro_rules! of_format {
+    ($format:expr, $function:ident($($argument:expr),*)) => {
+        format::of_format!(
+            $format, $function, ($($argument),*),
+            MXFP4 NVFP4 MXFP8 BF16 F16 F32 AFFINE2 AFFINE3 AFFINE4 AFFINE5 AFFINE6, AFFINE8
+        )
+    };
+    ($format:expr, $function:ident, $arguments:tt, $($name:ident)*, $last:ident) => {
+        match $format {
+            $(format::$name => format::of_format!(@ $function, $name, $arguments),)*
+            _ => format::of_format!(@ $function, $last, $arguments),
+        }
+    };
+    (@ $function:ident, $name:ident, ($($argument:expr),*)) => {
+        $function::<{ format::$name }>($($argument),*)
+    };
+}
+pub(super) use of_format;
+
 /// The format of a packed matrix whose rows have `input` values, if it is one that kernels take.
 pub fn of_packed(quantization: Quantization, input: usize) -> Option<u8> {
     let Quantization { mode, bits, group_size } = quantization;

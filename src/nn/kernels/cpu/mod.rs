@@ -6,6 +6,7 @@
 // The lanes of several vectors, side by side.
 #![allow(clippy::needless_range_loop)]
 
+mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -14,21 +15,23 @@ mod driver;
 mod format;
 mod operation;
 mod plain;
-mod pool;
 mod products;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
 use mlx_rs::{Array, Dtype};
 
+pub use self::attention::of_arrays as attention;
 use self::driver::Products;
 use self::format::Stored;
 use self::operation::operation;
 use self::products::Kernels;
+pub use self::turn::turn;
 use super::RowFunction;
 use crate::error::Result;
 use crate::nn::norm::cast;
@@ -105,7 +108,7 @@ impl<'a> Operand<'a> {
             }
             let inputs = [&[x], &self.arrays[..]].concat();
             // SAFETY: the parameters are the arrays' own sizes.
-            unsafe { operation("a product", &inputs, &shape, multiply, self.parameters(rows, 1, false)) }
+            unsafe { operation("a product", &inputs, 0, &shape, multiply, self.parameters(rows, 1, false)) }
         })
     }
 
@@ -125,7 +128,7 @@ impl<'a> Operand<'a> {
             let shape = [products as i32, self.rows()];
             let parameters = self.parameters(products, products / rows, true);
             // SAFETY: the parameters are the arrays' own sizes; experts that are not there are not read.
-            unsafe { operation("a product of experts", &inputs, &shape, multiply, parameters) }
+            unsafe { operation("a product of experts", &inputs, 0, &shape, multiply, parameters) }
         })
     }
 }
@@ -148,7 +151,12 @@ struct Parameters {
 
 /// # Safety
 /// As [`operation::Work`], for [`Parameters`].
-unsafe extern "C" fn multiply(parameters: *const c_void, inputs: *const *const c_void, result: *mut f32) {
+unsafe extern "C" fn multiply(
+    parameters: *const c_void,
+    inputs: *const *const c_void,
+    _: *const i64,
+    result: *mut f32,
+) {
     // SAFETY: MLX's thread gives what the operation was made with.
     unsafe {
         let p = *parameters.cast::<Parameters>();
@@ -182,7 +190,16 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
     let fits = x.dtype() == Dtype::Float32
         && x.size() > 0
         && rows::input(function, n) == input
-        && weight.is_none_or(|w| w.dtype() == Dtype::Float32 && w.shape() == [n as i32])
+        && weight.is_none_or(|w| {
+            let each = matches!(function, RowFunction::Gelu | RowFunction::Silu);
+            let fits = match (each, w.shape()) {
+                (true, shape) => shape == x.shape(),
+                (false, [width]) => *width as usize == n,
+                (false, [rows, width]) => *width as usize == n && x.ndim() > 1 && x.dim(-2) == *rows,
+                _ => false,
+            };
+            fits && w.dtype() == Dtype::Float32
+        })
         && operation::is_on_cpu();
     fits.then(|| {
         let mut shape = x.shape().to_vec();
@@ -194,16 +211,19 @@ pub fn rows(function: RowFunction, x: &Array, weight: Option<&Array>) -> Option<
             RowFunction::Softmax => (0, 0.0),
             RowFunction::GeluGlu => (1, 0.0),
             RowFunction::SiluGlu => (2, 0.0),
-            RowFunction::RmsNorm { eps } => (3, eps),
+            RowFunction::Gelu => (3, 0.0),
+            RowFunction::Silu => (4, 0.0),
+            RowFunction::RmsNorm { eps } => (5, eps),
+            RowFunction::LayerNorm { eps } => (6, eps),
         };
-        let (size, n, weighted) = (x.size() as u64, n as u64, weight.is_some().into());
-        let parameters = RowParameters { code, eps: f32::to_bits(eps).into(), size, n, weighted };
+        let (size, n, weights) = (x.size() as u64, n as u64, weight.map_or(0, Array::size) as u64);
+        let parameters = RowParameters { code, eps: f32::to_bits(eps).into(), size, n, weights };
         // SAFETY: the parameters are the arrays' own sizes.
-        unsafe { operation("a function of rows", &inputs, &shape, of_rows, parameters) }
+        unsafe { operation("a function of rows", &inputs, 0, &shape, of_rows, parameters) }
     })
 }
 
-/// Of an operation: the inputs are `x` of so many values and, if it is `weighted`, the weight.
+/// Of an operation: the inputs are `x` of so many values and, if there are `weights`, the weight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct RowParameters {
@@ -212,12 +232,17 @@ struct RowParameters {
     eps: u64,
     size: u64,
     n: u64,
-    weighted: u64,
+    weights: u64,
 }
 
 /// # Safety
 /// As [`operation::Work`], for [`RowParameters`].
-unsafe extern "C" fn of_rows(parameters: *const c_void, inputs: *const *const c_void, result: *mut f32) {
+unsafe extern "C" fn of_rows(
+    parameters: *const c_void,
+    inputs: *const *const c_void,
+    _: *const i64,
+    result: *mut f32,
+) {
     // SAFETY: MLX's thread gives what the operation was made with.
     unsafe {
         let p = *parameters.cast::<RowParameters>();
@@ -225,13 +250,16 @@ unsafe extern "C" fn of_rows(parameters: *const c_void, inputs: *const *const c_
             0 => RowFunction::Softmax,
             1 => RowFunction::GeluGlu,
             2 => RowFunction::SiluGlu,
-            _ => RowFunction::RmsNorm { eps: f32::from_bits(p.eps as u32) },
+            3 => RowFunction::Gelu,
+            4 => RowFunction::Silu,
+            5 => RowFunction::RmsNorm { eps: f32::from_bits(p.eps as u32) },
+            _ => RowFunction::LayerNorm { eps: f32::from_bits(p.eps as u32) },
         };
         let floats = |index: usize, count: usize| {
             std::slice::from_raw_parts((*inputs.add(index)).cast::<f32>(), count)
         };
         let x = floats(0, p.size as usize);
-        let weight = if p.weighted != 0 { floats(1, p.n as usize) } else { &[] };
+        let weight = if p.weights != 0 { floats(1, p.weights as usize) } else { &[] };
         rows::all(kernels().row, function, x, weight, result, p.n as usize);
     }
 }

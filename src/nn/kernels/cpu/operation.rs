@@ -8,15 +8,16 @@ use mlx_sys::{mlx_array, mlx_stream};
 use crate::error::Result;
 use crate::nn::{Device, default_device, mlx};
 
-/// Does the work for `parameters` and pointers to the inputs, which are row-contiguous, and to the result of `f32`. It is
-/// called on a thread of MLX, must not unwind, and cannot fail.
-pub type Work = unsafe extern "C" fn(*const c_void, *const *const c_void, *mut f32);
+/// Does the work for `parameters`, pointers to the inputs, the strides in items of those that are as they lie (the others are
+/// row-contiguous), and a pointer to the result of `f32`. It is called on a thread of MLX, must not unwind, and cannot fail.
+pub type Work = unsafe extern "C" fn(*const c_void, *const *const c_void, *const i64, *mut f32);
 
 unsafe extern "C" {
     fn rmlx_kernel(
         result: *mut mlx_array,
         inputs: *const mlx_array,
         count: usize,
+        as_they_lie: usize,
         shape: *const c_int,
         dimensions: usize,
         work: Work,
@@ -31,13 +32,15 @@ pub fn is_on_cpu() -> bool {
     default_device() == Device::Cpu || mlx::stream_is_on_cpu()
 }
 
-/// An array of `f32` of this shape, made by `work` once it is wanted. `name` is for errors.
+/// An array of `f32` of this shape, made by `work` once it is wanted. The first inputs, so many, are taken `as_they_lie`.
+/// `name` is for errors.
 ///
 /// # Safety
 /// `work` writes all of the result and reads no more of the inputs than they have, for these parameters.
 pub unsafe fn operation<P: Copy>(
     name: &str,
     inputs: &[&Array],
+    as_they_lie: usize,
     shape: &[i32],
     work: Work,
     parameters: P,
@@ -51,6 +54,7 @@ pub unsafe fn operation<P: Copy>(
                 result,
                 handles.as_ptr(),
                 handles.len(),
+                as_they_lie,
                 shape.as_ptr(),
                 shape.len(),
                 work,

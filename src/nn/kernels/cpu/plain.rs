@@ -1,8 +1,12 @@
 //! The products in plain Rust: the reference of the others' tests, and what processors without their instructions run.
 //! A vector is eight numbers side by side, which the compiler makes vectors of where it can.
 
+use std::ops::Range;
+
+use super::attention::tiles::{self, Tiles, attention};
+use super::attention::{self, Attention, Block};
 use super::format::{self, Row, STEP, Stored};
-use super::products::{Kernels, Pair, TILE_INPUT, products};
+use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -12,6 +16,7 @@ pub const KERNELS: Kernels = Kernels {
     few,
     many,
     row: rows::plain,
+    attend,
 };
 
 type V = [f32; LANES];
@@ -40,6 +45,11 @@ unsafe fn load(from: *const f32) -> V {
 unsafe fn store(to: *mut f32, v: V) {
     // SAFETY: as the caller says.
     unsafe { to.cast::<V>().write_unaligned(v) }
+}
+
+#[inline(always)]
+fn splat(value: f32) -> V {
+    [value; LANES]
 }
 
 #[inline(always)]
@@ -77,3 +87,4 @@ fn in_order(parts: [V; PARTS]) -> [V; PARTS] {
 }
 
 products!();
+attention!(false, 1,);

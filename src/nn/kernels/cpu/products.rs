@@ -13,6 +13,7 @@ pub const TILE_INPUT: usize = 1024;
 /// Rows of a matrix that make a tile, at most.
 pub const TILE_ROWS: usize = 64;
 
+use super::attention::{Attention, Block};
 use super::format::Stored;
 use super::rows::Row as RowFunction;
 
@@ -39,6 +40,8 @@ pub struct Kernels {
     pub few: unsafe fn(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair]),
     /// A function of one row.
     pub row: RowFunction,
+    /// A block of an attention that takes such heads.
+    pub attend: unsafe fn(all: &Attention, block: &Block),
     /// As `few` for any number of pairs, whose `x` is in its order; `tile` has room for [`TILE_ROWS`] of [`TILE_INPUT`].
     pub many: unsafe fn(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], tile: *mut f32),
 }
@@ -272,20 +275,7 @@ macro_rules! products {
         unsafe fn few(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair]) {
             // SAFETY: as the caller says, and the format is the matrix's.
             unsafe {
-                match w.format {
-                    format::MXFP4 => few_any::<{ format::MXFP4 }>(w, at, first, count, pairs),
-                    format::NVFP4 => few_any::<{ format::NVFP4 }>(w, at, first, count, pairs),
-                    format::MXFP8 => few_any::<{ format::MXFP8 }>(w, at, first, count, pairs),
-                    format::BF16 => few_any::<{ format::BF16 }>(w, at, first, count, pairs),
-                    format::F16 => few_any::<{ format::F16 }>(w, at, first, count, pairs),
-                    format::F32 => few_any::<{ format::F32 }>(w, at, first, count, pairs),
-                    format::AFFINE2 => few_any::<{ format::AFFINE2 }>(w, at, first, count, pairs),
-                    format::AFFINE3 => few_any::<{ format::AFFINE3 }>(w, at, first, count, pairs),
-                    format::AFFINE4 => few_any::<{ format::AFFINE4 }>(w, at, first, count, pairs),
-                    format::AFFINE5 => few_any::<{ format::AFFINE5 }>(w, at, first, count, pairs),
-                    format::AFFINE6 => few_any::<{ format::AFFINE6 }>(w, at, first, count, pairs),
-                    _ => few_any::<{ format::AFFINE8 }>(w, at, first, count, pairs),
-                }
+                format::of_format!(w.format, few_any(w, at, first, count, pairs));
             }
         }
 
@@ -294,20 +284,7 @@ macro_rules! products {
         unsafe fn many(w: &Stored, at: usize, first: usize, count: usize, pairs: &[Pair], t: *mut f32) {
             // SAFETY: as the caller says, and the format is the matrix's.
             unsafe {
-                match w.format {
-                    format::MXFP4 => many_any::<{ format::MXFP4 }>(w, at, first, count, pairs, t),
-                    format::NVFP4 => many_any::<{ format::NVFP4 }>(w, at, first, count, pairs, t),
-                    format::MXFP8 => many_any::<{ format::MXFP8 }>(w, at, first, count, pairs, t),
-                    format::BF16 => many_any::<{ format::BF16 }>(w, at, first, count, pairs, t),
-                    format::F16 => many_any::<{ format::F16 }>(w, at, first, count, pairs, t),
-                    format::F32 => many_any::<{ format::F32 }>(w, at, first, count, pairs, t),
-                    format::AFFINE2 => many_any::<{ format::AFFINE2 }>(w, at, first, count, pairs, t),
-                    format::AFFINE3 => many_any::<{ format::AFFINE3 }>(w, at, first, count, pairs, t),
-                    format::AFFINE4 => many_any::<{ format::AFFINE4 }>(w, at, first, count, pairs, t),
-                    format::AFFINE5 => many_any::<{ format::AFFINE5 }>(w, at, first, count, pairs, t),
-                    format::AFFINE6 => many_any::<{ format::AFFINE6 }>(w, at, first, count, pairs, t),
-                    _ => many_any::<{ format::AFFINE8 }>(w, at, first, count, pairs, t),
-                }
+                format::of_format!(w.format, many_any(w, at, first, count, pairs, t));
             }
         }
     };

@@ -3,8 +3,7 @@
 //! Written once over plain numbers, in loops that a compiler makes vectors of, and compiled for each set of instructions.
 //! MLX computes these a number at a time on one thread, with the C library's `exp`.
 
-use super::pool;
-use crate::nn::kernels::RowFunction as Function;
+use crate::nn::kernels::{RowFunction as Function, pool};
 
 /// Numbers that are summed side by side.
 const LANES: usize = 16;
@@ -18,7 +17,7 @@ pub fn input(function: Function, n: usize) -> usize {
     if matches!(function, Function::GeluGlu | Function::SiluGlu) { 2 * n } else { n }
 }
 
-/// A function of one row `x`, with a weight as long as `y` or of no length.
+/// A function of one row `x`, with the row's weight: as long as `y`, or of no length.
 pub type Row = unsafe fn(function: Function, x: &[f32], weight: &[f32], y: &mut [f32]);
 
 #[derive(Clone, Copy)]
@@ -36,19 +35,20 @@ impl Result {
     }
 }
 
-/// All rows of `x`, `n` values each in the result.
+/// All rows of `x`, `n` values each in the result. The rows of `weight` are taken in turn.
 ///
 /// # Safety
 /// `y` has `n` values for each row of `x` and is nobody else's, and the processor has the instructions of `row`.
 pub unsafe fn all(row: Row, function: Function, x: &[f32], weight: &[f32], y: *mut f32, n: usize) {
     let input = input(function, n);
     let count = x.len() / input;
-    let step = (BLOCK / input).max(1);
+    let (step, weights) = ((BLOCK / input).max(1), weight.len() / n);
     let y = Result(y);
     let work = |block: usize| {
         // Taken as a whole: the pointer in it may not go to another thread by itself.
         let y = &y;
         for i in block * step..count.min((block + 1) * step) {
+            let weight = if weights == 0 { weight } else { &weight[i % weights * n..][..n] };
             // SAFETY: as the caller says, and no other block has the row.
             unsafe { row(function, &x[i * input..(i + 1) * input], weight, y.row(i, n)) };
         }
@@ -72,13 +72,18 @@ macro_rules! rows {
         pub unsafe fn $name(function: Function, x: &[f32], weight: &[f32], y: &mut [f32]) {
             match function {
                 Function::Softmax => softmax::<{ $fma }>(x, y),
-                Function::GeluGlu => gated::<{ $fma }>(x, y, |gate| {
-                    // gelu_tanh(x) is x · sigmoid(2 √(2/π) (x + 0.044715 x³)).
-                    const LINEAR: f32 = 1.595_769_2;
-                    gate * fma::<{ $fma }>(gate * gate, LINEAR * 0.044_715, LINEAR)
-                }),
-                Function::SiluGlu => gated::<{ $fma }>(x, y, |gate| gate),
+                Function::GeluGlu => {
+                    let (gate, up) = x.split_at(y.len());
+                    activated::<{ $fma }>(gate, up, y, gelu_inner::<{ $fma }>);
+                }
+                Function::SiluGlu => {
+                    let (gate, up) = x.split_at(y.len());
+                    activated::<{ $fma }>(gate, up, y, |x| x);
+                }
+                Function::Gelu => activated::<{ $fma }>(x, weight, y, gelu_inner::<{ $fma }>),
+                Function::Silu => activated::<{ $fma }>(x, weight, y, |x| x),
                 Function::RmsNorm { eps } => rms_norm(x, weight, eps, y),
+                Function::LayerNorm { eps } => layer_norm(x, eps, y),
             }
         }
     };
@@ -98,7 +103,7 @@ fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 
 /// `e^x` within two units of the last place; 0 below -87, and at most `e^88`. NaN stays.
 #[inline(always)]
-fn exp<const FMA: bool>(x: f32) -> f32 {
+pub fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding this rounds to a whole number, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let bounded = if x > 88.0 { 88.0 } else { x };
@@ -138,7 +143,7 @@ fn softmax<const FMA: bool>(x: &[f32], y: &mut [f32]) {
 
 /// The largest; NaN where there is one is lost here, but not by what is taken from it.
 #[inline(always)]
-fn most(x: &[f32]) -> f32 {
+pub fn most(x: &[f32]) -> f32 {
     let mut most = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
     for x in chunks.remainder() {
@@ -152,27 +157,28 @@ fn most(x: &[f32]) -> f32 {
     most.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// `gate · sigmoid(inner(gate)) · up`.
+/// gelu_tanh(x) is x · sigmoid(2 √(2/π) (x + 0.044715 x³)).
 #[inline(always)]
-fn gated<const FMA: bool>(x: &[f32], y: &mut [f32], inner: impl Fn(f32) -> f32) {
-    let (gate, up) = x.split_at(y.len());
-    for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-        *y = gate / (1.0 + exp::<FMA>(-inner(*gate))) * up;
+fn gelu_inner<const FMA: bool>(x: f32) -> f32 {
+    const LINEAR: f32 = 1.595_769_2;
+    x * fma::<FMA>(x * x, LINEAR * 0.044_715, LINEAR)
+}
+
+/// `x · sigmoid(inner(x))`, times the factor where there is one.
+#[inline(always)]
+fn activated<const FMA: bool>(x: &[f32], factor: &[f32], y: &mut [f32], inner: impl Fn(f32) -> f32) {
+    if factor.is_empty() {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = x / (1.0 + exp::<FMA>(-inner(*x))));
+        return;
+    }
+    for ((y, x), factor) in y.iter_mut().zip(x).zip(factor) {
+        *y = x / (1.0 + exp::<FMA>(-inner(*x))) * factor;
     }
 }
 
 #[inline(always)]
 fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
-    let mut sums = [0.0f32; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let mut sum: f32 = chunks.remainder().iter().map(|x| x * x).sum();
-    for x in chunks {
-        for i in 0..LANES {
-            sums[i] += x[i] * x[i];
-        }
-    }
-    sum += sums.iter().sum::<f32>();
-    let scale = 1.0 / (sum / x.len() as f32 + eps).sqrt();
+    let scale = 1.0 / (mean(x, |x| x * x) + eps).sqrt();
     if weight.is_empty() {
         y.iter_mut().zip(x).for_each(|(y, x)| *y = x * scale);
     } else {
@@ -180,23 +186,36 @@ fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
+/// The mean is taken out twice: what the first is off by is a shift that all values share, and that a dense layer amplifies.
+#[inline(always)]
+fn layer_norm(x: &[f32], eps: f32, y: &mut [f32]) {
+    let first = mean(x, |x| x);
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = x - first);
+    let rest = mean(y, |y| y);
+    let scale = 1.0 / (mean(y, |y| (y - rest) * (y - rest)) + eps).sqrt();
+    y.iter_mut().for_each(|y| *y = (*y - rest) * scale);
+}
+
+#[inline(always)]
+fn mean(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|x| of(*x)).sum();
+    for x in chunks {
+        for i in 0..LANES {
+            sums[i] += of(x[i]);
+        }
+    }
+    (rest + sums.iter().sum::<f32>()) / x.len() as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::testing::{host, random};
 
-    fn rows() -> Vec<Row> {
-        let mut all: Vec<Row> = vec![plain];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if super::super::avx2::is_there() {
-                all.push(avx2);
-            }
-            if super::super::avx512::is_there() {
-                all.push(avx512);
-            }
-        }
-        all
+    fn rows() -> impl Iterator<Item = Row> {
+        crate::nn::kernels::cpu::available().into_iter().map(|kernels| kernels.row)
     }
 
     fn of(row: Row, function: Function, x: &[f32], weight: &[f32], n: usize) -> Vec<f32> {
@@ -251,17 +270,53 @@ mod tests {
             for function in [Function::GeluGlu, Function::SiluGlu] {
                 let y = of(row, function, &x, &[], n);
                 for (x, y) in x.chunks(2 * n).zip(y.chunks(n)) {
+                    (0..n).for_each(|i| is_gated(function, x[i], x[n + i], y[i]));
+                }
+            }
+        }
+    }
+
+    fn is_gated(function: Function, gate: f32, up: f32, found: f32) {
+        let (gate, up) = (f64::from(gate), f64::from(up));
+        let inner = match function {
+            Function::GeluGlu | Function::Gelu => {
+                (8.0 / std::f64::consts::PI).sqrt() * (gate + 0.044715 * gate.powi(3))
+            }
+            _ => gate,
+        };
+        let expected = gate / (1.0 + (-inner).exp()) * up;
+        // What is far below zero has the exponent's rounding many times.
+        assert!((f64::from(found) - expected).abs() <= 2e-5 * expected.abs() + 1e-30, "{found} {expected}");
+    }
+
+    #[test]
+    fn activations_are_their_formulas_with_a_factor_for_each_value_or_none() {
+        let n = 70;
+        let (x, factors) = (values(n * 600, 9.0), values(n * 601, 1.0).split_off(n));
+        for row in rows() {
+            for function in [Function::Gelu, Function::Silu] {
+                let alone = of(row, function, &x, &[], n);
+                let times = of(row, function, &x, &factors, n);
+                for i in 0..x.len() {
+                    is_gated(function, x[i], 1.0, alone[i]);
+                    is_gated(function, x[i], factors[i], times[i]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn layer_norms_are_their_formula_for_what_hardly_differs_too() {
+        for n in [5, 83, 1152] {
+            let x: Vec<f32> = values(n * 50, 1.0).iter().map(|x| 0.7 + 1e-3 * x).collect();
+            for row in rows() {
+                let y = of(row, Function::LayerNorm { eps: 1e-12 }, &x, &[], n);
+                for (x, y) in x.chunks(n).zip(y.chunks(n)) {
+                    let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / n as f64;
+                    let variance = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n as f64;
                     for i in 0..n {
-                        let (gate, up) = (f64::from(x[i]), f64::from(x[n + i]));
-                        let inner = match function {
-                            Function::GeluGlu => {
-                                (8.0 / std::f64::consts::PI).sqrt() * (gate + 0.044715 * gate.powi(3))
-                            }
-                            _ => gate,
-                        };
-                        let expected = gate / (1.0 + (-inner).exp()) * up;
-                        // What is far below zero has the exponent's rounding many times.
-                        assert!((f64::from(y[i]) - expected).abs() <= 2e-5 * expected.abs() + 1e-30);
+                        let expected = (f64::from(x[i]) - mean) / (variance + 1e-12).sqrt();
+                        assert!((f64::from(y[i]) - expected).abs() <= 2e-5, "{} {expected}", y[i]);
                     }
                 }
             }

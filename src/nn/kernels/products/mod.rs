@@ -3,9 +3,6 @@
 //! The crate `gemm-f32` multiplies. It takes a transposed right side, which is what a layer's weights are, number by number; so
 //! such a matrix is written out the other way round first, a few columns at a time. Columns are handed out to threads.
 
-mod pool;
-mod transpose;
-
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +10,7 @@ use std::sync::Once;
 
 use gemm_common::Parallelism;
 
-use self::pool::Pool;
+use super::{pool, transpose};
 
 /// Columns of the result that are made at once where the right side is transposed.
 const COLUMNS: usize = 64;
@@ -24,8 +21,6 @@ const WORTH_THREADS: usize = 1 << 21;
 
 const COLUMN_MAJOR: c_int = 102;
 const AS_IT_IS: c_int = 111;
-
-static POOL: Pool = Pool::new();
 
 type Sgemm = unsafe extern "C" fn(
     c_int,
@@ -166,7 +161,11 @@ impl Product {
             if is_transposed && self.m > 1 { part.turned() } else { part.multiply() }
         };
         let blocks = all.div_ceil(step);
-        if is_small || blocks == 1 { (0..blocks).for_each(block) } else { POOL.share(blocks, &block) }
+        if is_small || blocks == 1 {
+            (0..blocks).for_each(block);
+        } else {
+            assert!(pool::run(blocks, block), "a block of a product panicked");
+        }
     }
 
     unsafe fn columns(&self, from: usize, n: usize) -> Self {
