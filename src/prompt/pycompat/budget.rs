@@ -42,7 +42,10 @@ impl Drop for Budget {
 /// Takes so many bytes of what is left.
 pub(super) fn take(bytes: usize) -> Result<(), Error> {
     match LEFT.get().checked_sub(bytes) {
-        Some(left) => Ok(LEFT.set(left)),
+        Some(left) => {
+            LEFT.set(left);
+            Ok(())
+        }
         None => Err(error(format!("the template makes more than {} MiB of texts and lists", BYTES >> 20))),
     }
 }

@@ -53,7 +53,8 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("divisibleby", |value: &Value, by: &Value| {
         Ok::<_, Error>(rem(value, by)? == Value::from(0))
     });
-    let orders: [(&[&str], &str, fn(Ordering) -> bool); 4] = [
+    type Order = (&'static [&'static str], &'static str, fn(Ordering) -> bool);
+    let orders: [Order; 4] = [
         (&["lt", "lessthan", "<"], "<", Ordering::is_lt),
         (&["le", "<="], "<=", Ordering::is_le),
         (&["gt", "greaterthan", ">"], ">", Ordering::is_gt),

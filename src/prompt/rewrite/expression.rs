@@ -243,7 +243,10 @@ impl Writer {
 
     pub(super) fn constant(&mut self, s: &ast::Const) -> Done {
         let text = match s.value.kind() {
-            ValueKind::String => return Ok(self.string(s.value.as_str().unwrap_or_default())),
+            ValueKind::String => {
+                self.string(s.value.as_str().unwrap_or_default());
+                return Ok(());
+            }
             ValueKind::None => "none".to_owned(),
             ValueKind::Bool => s.value.is_true().to_string(),
             ValueKind::Number if s.value.is_integer() => s.value.to_string(),
