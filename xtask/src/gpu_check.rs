@@ -14,6 +14,10 @@ use crate::{bench, paths, process, python};
 /// How far the GPU's logits may be from the CPU's, in standard deviations (root of the mean square). Rounding to bf16 makes
 /// 0.01 to 0.03, and 0.2 where it makes a router choose another expert; unrelated logits are 1.4 apart.
 const TOLERANCE: f64 = 0.35;
+/// How far a session that went on, was forked, cut back or loaded may be from a fresh one, as many times as a prompt in other
+/// pieces is; and what rounding may make in any case.
+const TIMES: f64 = 4.0;
+const ROUNDING: f64 = 0.06;
 const MODELS: [&str; 2] = ["e4b", "26b-a4b"];
 const FORMATS: [&str; 2] = ["mxfp4", "nvfp4"];
 const TOKENS: usize = 64;
@@ -27,13 +31,14 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if cfg!(target_os = "linux") {
         setup::stage(Backend::Cuda)?;
     }
-    let examples = cargo::build_examples(Profile::Release, &["bench", "devices"])?;
+    let examples = cargo::build_examples(Profile::Release, &["bench", "devices", "past"])?;
     if cfg!(target_os = "linux") {
         let mut kernels = cargo::command();
         kernels.args(["test", "--release", "--workspace", "--lib", "on_cuda", "--", "--ignored"]);
         process::run(&mut kernels)?;
     }
     compare(&examples.join("devices"))?;
+    sessions(&examples.join("past"))?;
     let driver = examples.join("bench");
     let folder = paths::root().join("target/gpu-check");
     let numpy = folder.join("python");
@@ -52,21 +57,49 @@ pub fn command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Every snapshot of the tests, on both devices.
-fn compare(devices: &Path) -> Result<()> {
+/// What the program prints of every snapshot of the tests.
+fn each_snapshot(
+    program: &Path,
+    device: Option<&str>,
+    mut judge: impl FnMut(&str, &Value) -> Result<()>,
+) -> Result<()> {
     let fixtures = paths::root().join("tests/fixtures");
     let names: Value = serde_json::from_str(&std::fs::read_to_string(fixtures.join("snapshots.json"))?)?;
-    println!("{:24}{:>12}{:>12}", "GPU from CPU, sigma", "text", "image");
     for name in names.as_object().into_iter().flatten().map(|(name, _)| name) {
-        let mut command = Command::new(devices);
-        command.arg(fixtures.join(name)).arg(paths::root().join(IMAGE));
-        let result: Value = serde_json::from_str(&process::capture(&mut command)?)?;
+        let mut command = Command::new(program);
+        command.arg(fixtures.join(name)).arg(paths::root().join(IMAGE)).args(device);
+        judge(name, &serde_json::from_str(&process::capture(&mut command)?)?)?;
+    }
+    Ok(())
+}
+
+/// Sessions with a past beside fresh ones, on the GPU.
+fn sessions(past: &Path) -> Result<()> {
+    const WAYS: [&str; 5] = ["chunked", "continued", "forked", "loaded", "truncated"];
+    print!("{:24}", "from a fresh session");
+    WAYS.iter().for_each(|way| print!("{way:>12}"));
+    println!();
+    each_snapshot(past, Some("gpu"), |name, result| {
+        let distances = WAYS.map(|way| result[way].as_f64().unwrap_or(f64::NAN));
+        print!("{name:24}");
+        distances.iter().for_each(|distance| print!("{distance:>12.4}"));
+        println!();
+        let most = ROUNDING.max(TIMES * distances[0]);
+        ensure!(distances.iter().all(|distance| *distance <= most), "{name}: the past of a session shows");
+        Ok(())
+    })
+}
+
+/// Every snapshot of the tests, on both devices.
+fn compare(devices: &Path) -> Result<()> {
+    println!("{:24}{:>12}{:>12}", "GPU from CPU, sigma", "text", "image");
+    each_snapshot(devices, None, |name, result| {
         let distance = |prompt: &str| result[prompt].as_f64().unwrap_or(f64::NAN);
         let (text, image) = (distance("text"), distance("image"));
         println!("{name:24}{text:>12.4}{image:>12.4}");
         ensure!(text < TOLERANCE && image < TOLERANCE, "{name}: the GPU's logits are not the CPU's");
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn make(folder: &Path, numpy: &Path, model: &str, format: &str) -> Result<PathBuf> {
