@@ -27,21 +27,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sees = model.info()["modalities"].as_array().is_some_and(|kinds| kinds.contains(&json!("image")));
     let (first, second) = turns(picture, sees)?;
 
-    let fresh = logits(&new(&model, None)?, &second)?;
-    let chunked = logits(&new(&model, Some(SMALL))?, &second)?;
+    let logits = |way: &str, session: &Session, prompt: &Prompt| {
+        logits(session, prompt).map_err(|error| format!("{way}: {error}"))
+    };
+    let fresh = logits("fresh", &new(&model, None)?, &second)?;
+    let chunked = logits("chunked", &new(&model, Some(SMALL))?, &second)?;
     let session = new(&model, None)?;
-    logits(&session, &first)?;
+    logits("first turn", &session, &first)?;
     let held = session.prompt_tokens()?.len();
     let fork = session.fork()?;
     let folder = std::env::temp_dir().join(format!("rmlx-past-{}", std::process::id()));
     session.save(&folder)?;
     let loaded = Session::load(&model, &SessionOptions::default(), &folder);
     std::fs::remove_file(&folder)?;
-    let loaded = logits(&loaded?, &second)?;
-    let continued = logits(&session, &second)?;
-    let forked = logits(&fork, &second)?;
+    let loaded = logits("loaded", &loaded?, &second)?;
+    let continued = logits("continued", &session, &second)?;
+    let forked = logits("forked", &fork, &second)?;
     session.truncate(held / 2)?;
-    let truncated = logits(&session, &second)?;
+    let truncated = logits("truncated", &session, &second)?;
     let distance = |row: &[f32]| distance(&fresh, row);
     println!(
         "{}",
