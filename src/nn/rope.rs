@@ -3,7 +3,7 @@
 use mlx_rs::ops::concatenate;
 use mlx_rs::{Array, Dtype, fast};
 
-use super::mlx::halves;
+use super::mlx::{self, halves};
 use super::norm::cast;
 use super::positions::Positions;
 use super::{Device, kernels};
@@ -25,9 +25,27 @@ pub struct Rope {
 pub enum Angles {
     /// For MLX's kernel: the first of consecutive positions.
     Kernel(i32),
-    /// For MLX's kernel: `[T]`, the position of each row.
-    Rows(Array),
+    /// For MLX's kernel: the position of each row, `[n]` for as many rows as it takes at once.
+    Rows(Vec<Array>),
     Table(Table),
+}
+
+/// How many rows with positions of their own MLX's kernel takes: on CUDA a block is as long as they are along its third axis,
+/// where it may have no more threads.
+const MOST_ROWS: usize = 64;
+
+impl Angles {
+    fn of_rows(rows: &[i32]) -> Angles {
+        match rows.first() {
+            Some(first) if rows.iter().zip(*first..).all(|(row, position)| *row == position) => {
+                Angles::Kernel(*first)
+            }
+            _ => {
+                let array = |rows: &[i32]| Array::from_slice(rows, &[rows.len() as i32]);
+                Angles::Rows(rows.chunks(MOST_ROWS).map(array).collect())
+            }
+        }
+    }
 }
 
 /// The angles of rows in numbers, `[T, D]` each: `[cos, cos]` and `[-sin, sin]`.
@@ -111,7 +129,7 @@ impl Rope {
                 return Ok(Angles::Kernel(*start));
             }
             if let Some(rows) = positions.scalars() {
-                return Ok(Angles::Rows(Array::from_slice(&rows, &[rows.len() as i32])));
+                return Ok(Angles::of_rows(&rows));
             }
         }
         let frequencies = &self.inverse_frequencies;
@@ -130,8 +148,24 @@ impl Rope {
             Angles::Rows(positions) => {
                 // The kernel takes a position for each entry of the first axis.
                 let rows = x.swap_axes(0, 2)?;
-                let turned = fast::rope_dynamic(rows, dim, false, None, 1.0, positions, &self.frequencies)?;
-                Ok(turned.swap_axes(0, 2)?)
+                let mut parts = Vec::new();
+                let mut done = 0;
+                for positions in positions {
+                    let (mut start, mut stop) = (vec![0; rows.ndim()], rows.shape().to_vec());
+                    (start[0], stop[0]) = (done, done + positions.dim(0));
+                    done = stop[0];
+                    let part = mlx::slice(&rows, &start, &stop)?;
+                    parts.push(fast::rope_dynamic(
+                        part,
+                        dim,
+                        false,
+                        None,
+                        1.0,
+                        positions,
+                        &self.frequencies,
+                    )?);
+                }
+                Ok(concatenate(&parts, 0)?.swap_axes(0, 2)?)
             }
             Angles::Table(table) => table.turn(x),
         }
@@ -191,6 +225,34 @@ mod tests {
             let proportional = Rope::proportional(dim, 1e4, 0.25, 2.0, device);
             close(&turn(proportional), &reference(&host(&x), count, dim, offset, quarter), 1e-5);
         }
+    }
+
+    #[test]
+    fn any_number_of_sessions_turns_in_one_pass() {
+        let dim = 16usize;
+        for count in [1, 63, 64, 65, 130] {
+            let x = random(&[1, 2, count as i32, dim as i32], 3);
+            let rows: Vec<[i32; 3]> = (0..count).map(|row| [(row * 7 % 50) as i32; 3]).collect();
+            let [cpu, gpu] = [Device::Cpu, Device::Gpu].map(|device| {
+                let rope = Rope::plain(dim, 1e4, device);
+                let angles = rope.angles(&Positions::Each(rows.clone()), Dtype::Float32).unwrap();
+                host(&rope.apply(&x, &angles).unwrap())
+            });
+            close(&gpu, &cpu, 1e-5);
+        }
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_one_run_for_the_kernel() {
+        let rope = Rope::interleaved(16, 1e4, [4, 2, 2], Device::Gpu);
+        let of = |rows: &[i32]| {
+            let rows = rows.iter().map(|row| [*row; 3]).collect();
+            rope.angles(&Positions::Each(rows), Dtype::Float32).unwrap()
+        };
+        assert!(matches!(of(&[7, 8, 9]), Angles::Kernel(7)));
+        assert!(matches!(of(&[7, 8, 8]), Angles::Rows(parts) if parts.len() == 1));
+        let far: Vec<i32> = (0..130).map(|row| row * 2).collect();
+        assert!(matches!(of(&far), Angles::Rows(parts) if parts.len() == 3));
     }
 
     #[test]
