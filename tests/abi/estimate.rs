@@ -72,7 +72,8 @@ fn most<R>(enough: impl Fn(u64) -> bool, mut work: impl FnMut() -> R) -> (R, u64
     }
 }
 
-/// `told` is within `percent` of `measured`, or off by a few buffers of these small models. With `RMLX_TEST_TABLE` set, both
+/// `told` is at most `percent` below `measured` and half more above it, or off by a few buffers of these small models: how much
+/// MLX holds at once depends on how far it goes ahead, which on a busy machine is less than is told. With `RMLX_TEST_TABLE` set, both
 /// are printed instead.
 #[track_caller]
 fn close(told: u64, measured: u64, percent: u64, what: &str) {
@@ -84,7 +85,8 @@ fn close(told: u64, measured: u64, percent: u64, what: &str) {
 
 fn is_close(told: u64, measured: u64, percent: u64) -> bool {
     let off = told.abs_diff(measured);
-    off * 100 <= measured * percent || off < FEW
+    let allowed = if told > measured { percent + percent / 2 } else { percent };
+    off * 100 <= measured * allowed || off < FEW
 }
 
 /// Bytes that do not matter.

@@ -39,10 +39,12 @@ inline rmlx::GenerationOptions greedy(std::size_t max_tokens) {
     return options;
 }
 
+#ifndef RMLX_EXPECTED
 inline rmlx::Prompt question(const char *text) {
     rmlx::Prompt prompt;
     prompt.user(text);
     return prompt;
 }
+#endif
 
 #endif
