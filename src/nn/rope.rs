@@ -231,8 +231,8 @@ mod tests {
     fn any_number_of_sessions_turns_in_one_pass() {
         let dim = 16usize;
         for count in [1, 63, 64, 65, 130] {
-            let x = random(&[1, 2, count as i32, dim as i32], 3);
-            let rows: Vec<[i32; 3]> = (0..count).map(|row| [(row * 7 % 50) as i32; 3]).collect();
+            let x = random(&[1, 2, count, dim as i32], 3);
+            let rows: Vec<[i32; 3]> = (0..count).map(|row| [row * 7 % 50; 3]).collect();
             let [cpu, gpu] = [Device::Cpu, Device::Gpu].map(|device| {
                 let rope = Rope::plain(dim, 1e4, device);
                 let angles = rope.angles(&Positions::Each(rows.clone()), Dtype::Float32).unwrap();
