@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::attention::tiles::{self, Tiles, attention};
 use super::attention::{self, Attention, Block};
 use super::format::{self, AFFINE4, AFFINE8, Row, STEP, Stored, tables};
-use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
+use super::products::{AHEAD, FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -41,6 +41,13 @@ const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn zero() -> V {
     _mm256_setzero_ps()
+}
+
+/// Asks for the line of memory at an address, whatever is there.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fetch(at: *const u8) {
+    _mm_prefetch::<_MM_HINT_T0>(at.cast());
 }
 
 /// # Safety

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::attention::tiles::{self, Tiles, attention};
 use super::attention::{self, Attention, Block};
 use super::format::{self, AFFINE4, AFFINE8, Row, STEP, Stored, tables};
-use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
+use super::products::{AHEAD, FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -46,6 +46,13 @@ const INTEGERS: [f32; 16] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 1
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 fn zero() -> V {
     _mm512_setzero_ps()
+}
+
+/// Asks for the line of memory at an address, whatever is there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn fetch(at: *const u8) {
+    _mm_prefetch::<_MM_HINT_T0>(at.cast());
 }
 
 /// # Safety

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::attention::tiles::{self, Tiles, attention};
 use super::attention::{self, Attention, Block};
 use super::format::{self, Row, STEP, Stored};
-use super::products::{FEW, Kernels, Pair, TILE_INPUT, products};
+use super::products::{AHEAD, FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;
 
 pub const KERNELS: Kernels = Kernels {
@@ -30,6 +30,9 @@ const ROWS: [usize; 4] = [4, 2, 1, 1];
 fn zero() -> V {
     [0.0; LANES]
 }
+
+/// Nothing here.
+fn fetch(_: *const u8) {}
 
 /// # Safety
 /// There are so many numbers.

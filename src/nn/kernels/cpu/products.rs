@@ -6,6 +6,9 @@
 //! *Many rows*: a block of the matrix is decoded into a tile of `f32`, rows of `TILE_INPUT` values, that stays in the
 //! second cache; `multiply_tile` then takes `TILE_X` rows of `x` by four rows of the tile at a time, the sums in registers.
 
+/// Bytes between what is multiplied and what is fetched: more than memory delivers while it is waited for.
+pub const AHEAD: usize = 4 << 10;
+
 /// Rows of `x` that [`Kernels::few`] takes at most.
 pub const FEW: usize = 8;
 /// Values of a row of a tile, at most.
@@ -93,6 +96,8 @@ macro_rules! products {
             // What is missing repeats the last, and is thrown away.
             let x: [*const f32; M] = std::array::from_fn(|m| pairs[m.min(pairs.len() - 1)].x);
             let steps = w.input / STEP;
+            let ahead = (R * w.row_bytes()).max(1);
+            let ahead = ahead * AHEAD.div_ceil(ahead);
             let mut r = first;
             while r < first + count {
                 let rows: [Row; R] = std::array::from_fn(|i| w.row(at + (r + i).min(first + count - 1)));
@@ -101,6 +106,8 @@ macro_rules! products {
                     let mut sums = [[zero(); M]; R];
                     for step in 0..steps {
                         for i in 0..R {
+                            // Of the rows that come next: rows are too short for the processor to see that they go on.
+                            fetch(rows[i].step::<F>(step).wrapping_add(ahead));
                             let parts = decode::<F>(&rows[i], step);
                             for m in 0..M {
                                 for (p, part) in parts.iter().enumerate() {
