@@ -7,6 +7,7 @@ use std::path::Path;
 use super::limits::reserve;
 use super::{Audio, Image, MediaOptions};
 use crate::error::{Code, Error, Result};
+use crate::files::is_exhausted;
 
 impl Image {
     /// [`Image::decode`] of a file, which errors name.
@@ -54,10 +55,9 @@ fn read(path: &Path, options: &MediaOptions) -> Result<Vec<u8>> {
 /// The file is at fault only where it is not there or not readable: a process without free descriptors, or a machine
 /// without memory, reads no file.
 fn unreadable(error: std::io::Error) -> Error {
-    let code = match (error.kind(), error.raw_os_error()) {
-        (ErrorKind::NotFound, _) => Code::NotFound,
-        (ErrorKind::OutOfMemory, _) => Code::OutOfMemory,
-        (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => Code::OutOfMemory,
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::NotFound,
+        _ if is_exhausted(&error) => Code::OutOfMemory,
         _ => Code::InvalidMedia,
     };
     Error::new(code, format!("it cannot be read: {error}"))

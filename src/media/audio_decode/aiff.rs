@@ -3,6 +3,7 @@
 use super::blocks::{Blocks, Codec};
 use super::bytes::{At, Order};
 use super::container::{Container, READABLE};
+use super::ima4;
 use super::wav::Found;
 use crate::error::{Error, Result};
 
@@ -64,7 +65,7 @@ impl Common {
             b"raw " if bytes == 1 => Some(Codec::UNSIGNED),
             b"alaw" | b"ALAW" => Some(Codec::A_LAW),
             b"ulaw" | b"ULAW" => Some(Codec::MU_LAW),
-            b"ima4" if channels <= 2 => Some(Codec::ima4(channels)),
+            b"ima4" if channels <= 2 => Some(ima4::codec(channels)),
             _ => None,
         };
         let codec = codec.ok_or_else(|| {

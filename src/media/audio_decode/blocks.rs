@@ -8,6 +8,7 @@ use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::get_codecs;
 
 use super::container::{Container, READABLE};
+use super::ima4::Ima4;
 use super::sink::Sink;
 use super::{aiff, au, caf, wav};
 use crate::error::{Error, Result};
@@ -66,11 +67,6 @@ impl Codec {
     pub(super) const UNSIGNED: Codec = Codec::Samples { id: CODEC_ID_PCM_U8, bytes: 1 };
     pub(super) const A_LAW: Codec = Codec::Samples { id: CODEC_ID_PCM_ALAW, bytes: 1 };
     pub(super) const MU_LAW: Codec = Codec::Samples { id: CODEC_ID_PCM_MULAW, bytes: 1 };
-
-    /// Apple's IMA ADPCM: 34 bytes for 64 frames of each channel.
-    pub(super) fn ima4(channels: u16) -> Codec {
-        Codec::Adpcm { id: CODEC_ID_ADPCM_IMA_QT, block_bytes: 34 * usize::from(channels), block_frames: 64 }
-    }
 
     /// Bytes and frames of one block.
     fn block(self, channels: u16) -> (usize, u64) {
@@ -138,6 +134,18 @@ fn decode_blocks(blocks: &Blocks, container: Container, sink: &mut Sink) -> Resu
     let whole = blocks.data.len() / block_bytes;
     sink.expect(whole as u64 * block_frames, blocks.channels.into(), blocks.rate)?;
     let at_once = (AT_ONCE / block_bytes).max(1);
+    let pieces = blocks.data[..whole * block_bytes].chunks(at_once * block_bytes);
+    let lost = blocks.missing / block_bytes as u64 * block_frames;
+    if id == CODEC_ID_ADPCM_IMA_QT {
+        let (mut decoder, mut frames) = (Ima4::new(blocks.channels), Vec::new());
+        for bytes in pieces {
+            frames.clear();
+            decoder.decode(bytes, &mut frames);
+            sink.push(&frames, blocks.channels.into(), blocks.rate)?;
+        }
+        sink.lose(lost, blocks.rate);
+        return Ok(());
+    }
     let mut params = AudioCodecParameters::new();
     params
         .for_codec(id)
@@ -153,11 +161,11 @@ fn decode_blocks(blocks: &Blocks, container: Container, sink: &mut Sink) -> Resu
     };
     let mut decoder =
         get_codecs().make_audio_decoder(&params, &AudioDecoderOptions::default()).map_err(fault)?;
-    for bytes in blocks.data[..whole * block_bytes].chunks(at_once * block_bytes) {
+    for bytes in pieces {
         let frames = (bytes.len() / block_bytes) as u64 * block_frames;
         let packet = PacketRef::new(0, Timestamp::ZERO, Duration::new(frames), bytes);
         sink.take(decoder.decode_ref(&packet).map_err(fault)?)?;
     }
-    sink.lose(blocks.missing / block_bytes as u64 * block_frames, blocks.rate);
+    sink.lose(lost, blocks.rate);
     Ok(())
 }

@@ -6,6 +6,7 @@ mod blocks;
 mod bytes;
 mod caf;
 mod container;
+mod ima4;
 mod mp4;
 mod mpeg;
 mod opus;

@@ -47,12 +47,7 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         sink.cut(edit.skip, edit.most);
     }
     let mut decoder = decoder_for(track, container)?;
-    // MP4 has it in its edit.
-    if let Decoder::Opus(opus) = &decoder
-        && container != Container::Mp4
-    {
-        sink.cut(opus.pre_skip(), u64::MAX);
-    }
+    skip_start(&decoder, container, sink);
     let (mut faults, mut first_fault, before) = (0, None, sink.taken_seconds());
     loop {
         match reader.next_packet() {
@@ -73,6 +68,7 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
                 let track = audio_track(reader.as_ref(), container)?;
                 id = track.id;
                 decoder = decoder_for(track, container)?;
+                skip_start(&decoder, container, sink);
             }
             Err(Fault::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => {
                 first_fault.get_or_insert_with(|| {
@@ -98,6 +94,15 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         sink.lost_at_least(stated - taken);
     }
     Ok(())
+}
+
+/// Leaves out the frames at a stream's beginning that are not to be heard. MP4 has them in its edit.
+fn skip_start(decoder: &Decoder, container: Container, sink: &mut Sink) {
+    if let Decoder::Opus(opus) = decoder
+        && container != Container::Mp4
+    {
+        sink.cut(opus.pre_skip(), u64::MAX);
+    }
 }
 
 /// A reader of the file. One that looks at the file's end first fails where that is cut off or damaged: then it is read from

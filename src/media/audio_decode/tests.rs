@@ -119,6 +119,17 @@ fn a_damaged_page_leaves_the_rest() {
 }
 
 #[test]
+fn streams_one_after_another_are_heard_in_full() {
+    for name in ["tone.opus", "tone.ogg"] {
+        let one = decode(&testdata(name)).unwrap();
+        let two = decode(&[testdata(name), testdata(name)].concat()).unwrap();
+        assert_eq!(two.len(), 2 * one.len(), "{name}");
+        let again = one[100..].iter().zip(&two[one.len() + 100..]);
+        assert!(again.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3, "{name}");
+    }
+}
+
+#[test]
 fn every_container_gives_the_tone() {
     let short = decode(&testdata("short.wav")).unwrap();
     assert_eq!(short.len(), 1600);

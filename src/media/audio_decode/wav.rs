@@ -38,7 +38,7 @@ pub(super) fn read(file: &[u8]) -> Result<Found<'_>> {
                 let there = file.len() - body;
                 let stated = match (size, long) {
                     (_, Some(long)) => long,
-                    (0, _) if is_open(file, body) => there as u64,
+                    (0, _) if is_open(&at, body) => there as u64,
                     (UNKNOWN.., _) if (size as usize) > there => there as u64,
                     _ => size.into(),
                 };
@@ -73,10 +73,10 @@ fn next_chunk(file: &[u8], expected: usize) -> Option<usize> {
 
 /// Whether a `data` chunk of no bytes, whose body would begin at `body`, is one whose length was never written: what stands
 /// there is no further chunk.
-fn is_open(file: &[u8], body: usize) -> bool {
-    let Some(next) = next_chunk(file, body).filter(|&next| next == body) else { return true };
-    let size = At { bytes: file, order: Order::Little }.u32(next + 4).unwrap_or(0);
-    size as usize > file.len() - next - 8
+fn is_open(file: &At, body: usize) -> bool {
+    let Some(next) = next_chunk(file.bytes, body).filter(|&next| next == body) else { return true };
+    let size = file.u32(next + 4).unwrap_or(0);
+    size as usize > file.bytes.len() - next - 8
 }
 
 /// Sony's W64: chunks are named by 16 bytes, have lengths of 8 that count their heads, and begin at multiples of 8.
