@@ -1079,6 +1079,21 @@ struct rmlx_prompt *rmlx_prompt_new(void);
 void rmlx_prompt_release(struct rmlx_prompt *prompt);
 
 /**
+ * Makes a second prompt that holds the same: messages, tools, variables and raw tokens, and answers as
+ * they were generated (rmlx_prompt_add_answer). Media are shared, not copied. From then on each is
+ * changed for itself, such as where a fork of a session goes on.
+ *
+ * - `out_prompt`: gets the prompt, for you to release
+ *
+ * Errors: INVALID_ARGUMENT (an argument is NULL).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_prompt_copy(const struct rmlx_prompt *prompt,
+                             struct rmlx_prompt **out_prompt,
+                             rmlx_error **error);
+
+/**
  * Begins a message; the parts that are added from now on belong to it.
  *
  * - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant";
@@ -2552,7 +2567,7 @@ rmlx_status rmlx_session_prompt_tokens(struct rmlx_session *session,
  * - `path_utf8`: where to; NUL-terminated
  *
  * Errors: BUSY (the FINISH of the last submit has not been stepped); NOT_FOUND (no such folder); IO; SUSPENDED (only
- * where the rows are in the memory of a CUDA device, since it would have to copy them); POISONED; BACKEND;
+ * where the rows are in the memory of a CUDA device, since it would have to copy them); POISONED; BACKEND; OUT_OF_MEMORY;
  * INVALID_ARGUMENT.
  *
  * Since: 0.1

@@ -568,6 +568,15 @@ public:
         return detail::finish(call, rmlx_prompt_add_media(get(), media.get(), call.error()));
     }
 
+    /// A second prompt that holds the same, answers as they were generated too; media are shared.
+    Result<Prompt> copy() const {
+        detail::Call call;
+        rmlx_prompt *prompt = nullptr;
+        if (call.failed(rmlx_prompt_copy(get(), &prompt, call.error())))
+            RMLX_FAIL(call.take());
+        return Prompt(prompt);
+    }
+
     /// rmlx_prompt_from_json: a whole conversation in the shape of OpenAI's chat messages.
     static Result<Prompt> from_json(std::string_view json, const std::vector<Media> &media = {}) {
         detail::Call call;

@@ -54,6 +54,28 @@ pub extern "C" fn rmlx_prompt_release(prompt: Option<Box<rmlx_prompt>>) {
     value((), || drop(prompt));
 }
 
+/// Makes a second prompt that holds the same: messages, tools, variables and raw tokens, and answers as
+/// they were generated (rmlx_prompt_add_answer). Media are shared, not copied. From then on each is
+/// changed for itself, such as where a fork of a session goes on.
+///
+/// - `out_prompt`: gets the prompt, for you to release
+///
+/// Errors: INVALID_ARGUMENT (an argument is NULL).
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn rmlx_prompt_copy(
+    prompt: Option<&rmlx_prompt>,
+    out_prompt: Option<&mut MaybeUninit<*mut rmlx_prompt>>,
+    error: Option<&mut MaybeUninit<*mut rmlx_error>>,
+) -> rmlx_status {
+    call(error, || {
+        let prompt = required(prompt, "prompt")?.prompt.clone();
+        required(out_prompt, "out_prompt")?.write(Box::into_raw(Box::new(rmlx_prompt { prompt })));
+        Ok(())
+    })
+}
+
 /// Begins a message; the parts that are added from now on belong to it.
 ///
 /// - `role`: who says it, as the model's chat template names the roles: "system", "user", "assistant";

@@ -81,6 +81,25 @@ fn text_thoughts_calls_and_pictures_are_not_evaluated_again() {
 }
 
 #[test]
+fn a_copy_of_the_prompt_goes_on_with_a_fork() {
+    let session = Session::new(&demo());
+    let options = exact(thinking(Options::greedy(64)));
+    let mut prompt = Prompt::user("What is the capital of France?");
+    let (_, ids) = answered(&session, &mut prompt, &options);
+    let (other, fork) = (prompt.copy(), session.fork().expect("a fork"));
+    let prompt = prompt.message("user").text("What is the capital of Italy?");
+    let here = goes_on(&session, &prompt, &options, &ids, ids.len());
+    drop(prompt);
+    let other = other.message("user").text("What is the capital of Spain?");
+    let there = goes_on(&fork, &other, &options, &ids, ids.len());
+    assert!(
+        here.text().ends_with("Rome") && there.text().ends_with("Madrid"),
+        "{:?}",
+        [here.text(), there.text()]
+    );
+}
+
+#[test]
 fn a_call_and_its_result_are_not_evaluated_again() {
     let model = demo();
     let session = Session::new(&model);

@@ -354,6 +354,12 @@ impl Prompt {
         Ok(Self(Some(unsafe { Box::from_raw(prompt.as_ptr()) })))
     }
 
+    pub fn copy(&self) -> Self {
+        let copy = make_object(|out, error| rmlx_prompt_copy(self.0.as_deref(), out, error)).expect("a copy");
+        // SAFETY: the prompt is ours.
+        Self(Some(unsafe { Box::from_raw(copy.as_ptr()) }))
+    }
+
     /// Begins a tool's message.
     #[track_caller]
     pub fn result(mut self, id: &str, name: &str) -> Self {

@@ -169,6 +169,8 @@ static void prompts(void) {
     REFUSED("prompt", rmlx_prompt_set_continue_final_message(NULL, true, &error));
     const char *conversation = "{\"messages\": []}";
     rmlx_prompt *read = NULL;
+    REFUSED("prompt", rmlx_prompt_copy(NULL, &read, &error));
+    REFUSED("out_prompt", rmlx_prompt_copy(p, NULL, &error));
     REFUSED("utf8", rmlx_prompt_from_json(NULL, 1, NULL, 0, &read, &error));
     REFUSED("media", rmlx_prompt_from_json(conversation, strlen(conversation), NULL, 1, &read, &error));
     REFUSED("out_prompt", rmlx_prompt_from_json(conversation, strlen(conversation), NULL, 0, NULL, &error));

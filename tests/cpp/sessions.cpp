@@ -61,6 +61,16 @@ void a_fork_goes_its_own_way(const Model &model) {
     CHECK(fork.respond(about_the_picture(false), greedy(16)).text == "Red");
 }
 
+void a_copy_of_a_prompt_is_changed_for_itself(const Model &model) {
+    const Prompt question = about_the_picture(false);
+    Prompt copy = question.copy();
+    copy.assistant("Red");
+    copy.user("What colour is the background?");
+    Session session = Session::create(model);
+    CHECK(session.respond(question, greedy(16)).text == "Red");
+    CHECK(session.respond(copy, greedy(16)).text == "Blue");
+}
+
 void a_session_is_cut_back_and_evaluated_ahead(const Model &model) {
     Session session = Session::create(model);
     rmlx::GenerationOptions options = greedy(16);
@@ -243,6 +253,7 @@ int main() {
     the_library_tells_about_itself();
     const Model model = Model::load(DEMO);
     a_fork_goes_its_own_way(model);
+    a_copy_of_a_prompt_is_changed_for_itself(model);
     a_session_is_cut_back_and_evaluated_ahead(model);
     a_session_is_saved(model);
     a_waker_tells_of_sessions(model);

@@ -7,7 +7,7 @@ import Foundation
 /// A session holds its model.
 /// Closing it, or letting go of it, stops an answer in the making and gives its memory back.
 public final class Session: Sendable {
-  private let core: SessionCore
+  let core: SessionCore
 
   /// Makes a session. Nothing is set up before it is first used, and what is wrong with `options` is thrown then.
   public convenience init(_ model: Model, options: SessionOptions = SessionOptions()) {

@@ -15,14 +15,8 @@ extension Session {
   ///     let other = try await session.fork()
   ///     async let brief = session.respond(to: prompt + [.user("Say it in a word.")])
   ///     async let long = other.respond(to: prompt + [.user("Say it at length.")])
-  ///
-  /// Answers that this session keeps as they were generated (``GenerationOptions/exactHistory``) are its own: the fork begins with
-  /// the history that the chat template makes of them.
   public func fork() async throws(RmlxError) -> Session {
-    try await runAtRest { (session) throws(RmlxError) in
-      let fork = try SessionCore.made { out, error in rmlx_session_fork(session, out, error) }
-      return Session(try SessionCore(fork))
-    }
+    Session(try await core.fork())
   }
 
   /// Forgets what the session holds from a position on.

@@ -41,6 +41,17 @@ import Testing
     #expect(told.text == "It is 10:30." && told.statistics.reusedTokens == held(asked.statistics))
   }
 
+  @Test func aForkKeepsAnswersAsTheyWereGenerated() async throws {
+    let conversation = Conversation(try await Model.load(at: demo), options: thinking)
+    let first = try await conversation.respond(to: "What is the capital of France?")
+    #expect(!first.reasoning.isEmpty)
+    let fork = try await conversation.fork()
+    for conversation in [fork, conversation] {
+      let next = try await conversation.respond(to: "What is the capital of Italy?")
+      #expect(next.text == "Rome" && next.statistics.reusedTokens == held(first.statistics))
+    }
+  }
+
   @Test func whatDoesNotGoOnHasTheHistoryOfTheTemplate() async throws {
     let session = Session(try await Model.load(at: demo))
     let question: Message = .user("What is the capital of France?")

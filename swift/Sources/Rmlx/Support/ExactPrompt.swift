@@ -11,9 +11,21 @@ struct ExactPrompt: Sendable {
   }
 
   private init(_ raw: Handle, _ prompt: Prompt) {
+    self.init(raw, prompt.messages, prompt.continuesFinalMessage)
+  }
+
+  private init(_ raw: Handle, _ messages: [Message], _ continuesFinalMessage: Bool) {
     self.raw = raw
-    messages = prompt.messages
-    continuesFinalMessage = prompt.continuesFinalMessage
+    self.messages = messages
+    self.continuesFinalMessage = continuesFinalMessage
+  }
+
+  /// A second one, so that each can go on.
+  func copy() throws(RmlxError) -> ExactPrompt {
+    var copy: OpaquePointer?
+    try check { error in rmlx_prompt_copy(raw.pointer, &copy, error) }
+    guard let copy else { throw RmlxError(.panic, "no prompt was made") }
+    return ExactPrompt(Handle(copy) { rmlx_prompt_release($0) }, messages, continuesFinalMessage)
   }
 
   /// Whether a conversation begins with this one.

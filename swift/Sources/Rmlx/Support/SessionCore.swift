@@ -63,17 +63,19 @@ final class SessionCore: Sendable {
   /// The submit under way: one whose FINISH is still to come. An answer that was dropped must not touch the next one.
   private let current = Locked<Submit?>(nil)
   /// The conversation up to the last answer, if that is to stay as it was generated.
-  private let answered = Locked<ExactPrompt?>(nil)
+  private let answered: Locked<ExactPrompt?>
   /// Rings when there is something to step.
   private let bell = Bell()
 
   init(_ model: Model, _ options: SessionOptions) {
     state = Locked(.unused(model, options))
+    answered = Locked(nil)
   }
 
-  /// Takes over a session.
-  init(_ session: Handle) throws(RmlxError) {
+  /// Takes over a session, and the conversation up to its last answer.
+  init(_ session: Handle, answered: ExactPrompt? = nil) throws(RmlxError) {
     state = Locked(.open(session))
+    self.answered = Locked(answered)
     try Waker.shared().watch(session, bell)
   }
 
@@ -126,6 +128,14 @@ final class SessionCore: Sendable {
     return try await run { [self] (session) throws(RmlxError) in
       try endPrevious(for: task)
       return try work(session)
+    }
+  }
+
+  /// A second one that has been through the same.
+  func fork() async throws(RmlxError) -> SessionCore {
+    try await runAtRest { [self] (session) throws(RmlxError) in
+      let fork = try Self.made { out, error in rmlx_session_fork(session, out, error) }
+      return try SessionCore(fork, answered: answered.withLock { $0 }?.copy())
     }
   }
 
