@@ -140,7 +140,15 @@ impl<'a> Rendering<'a> {
 }
 
 impl Rendering<'_> {
-    fn shown(&self, message: &Message) -> Shown {
+    /// Marked texts that the template could write without a message: its own, tools and variables.
+    pub fn other_texts(&self) -> Vec<String> {
+        let source = self.chat.map(|chat| chat.template.source().text.clone());
+        let variables = self.variables.values();
+        source.into_iter().chain(variables.flat_map(strings_of)).collect()
+    }
+
+    /// What the template is shown of one message, before any change.
+    pub fn shown(&self, message: &Message) -> Shown {
         let kept: &[&str] = if message.is_model() { &self.kept } else { &[] };
         let part = |part: &Part| match part {
             Part::Text(text) => Content::Text(self.escaper.text(text, kept)),
@@ -178,6 +186,19 @@ impl Rendering<'_> {
         }
         members.extend(self.escaper.object(&message.others));
         members
+    }
+}
+
+/// All texts in a value.
+fn strings_of(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(strings_of).collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| std::iter::once(name.clone()).chain(strings_of(value)))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -190,3 +190,43 @@ fn a_long_conversation_is_rendered_twice() {
         assert_eq!(before(2_000) == f.token_id("\n").unwrap(), !written);
     }
 }
+
+/// Renderings that placing a prompt takes.
+fn renders(f: &Formatter, p: &Prompt) -> usize {
+    let before = RENDERS.get();
+    assert_eq!(kept(f, p), []);
+    RENDERS.get() - before
+}
+
+#[test]
+fn texts_that_are_there_without_a_doubt_are_rendered_once() {
+    let f = gemma_with(Some(GEMMA_TEXT_TEMPLATE));
+    let long =
+        ["What is the colour of the sky?", " It is blue, most of the time.\n", "And <|turn> at night?"];
+    let said = |middle| talk([("user", long[0]), ("assistant", middle), ("user", long[2])]);
+    assert_eq!(renders(&f, &said(long[1])), 1);
+    assert_eq!(renders(&f, &said(" \n")), 1);
+    // One that is short, one that the template or another part of the prompt may have written.
+    assert_eq!(renders(&f, &said("blue")), 2);
+    assert_eq!(renders(&f, &said(&GEMMA_TEXT_TEMPLATE[..20])), 2);
+    let variable = |mut p: Prompt| {
+        p.template_vars.insert("note".into(), json!({"said": [long[1]]}));
+        p
+    };
+    assert_eq!(renders(&f, &variable(said(long[1]))), 2);
+}
+
+#[test]
+fn a_long_text_that_another_repeats_is_not_taken_for_it() {
+    let without_first = GEMMA_TEXT_TEMPLATE.replace("for m in messages", "for m in messages[1:]");
+    let f = gemma_with(Some(&without_first));
+    let long = "What is the colour of the sky?";
+    let quoted = format!("You asked: {long} It is blue.");
+    for messages in [
+        [("user", long), ("assistant", long), ("user", long)],
+        [("user", long), ("assistant", &quoted), ("user", &quoted)],
+        [("user", &quoted), ("assistant", long), ("user", &quoted)],
+    ] {
+        assert_eq!(refused(&f, &talk(messages)).details()["message_index"], 0, "{messages:?}");
+    }
+}

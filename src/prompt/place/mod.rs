@@ -4,10 +4,12 @@
 //! message carries a tag (`tags`) tells which placeholder belongs to which message (`attribution`) and in which turn
 //! a message stands; a medium without a placeholder is put into that turn (`spots`). The blocks then go into the text
 //! before it is tokenized, so that text around them is tokenized as if the template had written it (`assembly`). The
-//! same tags show what texts the template leaves out (`losses`).
+//! same tags show what texts the template leaves out (`losses`); without media it is rendered a second time only where
+//! the first rendering leaves a doubt of that (`certain`).
 
 mod assembly;
 mod attribution;
+mod certain;
 mod exact;
 mod losses;
 mod medium;

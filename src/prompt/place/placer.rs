@@ -2,6 +2,7 @@
 
 use super::assembly::{self, Assembler, Piece};
 use super::attribution::Attribution;
+use super::certain;
 use super::exact::{self, Search};
 use super::losses;
 use super::medium::MediaSet;
@@ -51,6 +52,10 @@ impl<'a> Placer<'a> {
     /// Into what the template writes; up to the end of a message as it was generated, if it is given.
     pub fn place(&self, rendering: &Rendering, generated: Option<(usize, &Generated)>) -> Result<Placed> {
         let text = rendering.plain()?;
+        let places_nothing = self.media.media.is_empty() && generated.is_none();
+        if places_nothing && certain::nothing_is_left_out(rendering, &text) {
+            return self.write(rendering, &text, Spots::default(), None);
+        }
         let tags = Tags::of(rendering.prompt(), &self.media, rendering.alphabet());
         let tagged = rendering.edited(|index, message, shown| tags.put(index, message, shown)).ok();
         let spots = match self.media.media.is_empty() {
