@@ -120,7 +120,7 @@ pub fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Whether the system or the process ran out of something (memory, files that may be open): no fault of the file.
-fn is_exhausted(error: &io::Error) -> bool {
+pub fn is_exhausted(error: &io::Error) -> bool {
     let codes = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
     error.kind() == ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 /// - `path_utf8`: where to; NUL-terminated
 ///
 /// Errors: BUSY (the FINISH of the last submit has not been stepped); NOT_FOUND (no such folder); IO; SUSPENDED (only
-/// where the rows are in the memory of a CUDA device, since it would have to copy them); POISONED; BACKEND;
+/// where the rows are in the memory of a CUDA device, since it would have to copy them); POISONED; BACKEND; OUT_OF_MEMORY;
 /// INVALID_ARGUMENT.
 ///
 /// Since: 0.1

@@ -7,6 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Code, Error, Result};
+use crate::files::is_exhausted;
 
 /// Puts a file of `len` bytes, which `fill` writes, in the place of `path`: all of it, and on the disk, or nothing. What
 /// was there before stays where anything fails.
@@ -76,9 +77,18 @@ impl Drop for Temporary {
 
 /// The error of a file that could not be read or written.
 pub fn failed(path: &Path, done: &str, error: &io::Error) -> Error {
-    let code = if error.kind() == ErrorKind::NotFound { Code::NotFound } else { Code::Io };
     let shown = path.display().to_string();
-    let failed = Error::new(code, format!("{shown} cannot be {done}: {error}")).with("path", shown);
+    failed_within(error, format!("{shown} cannot be {done}: {error}")).with("path", shown)
+}
+
+/// The same where the path is told by somebody else.
+pub fn failed_within(error: &io::Error, message: String) -> Error {
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::NotFound,
+        _ if is_exhausted(error) => Code::OutOfMemory,
+        _ => Code::Io,
+    };
+    let failed = Error::new(code, message);
     match error.raw_os_error() {
         Some(number) => failed.with("errno", number),
         None => failed,
@@ -120,6 +130,21 @@ mod tests {
             (fs::read_to_string(&path).unwrap().as_str(), names(folder.path())),
             ("next", vec!["a".into()])
         );
+    }
+
+    #[test]
+    fn what_the_process_lacks_is_not_the_files_fault() {
+        for (errno, code) in [
+            (libc::EMFILE, Code::OutOfMemory),
+            (libc::ENFILE, Code::OutOfMemory),
+            (libc::ENOMEM, Code::OutOfMemory),
+            (libc::ENOENT, Code::NotFound),
+            (libc::ENOSPC, Code::Io),
+            (libc::EIO, Code::Io),
+        ] {
+            let error = failed(Path::new("a"), "read", &io::Error::from_raw_os_error(errno));
+            assert_eq!((error.code(), error.details()["errno"].as_i64()), (code, Some(errno.into())));
+        }
     }
 
     #[test]

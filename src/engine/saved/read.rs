@@ -7,7 +7,7 @@ use std::path::Path;
 
 use twox_hash::XxHash3_128;
 
-use super::file::failed;
+use super::file::{failed, failed_within};
 use super::format::{self, Checksum, Expected, Front, Header, PRELUDE, damaged};
 use super::side_by_side;
 use super::write::PIECE;
@@ -49,7 +49,7 @@ impl Source<'_> {
         match self {
             Source::File { file, .. } => file.read_exact_at(out, at).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => damaged("it was truncated while it was read"),
-                _ => Error::new(Code::Io, format!("it cannot be read: {error}")),
+                _ => failed_within(&error, format!("it cannot be read: {error}")),
             }),
             Source::Memory(bytes) => {
                 let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.get(..out.len()));
