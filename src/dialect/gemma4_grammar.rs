@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::format;
 use super::grammar::{Declared, unsupported};
 use super::merge::merged;
 use super::pattern::of_whole_text;
@@ -56,6 +57,9 @@ const OF_TEXTS: [&str; 3] = ["minLength", "maxLength", "pattern"];
 const OF_NUMBERS: [&str; 5] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 const OF_LISTS: [&str; 4] = ["items", "prefixItems", "minItems", "maxItems"];
 const OF_OBJECTS: [&str; 3] = ["properties", "required", "additionalProperties"];
+/// Numbers that every reader of JSON can hold.
+const NUMBER: &str = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?";
+const INTEGER: &str = "-?(0|[1-9][0-9]{0,30})";
 /// Values nested deeper are refused.
 const MAX_DEPTH: usize = 32;
 /// Schemas with more values are refused.
@@ -93,7 +97,8 @@ pub(super) fn grammar(tools: &[Declared], quote: u32) -> Result<String> {
         + &format!(
             "text: {q} TEXT? {q}\nTEXT: /(?s:.)+/\nKEY: /[A-Za-z_][A-Za-z0-9_]*/\n\
              any: text | scalar | any_list | any_object\n\
-             scalar: %json {{\"type\": [\"number\", \"boolean\", \"null\"]}}\n\
+             scalar: NUMBER | \"true\" | \"false\" | \"null\"\n\
+             NUMBER: /{NUMBER}/\nINTEGER: /{INTEGER}/\n\
              any_list: \"[\" (any (\",\" any)*)? \"]\"\n\
              any_object: \"{{\" (any_member (\",\" any_member)*)? \"}}\"\n\
              any_member: KEY \":\" any\n"
@@ -229,7 +234,10 @@ impl<'a> Writer<'a> {
     fn untyped(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<String> {
         let kinds: [(&str, &[&str]); 4] =
             [("object", &OF_OBJECTS), ("array", &OF_LISTS), ("string", &OF_TEXTS), ("number", &OF_NUMBERS)];
-        let said = |words: &&(&str, &[&str])| schema.keys().any(|key| words.1.contains(&key.as_str()));
+        let said = |words: &&(&str, &[&str])| {
+            let is_text = words.0 == "string" && format_of(schema).is_some();
+            is_text || schema.keys().any(|key| words.1.contains(&key.as_str()))
+        };
         match kinds.iter().find(said) {
             None => self.only(schema, &[]).map(|()| "any".into()),
             Some((kind, words)) => {
@@ -249,6 +257,11 @@ impl<'a> Writer<'a> {
             kind @ ("number" | "integer" | "boolean" | "null") => {
                 let mut scalar = schema.clone();
                 scalar.retain(|key, _| OF_NUMBERS.contains(&key.as_str()));
+                match kind {
+                    "number" if scalar.is_empty() => return Ok("NUMBER".into()),
+                    "integer" if scalar.is_empty() => return Ok("INTEGER".into()),
+                    _ => {}
+                }
                 scalar.insert("type".into(), kind.into());
                 Ok(self.rule(&format!("%json {}", Value::from(scalar))))
             }
@@ -302,28 +315,21 @@ impl<'a> Writer<'a> {
             return self.refuse("a length that no text has");
         }
         let empty = format!("<[{0}]> <[{0}]>", self.quote);
-        let pattern = schema.get("pattern").and_then(Value::as_str);
-        if most == Some(0) && pattern.is_none() {
+        let pattern = schema.get("pattern").and_then(Value::as_str).map(of_whole_text);
+        let said: Vec<String> = pattern.into_iter().chain(format_of(schema)).collect();
+        // An empty text is none of a terminal.
+        if said.iter().any(String::is_empty) || (most == Some(0) && said.is_empty()) {
             return Ok(self.rule(&empty));
         }
+        if said.is_empty() && least == 0 && most.is_none() {
+            return Ok("text".into());
+        }
         let most = most.map_or(String::new(), |most| most.to_string());
-        let length = format!("/(?s:.){{{},{most}}}/", least.max(1));
-        let expression = match pattern {
-            None if least == 0 && most.is_empty() => return Ok("text".into()),
-            None => length,
-            Some(pattern) => {
-                let pattern = of_whole_text(pattern);
-                if pattern.is_empty() {
-                    return Ok(self.rule(&empty));
-                }
-                // An empty text is none of a terminal.
-                format!("/{pattern}/ & {length}")
-            }
-        };
+        let said_of_all: String = said.iter().map(|expression| format!("/{expression}/ & ")).collect();
         self.count += 1;
-        self.rules += &format!("T{}: {expression}\n", self.count);
+        self.rules += &format!("T{}: {said_of_all}/(?s:.){{{},{most}}}/\n", self.count, least.max(1));
         let text = format!("<[{0}]> T{1} <[{0}]>", self.quote, self.count);
-        Ok(self.rule(&if least == 0 && pattern.is_none() { format!("{text} | {empty}") } else { text }))
+        Ok(self.rule(&if least == 0 && said.is_empty() { format!("{text} | {empty}") } else { text }))
     }
 
     fn list(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<String> {
@@ -441,6 +447,11 @@ impl<'a> Writer<'a> {
         self.rules += &format!("{name}: {body}\n");
         Ok(name)
     }
+}
+
+/// The expression of a text's format, if it is one that is held to.
+fn format_of(schema: &Map<String, Value>) -> Option<String> {
+    schema.get("format").and_then(Value::as_str).and_then(format::of)
 }
 
 fn says(key: &str) -> bool {

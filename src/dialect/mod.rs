@@ -4,6 +4,7 @@
 //! [`Marks`] are its tokens in one tokenizer; a [`Parser`] takes an answer apart. Nothing here knows a tokenizer's
 //! inside, a template or MLX.
 
+mod format;
 mod gemma4;
 mod gemma4_grammar;
 mod grammar;

@@ -137,6 +137,8 @@ fn has_format(text: &str, format: &str) -> bool {
         "date" => is_date(text),
         "time" => is_time(text),
         "date-time" => text.split_once(['T', 't']).is_some_and(|(date, time)| is_date(date) && is_time(time)),
+        "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
+        "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
         other => panic!("the format {other}"),
     }
 }

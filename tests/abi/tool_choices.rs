@@ -169,6 +169,10 @@ fn rich() -> Value {
             "code": {"type": "string", "pattern": r"^\d{3}-\d{4}$"},
             "end": {"type": "string", "pattern": "^a|b$", "maxLength": 4},
             "day": {"type": "string", "format": "date"},
+            "from": {"type": "string", "format": "ipv4"},
+            "to": {"format": "ipv6", "maxLength": 20},
+            "number": {"type": "number"},
+            "anything": {},
             "kind": {"oneOf": [
                 {"type": "object", "properties": {"k": {"const": "x"}, "n": {"type": "integer", "minimum": 1, "maximum": 3}}, "required": ["k", "n"]},
                 {"type": "object", "properties": {"k": {"const": "y"}}, "required": ["k"], "additionalProperties": false},
@@ -181,7 +185,7 @@ fn rich() -> Value {
             "pair": {"type": "array", "prefixItems": [{"type": "boolean"}, {"const": 1}], "items": {"type": "null"}, "minItems": 1, "maxItems": 3},
             "map": {"type": "object", "additionalProperties": {"type": "boolean"}, "maxProperties": 2},
         },
-        "required": ["code", "end", "day", "kind", "both", "one", "pair"],
+        "required": ["code", "end", "day", "from", "to", "number", "anything", "kind", "both", "one", "pair"],
         "$defs": {"named": {"properties": {"name": {"type": "string", "maxLength": 3}}, "required": ["name"]}},
     })
 }
