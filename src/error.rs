@@ -135,3 +135,9 @@ impl From<mlx_rs::error::Exception> for Error {
         Self::new(code, e.what().to_owned()).with("at", format!("{}:{}", at.file(), at.line()))
     }
 }
+/// Whether the system or the process ran out of something (memory, files that may be open): no fault of the file.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    error.kind() == std::io::ErrorKind::OutOfMemory
+        || error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}

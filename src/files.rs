@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, is_exhausted};
 use crate::json;
 
 /// No configuration, tokenizer or template is anywhere near this; a larger one is a mistake, and is not read.
@@ -117,12 +117,6 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Error {
 /// Whether the error says that there is nothing at the path.
 pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// Whether the system or the process ran out of something (memory, files that may be open): no fault of the file.
-pub fn is_exhausted(error: &io::Error) -> bool {
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
-    error.kind() == ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// A pipe or a device may never end.

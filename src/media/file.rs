@@ -6,8 +6,7 @@ use std::path::Path;
 
 use super::limits::reserve;
 use super::{Audio, Image, MediaOptions};
-use crate::error::{Code, Error, Result};
-use crate::files::is_exhausted;
+use crate::error::{Code, Error, Result, is_exhausted};
 
 impl Image {
     /// [`Image::decode`] of a file, which errors name.

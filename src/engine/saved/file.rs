@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Code, Error, Result};
-use crate::files::is_exhausted;
+use crate::error::{Code, Error, Result, is_exhausted};
 
 /// Puts a file of `len` bytes, which `fill` writes, in the place of `path`: all of it, and on the disk, or nothing. What
 /// was there before stays where anything fails.

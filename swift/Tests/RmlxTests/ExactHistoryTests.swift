@@ -48,7 +48,8 @@ import Testing
     let fork = try await conversation.fork()
     for conversation in [fork, conversation] {
       let next = try await conversation.respond(to: "What is the capital of Italy?")
-      #expect(next.text == "Rome" && next.statistics.reusedTokens == held(first.statistics))
+      #expect(next.text.hasSuffix("Rome"))
+      #expect(next.statistics.reusedTokens == held(first.statistics))
     }
   }
 
