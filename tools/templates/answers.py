@@ -368,6 +368,38 @@ d.items()|tojson
 1212|replace(1, 3)
 '<a>&"\''|e
 '<a>'|safe + '<b>'
+'<a>' ~ ('<b>'|safe) ~ '<c>'
+('<a>'|safe) ~ '<b>' + '<c>'
+'<a>' + ('<b>'|safe) ~ '<c>'
+(('<a>'|safe) ~ '<b>') is escaped
+['<a>', '<b>'|safe]|join('<i>')
+['<a>', '<b>']|join('<i>'|safe)
+('<a>'|safe)|replace('a', '<b>')
+'<a>'|replace('a', '<b>'|safe)
+('<a>'|safe)|upper + '<b>'
+('<a>'|safe)|trim + '<b>'
+('<a>'|safe)[0] + '<b>'
+('<a>'|safe)|string + '<b>'
+('<a>'|safe).upper() + '<b>'
+('<%s>'|safe) % '<b>'
+('<a>'|safe)|e
+'<a>'|e + '<b>'
+('<a>'|safe) == '<a>'
+(d|tojson|safe) + '<b>'
+d|tojson + '<b>'
+'<' ~ (d|tojson) ~ '>'
+'<a> %s' % ('<b>'|safe)
+('<a>'|safe) * 2 + '<b>'
+('<a>,<b>'|safe).split(',')[0] + '<c>'
+'<i>'.join(['<a>'|safe, '<b>'])
+('<i>'|safe).join(['<a>', '<b>'])
+'<{}>'.format('<a>'|safe)
+('<{}>'|safe).format('<a>')
+('<a>'|safe)|list|first + '<b>'
+('<a>'|safe)|default('x') + '<b>'
+(missing|default('<a>'|safe)) + '<b>'
+('<a>'|safe)|indent + '<b>'
+('<a> b'|safe)|title + '<b>'
 '<a>'|e|e
 5|string + '5'
 1.0|string
