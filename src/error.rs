@@ -135,9 +135,19 @@ impl From<mlx_rs::error::Exception> for Error {
         Self::new(code, e.what().to_owned()).with("at", format!("{}:{}", at.file(), at.line()))
     }
 }
+
 /// Whether the system or the process ran out of something (memory, files that may be open): no fault of the file.
 pub fn is_exhausted(error: &std::io::Error) -> bool {
     let codes = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
     error.kind() == std::io::ErrorKind::OutOfMemory
         || error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// The code for what the system says of a file that a host has named; `otherwise` where the file is at fault.
+pub fn code_of_file(error: &std::io::Error, otherwise: Code) -> Code {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Code::NotFound,
+        _ if is_exhausted(error) => Code::OutOfMemory,
+        _ => otherwise,
+    }
 }

@@ -1,12 +1,12 @@
 //! Media in files.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::limits::reserve;
 use super::{Audio, Image, MediaOptions};
-use crate::error::{Code, Error, Result, is_exhausted};
+use crate::error::{Code, Error, Result, code_of_file};
 
 impl Image {
     /// [`Image::decode`] of a file, which errors name.
@@ -54,12 +54,7 @@ fn read(path: &Path, options: &MediaOptions) -> Result<Vec<u8>> {
 /// The file is at fault only where it is not there or not readable: a process without free descriptors, or a machine
 /// without memory, reads no file.
 fn unreadable(error: std::io::Error) -> Error {
-    let code = match error.kind() {
-        ErrorKind::NotFound => Code::NotFound,
-        _ if is_exhausted(&error) => Code::OutOfMemory,
-        _ => Code::InvalidMedia,
-    };
-    Error::new(code, format!("it cannot be read: {error}"))
+    Error::new(code_of_file(&error, Code::InvalidMedia), format!("it cannot be read: {error}"))
 }
 
 #[cfg(test)]

@@ -147,28 +147,26 @@ impl Rope {
             Angles::Kernel(offset) => Ok(fast::rope(x, dim, false, None, 1.0, *offset, &self.frequencies)?),
             Angles::Rows(positions) => {
                 // The kernel takes a position for each entry of the first axis.
-                let rows = x.swap_axes(0, 2)?;
-                let mut parts = Vec::new();
-                let mut done = 0;
-                for positions in positions {
-                    let (mut start, mut stop) = (vec![0; rows.ndim()], rows.shape().to_vec());
-                    (start[0], stop[0]) = (done, done + positions.dim(0));
-                    done = stop[0];
-                    let part = mlx::slice(&rows, &start, &stop)?;
-                    parts.push(fast::rope_dynamic(
-                        part,
-                        dim,
-                        false,
-                        None,
-                        1.0,
-                        positions,
-                        &self.frequencies,
-                    )?);
-                }
-                Ok(concatenate(&parts, 0)?.swap_axes(0, 2)?)
+                let turned = self.turn_rows(&x.swap_axes(0, 2)?, positions)?;
+                Ok(turned.swap_axes(0, 2)?)
             }
             Angles::Table(table) => table.turn(x),
         }
+    }
+
+    /// Turns `rows` `[T, heads, 1, D]` in as many parts as there are positions for.
+    fn turn_rows(&self, rows: &Array, positions: &[Array]) -> Result<Array> {
+        let dim = self.inverse_frequencies.len() as i32 * 2;
+        let mut parts = Vec::with_capacity(positions.len());
+        let mut done = 0;
+        for positions in positions {
+            let (mut start, mut stop) = (vec![0; rows.ndim()], rows.shape().to_vec());
+            (start[0], stop[0]) = (done, done + positions.dim(0));
+            done = stop[0];
+            let part = mlx::slice(rows, &start, &stop)?;
+            parts.push(fast::rope_dynamic(part, dim, false, None, 1.0, positions, &self.frequencies)?);
+        }
+        Ok(concatenate(&parts, 0)?)
     }
 }
 

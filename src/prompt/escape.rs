@@ -124,7 +124,8 @@ fn collect_strings<'v>(value: &'v Value, into: &mut Vec<&'v str>) {
     }
 }
 
-fn collect_members<'v>(map: &'v Map<String, Value>, into: &mut Vec<&'v str>) {
+/// All names and texts in an object, at any depth.
+pub(super) fn collect_members<'v>(map: &'v Map<String, Value>, into: &mut Vec<&'v str>) {
     for (name, value) in map {
         into.push(name);
         collect_strings(value, into);

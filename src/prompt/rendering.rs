@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content::{Content, Forms, Shown};
-use super::escape::{Escaper, unused_chars};
+use super::escape::{Escaper, collect_members, unused_chars};
 use super::message::{Message, Part, Prompt, ToolCall};
 use super::place::{ALPHABET, Alphabet};
 use super::pycompat::is_space;
@@ -141,10 +141,11 @@ impl<'a> Rendering<'a> {
 
 impl Rendering<'_> {
     /// Marked texts that the template could write without a message: its own, tools and variables.
-    pub fn other_texts(&self) -> Vec<String> {
-        let source = self.chat.map(|chat| chat.template.source().text.clone());
-        let variables = self.variables.values();
-        source.into_iter().chain(variables.flat_map(strings_of)).collect()
+    pub fn other_texts(&self) -> Vec<&str> {
+        let mut texts: Vec<&str> =
+            self.chat.iter().map(|chat| chat.template.source().text.as_str()).collect();
+        collect_members(&self.variables, &mut texts);
+        texts
     }
 
     /// What the template is shown of one message, before any change.
@@ -186,19 +187,6 @@ impl Rendering<'_> {
         }
         members.extend(self.escaper.object(&message.others));
         members
-    }
-}
-
-/// All texts in a value.
-fn strings_of(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(items) => items.iter().flat_map(strings_of).collect(),
-        Value::Object(members) => members
-            .iter()
-            .flat_map(|(name, value)| std::iter::once(name.clone()).chain(strings_of(value)))
-            .collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Code, Error, Result, is_exhausted};
+use crate::error::{Code, Error, Result, code_of_file};
 
 /// Puts a file of `len` bytes, which `fill` writes, in the place of `path`: all of it, and on the disk, or nothing. What
 /// was there before stays where anything fails.
@@ -82,12 +82,7 @@ pub fn failed(path: &Path, done: &str, error: &io::Error) -> Error {
 
 /// The same where the path is told by somebody else.
 pub fn failed_within(error: &io::Error, message: String) -> Error {
-    let code = match error.kind() {
-        ErrorKind::NotFound => Code::NotFound,
-        _ if is_exhausted(error) => Code::OutOfMemory,
-        _ => Code::Io,
-    };
-    let failed = Error::new(code, message);
+    let failed = Error::new(code_of_file(error, Code::Io), message);
     match error.raw_os_error() {
         Some(number) => failed.with("errno", number),
         None => failed,

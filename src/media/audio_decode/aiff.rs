@@ -65,7 +65,7 @@ impl Common {
             b"raw " if bytes == 1 => Some(Codec::UNSIGNED),
             b"alaw" | b"ALAW" => Some(Codec::A_LAW),
             b"ulaw" | b"ULAW" => Some(Codec::MU_LAW),
-            b"ima4" if channels <= 2 => Some(ima4::codec(channels)),
+            b"ima4" if channels <= 2 => Some(Codec::Ima4),
             _ => None,
         };
         let codec = codec.ok_or_else(|| {
@@ -75,7 +75,7 @@ impl Common {
             ))
         })?;
         // Their frames count packets.
-        let frames = if kind == *b"ima4" { frames.saturating_mul(64) } else { frames };
+        let frames = if kind == *b"ima4" { frames.saturating_mul(ima4::FRAMES as u64) } else { frames };
         Ok(Common { codec, channels, rate, frames })
     }
 }

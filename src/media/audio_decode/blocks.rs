@@ -2,13 +2,14 @@
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::*;
-use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoderOptions};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as Fault;
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::get_codecs;
 
 use super::container::{Container, READABLE};
-use super::ima4::Ima4;
+use super::ima4::{self, Ima4};
 use super::sink::Sink;
 use super::{aiff, au, caf, wav};
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub(super) enum Codec {
     Samples { id: AudioCodecId, bytes: usize },
     /// ADPCM in blocks of so many bytes and frames, for all channels together.
     Adpcm { id: AudioCodecId, block_bytes: usize, block_frames: u64 },
+    /// Apple's ADPCM, one block for each channel in turn.
+    Ima4,
 }
 
 impl Codec {
@@ -73,6 +76,7 @@ impl Codec {
         match self {
             Codec::Samples { bytes, .. } => (bytes * usize::from(channels), 1),
             Codec::Adpcm { block_bytes, block_frames, .. } => (block_bytes, block_frames),
+            Codec::Ima4 => (ima4::BLOCK * usize::from(channels), ima4::FRAMES as u64),
         }
     }
 }
@@ -128,44 +132,52 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
 
 fn decode_blocks(blocks: &Blocks, container: Container, sink: &mut Sink) -> Result<()> {
     let (block_bytes, block_frames) = blocks.codec.block(blocks.channels);
-    let id = match blocks.codec {
-        Codec::Samples { id, .. } | Codec::Adpcm { id, .. } => id,
-    };
     let whole = blocks.data.len() / block_bytes;
     sink.expect(whole as u64 * block_frames, blocks.channels.into(), blocks.rate)?;
     let at_once = (AT_ONCE / block_bytes).max(1);
     let pieces = blocks.data[..whole * block_bytes].chunks(at_once * block_bytes);
-    let lost = blocks.missing / block_bytes as u64 * block_frames;
-    if id == CODEC_ID_ADPCM_IMA_QT {
-        let (mut decoder, mut frames) = (Ima4::new(blocks.channels), Vec::new());
-        for bytes in pieces {
-            frames.clear();
-            decoder.decode(bytes, &mut frames);
-            sink.push(&frames, blocks.channels.into(), blocks.rate)?;
+    match blocks.codec {
+        Codec::Ima4 => {
+            let (mut decoder, mut frames) = (Ima4::new(blocks.channels), Vec::new());
+            for bytes in pieces {
+                frames.clear();
+                decoder.decode(bytes, &mut frames);
+                sink.push(&frames, blocks.channels.into(), blocks.rate)?;
+            }
         }
-        sink.lose(lost, blocks.rate);
-        return Ok(());
+        Codec::Samples { id, .. } | Codec::Adpcm { id, .. } => {
+            let most_frames = at_once as u64 * block_frames;
+            let mut decoder = decoder(id, blocks, most_frames).map_err(|e| fault(e, container))?;
+            for bytes in pieces {
+                let frames = (bytes.len() / block_bytes) as u64 * block_frames;
+                let packet = PacketRef::new(0, Timestamp::ZERO, Duration::new(frames), bytes);
+                sink.take(decoder.decode_ref(&packet).map_err(|e| fault(e, container))?)?;
+            }
+        }
     }
+    sink.lose(blocks.missing / block_bytes as u64 * block_frames, blocks.rate);
+    Ok(())
+}
+
+/// `symphonia`'s decoder of these blocks, for packets of `most_frames` frames at most.
+fn decoder(
+    id: AudioCodecId,
+    blocks: &Blocks,
+    most_frames: u64,
+) -> std::result::Result<Box<dyn AudioDecoder>, Fault> {
     let mut params = AudioCodecParameters::new();
     params
         .for_codec(id)
         .with_sample_rate(blocks.rate)
         .with_channels(Channels::Discrete(blocks.channels))
-        .with_max_frames_per_packet(at_once as u64 * block_frames)
-        .with_frames_per_block(block_frames);
-    let fault = |e: symphonia::core::errors::Error| {
-        Error::unsupported(format!(
-            "the {} audio uses a feature that is not read ({e}): {READABLE}",
-            container.name()
-        ))
-    };
-    let mut decoder =
-        get_codecs().make_audio_decoder(&params, &AudioDecoderOptions::default()).map_err(fault)?;
-    for bytes in pieces {
-        let frames = (bytes.len() / block_bytes) as u64 * block_frames;
-        let packet = PacketRef::new(0, Timestamp::ZERO, Duration::new(frames), bytes);
-        sink.take(decoder.decode_ref(&packet).map_err(fault)?)?;
-    }
-    sink.lose(lost, blocks.rate);
-    Ok(())
+        .with_max_frames_per_packet(most_frames)
+        .with_frames_per_block(blocks.codec.block(blocks.channels).1);
+    get_codecs().make_audio_decoder(&params, &AudioDecoderOptions::default())
+}
+
+fn fault(e: Fault, container: Container) -> Error {
+    Error::unsupported(format!(
+        "the {} audio uses a feature that is not read ({e}): {READABLE}",
+        container.name()
+    ))
 }

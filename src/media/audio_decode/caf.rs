@@ -3,7 +3,6 @@
 use super::blocks::{Blocks, Codec};
 use super::bytes::{At, Order};
 use super::container::Container;
-use super::ima4;
 use crate::error::{Error, Result};
 
 /// `None` where the sound is in a codec with packets (AAC, ALAC, Opus).
@@ -57,7 +56,7 @@ impl Description {
             b"lpcm" => Codec::whole(width, little_endian),
             b"alaw" => Some(Codec::A_LAW),
             b"ulaw" => Some(Codec::MU_LAW),
-            b"ima4" if channels <= 2 => Some(ima4::codec(channels)),
+            b"ima4" if channels <= 2 => Some(Codec::Ima4),
             _ => return Ok(None),
         };
         let codec =

@@ -1,13 +1,9 @@
 //! Apple's IMA ADPCM ("ima4"): per channel, blocks of 34 bytes for 64 samples. As ffmpeg's `adpcm_ima_qt`.
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_ADPCM_IMA_QT;
-
-use super::blocks::Codec;
-
 /// Bytes of one channel's block, of which two are its head.
-const BLOCK: usize = 34;
+pub(super) const BLOCK: usize = 34;
 /// Frames of a block.
-const FRAMES: usize = 64;
+pub(super) const FRAMES: usize = 64;
 
 /// IMA's steps (IMA Digital Audio Focus and Technical Working Groups, 1992).
 const STEPS: [i32; 89] = [
@@ -19,12 +15,6 @@ const STEPS: [i32; 89] = [
 ];
 /// How a code moves the index of the step, by its lower three bits.
 const MOVES: [i32; 8] = [-1, -1, -1, -1, 2, 4, 6, 8];
-
-/// The blocks of all channels that hold one another's frames.
-pub(super) fn codec(channels: u16) -> Codec {
-    let (block_bytes, block_frames) = (BLOCK * usize::from(channels), FRAMES as u64);
-    Codec::Adpcm { id: CODEC_ID_ADPCM_IMA_QT, block_bytes, block_frames }
-}
 
 /// The channels' decoders, which go on from block to block.
 pub(super) struct Ima4 {

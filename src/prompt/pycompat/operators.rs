@@ -130,7 +130,7 @@ pub(super) fn add(a: &Value, b: &Value) -> Result<Value, Error> {
         return sum;
     }
     match (a.kind(), b.kind()) {
-        (ValueKind::String, ValueKind::String) => joined(&[a.clone(), b.clone()]),
+        (ValueKind::String, ValueKind::String) => joined(a, b),
         _ if is_real_list(a) && is_real_list(b) && a.is_tuple() == b.is_tuple() => {
             check_items(a.len().unwrap_or(0) + b.len().unwrap_or(0))?;
             let items: Vec<Value> = a.try_iter()?.chain(b.try_iter()?).collect();
@@ -140,11 +140,11 @@ pub(super) fn add(a: &Value, b: &Value) -> Result<Value, Error> {
     }
 }
 
-/// Texts behind each other; if one is safe, the others are escaped.
-fn joined(texts: &[Value]) -> Result<Value, Error> {
-    let is_safe = texts.iter().any(Value::is_safe);
+/// Two texts, one behind the other; if one is safe, the other is escaped.
+fn joined(a: &Value, b: &Value) -> Result<Value, Error> {
+    let is_safe = a.is_safe() || b.is_safe();
     let mut out = String::new();
-    for text in texts {
+    for text in [a, b] {
         let plain = text.as_str().unwrap_or_default();
         check_size(out.len().saturating_add(plain.len()))?;
         if is_safe && !text.is_safe() { out.push_str(&escaped(plain)) } else { out.push_str(plain) }
