@@ -260,6 +260,24 @@ def coded():
         yield f"{arguments[5:]} .{extension} {channels} x {rate}", extension, file
 
 
+QUICKTIME = ("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le",
+             "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "adpcm_ima_qt", "adpcm_ms", "adpcm_ima_wav", "alac",
+             "aac", "libmp3lame", "mp2 -b:a 128k", "flac", "libopus", "ac3", "gsm")  # fmt: skip
+
+
+def quicktime():
+    """MP4 and QuickTime files of every codec that ffmpeg writes there, in both sizes of their index, and in fragments."""
+    fragmented = "-movflags +frag_keyframe+empty_moov+default_base_moof"
+    for codec in QUICKTIME:
+        for extension in ("mov", "m4a", "mp4"):
+            for rate, channels in ((44100, 2), (44100, 1), (48000, 6), (96000, 2)):
+                for flags in ("", "-movflags +faststart", fragmented):
+                    file = made(f"-c:a {codec} -strict -2 {flags}", extension, rate, channels)
+                    if file is not None:
+                        how = EXACT if codec.startswith(LOSSLESS) else CLOSE
+                        yield File(f"{codec} .{extension} {channels} x {rate} {flags}", file, how, CODED)
+
+
 LOSSLESS = ("alac", "flac", "pcm_", "adpcm_")
 
 

@@ -72,7 +72,7 @@ impl Codec {
     pub(super) const MU_LAW: Codec = Codec::Samples { id: CODEC_ID_PCM_MULAW, bytes: 1 };
 
     /// Bytes and frames of one block.
-    fn block(self, channels: u16) -> (usize, u64) {
+    pub(super) fn block(self, channels: u16) -> (usize, u64) {
         match self {
             Codec::Samples { bytes, .. } => (bytes * usize::from(channels), 1),
             Codec::Adpcm { block_bytes, block_frames, .. } => (block_bytes, block_frames),
@@ -130,7 +130,7 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
     }
 }
 
-fn decode_blocks(blocks: &Blocks, container: Container, sink: &mut Sink) -> Result<()> {
+pub(super) fn decode_blocks(blocks: &Blocks, container: Container, sink: &mut Sink) -> Result<()> {
     let (block_bytes, block_frames) = blocks.codec.block(blocks.channels);
     let whole = blocks.data.len() / block_bytes;
     sink.expect(whole as u64 * block_frames, blocks.channels.into(), blocks.rate)?;

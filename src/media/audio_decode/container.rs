@@ -97,6 +97,8 @@ fn by_magic(bytes: &[u8]) -> Option<Container> {
         // Files of QuickTime before there was an ftyp.
         [_, _, _, _, b'm', b'o', b'o', b'v' | b'f', ..] => Container::Mp4,
         [_, _, _, _, b'm', b'd', b'a', b't', ..] => Container::Mp4,
+        [0, 0, _, _, b'w', b'i', b'd', b'e', ..] => Container::Mp4,
+        [0, 0, _, _, b'f', b'r', b'e', b'e', ..] | [0, 0, _, _, b's', b'k', b'i', b'p', ..] => Container::Mp4,
         [0x1a, 0x45, 0xdf, 0xa3, ..] => Container::Matroska,
         _ => return None,
     })

@@ -1,5 +1,6 @@
 //! Encoded bytes of sound to 16 kHz mono.
 
+mod aac;
 mod aiff;
 mod au;
 mod blocks;
@@ -37,9 +38,12 @@ pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<Decoded> 
         sound = &sound[..sound.len() - mpeg::trailing_tags(sound)];
     }
     let mut sink = Sink::new(options, encoded.len());
-    let decoded = blocks::decode(sound, container, &mut sink)
-        .and_then(|done| done.map_or_else(|| packets::decode(sound, container, &mut sink), Ok))
-        .and_then(|()| sink.finish(container.name()));
+    let decoded = match container {
+        Container::Mp4 => mp4::decode(sound, &mut sink),
+        _ => blocks::decode(sound, container, &mut sink)
+            .and_then(|done| done.map_or_else(|| packets::decode(sound, container, &mut sink), Ok)),
+    }
+    .and_then(|()| sink.finish(container.name()));
     let (samples, lost_seconds) =
         decoded.map_err(|e| e.with("format", container.name()).with("bytes", encoded.len()))?;
     Ok(Decoded { samples, lost_seconds })

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
@@ -13,8 +13,8 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
 
+use super::aac;
 use super::container::{Container, READABLE};
-use super::mp4;
 use super::opus::Opus;
 use super::sink::Sink;
 use crate::error::{Error, Result};
@@ -30,6 +30,74 @@ enum Decoder {
     Opus(Box<Opus>),
 }
 
+/// Decodes packets one after another, and remembers what was wrong with those that it cannot.
+pub(super) struct PacketDecoder {
+    decoder: Decoder,
+    container: Container,
+    /// Packets in a row that were damaged.
+    faults: u32,
+    first_fault: Option<Error>,
+    /// Of AAC: until it is known whether it has an upper band.
+    watch: Option<aac::Watch>,
+}
+
+impl PacketDecoder {
+    pub(super) fn new(params: Option<&AudioCodecParameters>, container: Container) -> Result<Self> {
+        let decoder = decoder_for(params, container)?;
+        let of_aac = params.filter(|params| params.codec == CODEC_ID_AAC);
+        let watch = of_aac.and_then(|params| {
+            aac::Watch::new(params.extra_data.as_deref(), params.sample_rate.unwrap_or(0), container)
+        });
+        Ok(PacketDecoder { decoder, container, faults: 0, first_fault: None, watch })
+    }
+
+    /// Goes on with another stream.
+    fn renew(&mut self, params: Option<&AudioCodecParameters>) -> Result<()> {
+        self.decoder = decoder_for(params, self.container)?;
+        Ok(())
+    }
+
+    /// Hands a packet's frames to `sink`, or tells it that `seconds` were lost.
+    pub(super) fn take(&mut self, packet: &Packet, seconds: f64, sink: &mut Sink) -> Result<()> {
+        self.watch.take_if(|watch| !watch.look(packet, self.container));
+        match decode_packet(&mut self.decoder, packet, self.container, sink)? {
+            None => self.faults = 0,
+            Some(fault) => {
+                sink.lose_seconds(seconds);
+                self.note(fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out the frames at a stream's beginning that its coder says are not to be heard.
+    pub(super) fn skip_start(&self, sink: &mut Sink) {
+        if let Decoder::Opus(opus) = &self.decoder {
+            sink.cut(opus.pre_skip(), u64::MAX);
+        }
+    }
+
+    /// Something could not be read.
+    pub(super) fn note(&mut self, fault: Error) {
+        self.faults += 1;
+        self.first_fault.get_or_insert(fault);
+    }
+
+    /// Whether the file counts as ended.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.faults > MOST_FAULTS
+    }
+
+    /// An error where nothing was decoded.
+    pub(super) fn finish(self, sink: &Sink) -> Result<()> {
+        if sink.taken_seconds() > 0.0 {
+            return Ok(());
+        }
+        let none = || Error::media(format!("the {} audio has no samples", self.container.name()));
+        Err(self.first_fault.unwrap_or_else(none))
+    }
+}
+
 pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> Result<()> {
     let mut reader = open(encoded, container)?;
     let track = audio_track(reader.as_ref(), container)?;
@@ -41,25 +109,12 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
         sink.expect(frames, channels, rate)?;
     }
-    if container == Container::Mp4
-        && let Some(edit) = mp4::edit(encoded, track_rate(track))
-    {
-        sink.cut(edit.skip, edit.most);
-    }
-    let mut decoder = decoder_for(track, container)?;
-    skip_start(&decoder, container, sink);
-    let (mut faults, mut first_fault, before) = (0, None, sink.taken_seconds());
-    loop {
+    let mut decoder = PacketDecoder::new(params(track), container)?;
+    decoder.skip_start(sink);
+    while !decoder.is_hopeless() {
         match reader.next_packet() {
             Ok(Some(packet)) if packet.track_id == id => {
-                match decode_packet(&mut decoder, &packet, container, sink)? {
-                    None => faults = 0,
-                    Some(fault) => {
-                        faults += 1;
-                        sink.lose_seconds(packet_seconds(reader.as_ref(), &packet));
-                        first_fault.get_or_insert(fault);
-                    }
-                }
+                decoder.take(&packet, packet_seconds(reader.as_ref(), &packet), sink)?;
             }
             Ok(Some(_)) => {}
             Ok(None) => break,
@@ -67,42 +122,22 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
             Err(Fault::ResetRequired) => {
                 let track = audio_track(reader.as_ref(), container)?;
                 id = track.id;
-                decoder = decoder_for(track, container)?;
-                skip_start(&decoder, container, sink);
+                decoder.renew(params(track))?;
+                decoder.skip_start(sink);
             }
             Err(Fault::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => {
-                first_fault.get_or_insert_with(|| {
-                    Error::media(format!("the {} audio is truncated", container.name()))
-                });
+                decoder.note(Error::media(format!("the {} audio is truncated", container.name())));
                 break;
             }
-            Err(fault) => {
-                faults += 1;
-                first_fault.get_or_insert_with(|| describe(fault, container));
-            }
-        }
-        if faults > MOST_FAULTS {
-            break;
+            Err(fault) => decoder.note(describe(fault, container)),
         }
     }
-    let taken = sink.taken_seconds() - before;
-    if taken == 0.0 {
-        return Err(first_fault
-            .unwrap_or_else(|| Error::media(format!("the {} audio has no samples", container.name()))));
-    }
+    decoder.finish(sink)?;
+    let taken = sink.taken_seconds();
     if let Some(stated) = stated.filter(|stated| stated - taken > PADDING) {
         sink.lost_at_least(stated - taken);
     }
     Ok(())
-}
-
-/// Leaves out the frames at a stream's beginning that are not to be heard. MP4 has them in its edit.
-fn skip_start(decoder: &Decoder, container: Container, sink: &mut Sink) {
-    if let Decoder::Opus(opus) = decoder
-        && container != Container::Mp4
-    {
-        sink.cut(opus.pre_skip(), u64::MAX);
-    }
 }
 
 /// A reader of the file. One that looks at the file's end first fails where that is cut off or damaged: then it is read from
@@ -143,13 +178,6 @@ fn params(track: &Track) -> Option<&AudioCodecParameters> {
     track.codec_params.as_ref()?.audio()
 }
 
-fn track_rate(track: &Track) -> u32 {
-    match params(track) {
-        Some(params) if params.codec == CODEC_ID_OPUS => super::opus::RATE,
-        params => params.and_then(|params| params.sample_rate).unwrap_or(0),
-    }
-}
-
 /// The number of frames where the file states it exactly. MP3's is an estimate where the file has no Xing tag, and OGG's is
 /// read off the last page that is there.
 fn stated_frames(track: &Track, container: Container) -> Option<u64> {
@@ -170,8 +198,8 @@ fn packet_seconds(reader: &dyn FormatReader, packet: &Packet) -> f64 {
     })
 }
 
-fn decoder_for(track: &Track, container: Container) -> Result<Decoder> {
-    let params = params(track).ok_or_else(|| {
+fn decoder_for(params: Option<&AudioCodecParameters>, container: Container) -> Result<Decoder> {
+    let params = params.ok_or_else(|| {
         Error::unsupported(format!(
             "the {} file has no audio track in a codec that is read: {READABLE}",
             container.name()

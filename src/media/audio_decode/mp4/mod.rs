@@ -1,0 +1,192 @@
+//! Sounds in ISO media files and QuickTime's: by their index, whatever of the samples is there. Samples behind the end of a
+//! file that is cut off are lost, as those are that are damaged.
+
+mod boxes;
+mod description;
+mod edit;
+mod samples;
+
+use std::borrow::Cow;
+
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::packet::Packet;
+use symphonia::core::units::{Duration, Timestamp};
+
+use super::blocks::{self, Blocks, Codec};
+use super::container::{Container, READABLE};
+use super::packets::PacketDecoder;
+use super::sink::Sink;
+use crate::error::{Error, Result};
+use boxes::{big, boxes as boxes_in, child, descend, time_scale};
+use description::{Coding, Description};
+use edit::Edit;
+use samples::{Samples, Sizes};
+
+pub(super) fn decode(file: &[u8], sink: &mut Sink) -> Result<()> {
+    let movie = child(file, b"moov").ok_or_else(|| {
+        Error::media(
+            "the MP4 file has no index (moov), without which nothing in it can be found: it is cut off, as recorders write \
+             the index last; copy the whole file, or let the recorder end it",
+        )
+    })?;
+    let (track, description) = sound_track(file, movie)?;
+    let samples = samples(file, movie, track)?;
+    let edit = edit::edit(movie, track, description.rate);
+    match description.coding {
+        Coding::Blocks(codec) => {
+            cut(edit, sink);
+            decode_blocks(file, &samples, codec, &description, sink)
+        }
+        Coding::Packets(params) => {
+            let scale = descend(track, &[b"mdia", b"mdhd"]).and_then(time_scale).unwrap_or(description.rate);
+            let seconds = samples.duration as f64 / samples.count.max(1) as f64 / f64::from(scale.max(1));
+            decode_packets(file, &samples, params, edit, seconds, sink)
+        }
+    }
+}
+
+/// The first track of sound whose coding is read, or what is wrong with the first track of sound.
+fn sound_track<'a>(file: &[u8], movie: &'a [u8]) -> Result<(&'a [u8], Description)> {
+    // A file without brands is older than they are.
+    let is_quicktime =
+        child(file, b"ftyp").is_none_or(|brands| brands.chunks_exact(4).any(|brand| brand == b"qt  "));
+    let mut first_fault = None;
+    for track in boxes_in(movie).filter(|found| found.kind == b"trak").map(|found| found.body) {
+        let handler = descend(track, &[b"mdia", b"hdlr"]);
+        if handler.and_then(|handler| handler.get(8..12)) != Some(b"soun") {
+            continue;
+        }
+        let stsd = descend(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
+        match description::read(stsd, is_quicktime) {
+            Ok(description) => return Ok((track, description)),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
+        }
+    }
+    Err(first_fault.unwrap_or_else(|| {
+        Error::unsupported(format!("the MP4 file has no audio track in a codec that is read: {READABLE}"))
+    }))
+}
+
+fn samples<'a>(file: &'a [u8], movie: &'a [u8], track: &'a [u8]) -> Result<Samples<'a>> {
+    let mut samples = Samples::default();
+    let table = descend(track, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
+    samples.read_table(table);
+    let id = child(track, b"tkhd").and_then(|head| big(head).u32(if head[0] == 1 { 20 } else { 12 }));
+    if let Some(id) = id.filter(|_| child(movie, b"mvex").is_some()) {
+        samples.read_fragments(file, id, movie);
+    }
+    match samples.chunks.is_empty() {
+        true => Err(Error::media("the MP4 audio has no samples: its index names none, or is cut off")),
+        false => Ok(samples),
+    }
+}
+
+fn decode_blocks(
+    file: &[u8],
+    samples: &Samples,
+    codec: Codec,
+    description: &Description,
+    sink: &mut Sink,
+) -> Result<()> {
+    let (data, stated) = block_data(file, samples, codec.block(description.channels))?;
+    let Description { channels, rate, .. } = *description;
+    let blocks = Blocks::new(codec, channels, rate, &data, stated, Container::Mp4)?;
+    blocks::decode_blocks(&blocks, Container::Mp4, sink)
+}
+
+/// What is there of the samples, in one piece, and how many bytes of them there should be. A block has so many bytes and
+/// frames.
+fn block_data<'a>(
+    file: &'a [u8],
+    samples: &Samples,
+    (block_bytes, block_frames): (usize, u64),
+) -> Result<(Cow<'a, [u8]>, u64)> {
+    let (mut data, mut stated) = (Cow::Borrowed(&file[..0]), 0u64);
+    let mut end = 0;
+    for chunk in &samples.chunks {
+        let bytes = match chunk.sizes {
+            // A sample is a block there, and a frame otherwise, whatever size is written.
+            Sizes::Same(size) if size > 1 && block_frames > 1 => chunk.count * u64::from(size),
+            Sizes::Same(_) => (chunk.count / block_frames).saturating_mul(block_bytes as u64),
+            sizes => (0..chunk.count).map_while(|index| sizes.get(index)).map(u64::from).sum(),
+        };
+        stated = stated.saturating_add(bytes);
+        let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX).min(file.len());
+        let piece = &file[start..][..(file.len() - start).min(usize::try_from(bytes).unwrap_or(usize::MAX))];
+        match &data {
+            Cow::Borrowed(all) if all.is_empty() => data = Cow::Borrowed(piece),
+            Cow::Borrowed(all) if end == start => {
+                data = Cow::Borrowed(&file[start - all.len()..start + piece.len()]);
+            }
+            _ if data.len() + piece.len() > file.len() => {
+                return Err(Error::media(
+                    "the MP4 file is damaged: its index names more samples than it has",
+                ));
+            }
+            _ => data.to_mut().extend_from_slice(piece),
+        }
+        end = start + piece.len();
+    }
+    Ok((data, stated))
+}
+
+/// `seconds` are those of one packet.
+fn decode_packets(
+    file: &[u8],
+    samples: &Samples,
+    mut params: AudioCodecParameters,
+    edit: Option<Edit>,
+    seconds: f64,
+    sink: &mut Sink,
+) -> Result<()> {
+    if params.codec == CODEC_ID_MP3 {
+        let first = samples.chunks.first().and_then(|chunk| usize::try_from(chunk.offset).ok());
+        params.codec = layer(first.and_then(|first| file.get(first..)).unwrap_or_default());
+    }
+    let mut decoder = PacketDecoder::new(Some(&params), Container::Mp4)?;
+    // Where there is an edit, it takes the coder's delay off, too.
+    decoder.skip_start(sink);
+    cut(edit, sink);
+    let mut missing = 0u64;
+    'chunks: for chunk in &samples.chunks {
+        let mut at = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+        for index in 0..chunk.count {
+            let size = chunk.sizes.get(index).map(|size| size as usize);
+            let Some(bytes) = size.and_then(|size| file.get(at..at.checked_add(size)?)) else {
+                // What follows in the chunk lies behind the end, too.
+                missing += chunk.count - index;
+                break;
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            at += bytes.len();
+            let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, bytes);
+            decoder.take(&packet, seconds, sink)?;
+            if decoder.is_hopeless() {
+                break 'chunks;
+            }
+        }
+    }
+    if missing > 0 {
+        sink.lose_seconds(missing as f64 * seconds);
+        decoder.note(Error::media("the MP4 audio is truncated: its samples lie behind the end of the file"));
+    }
+    decoder.finish(sink)
+}
+
+fn cut(edit: Option<Edit>, sink: &mut Sink) {
+    if let Some(edit) = edit {
+        sink.cut(edit.skip, edit.most);
+    }
+}
+
+/// The layer of MPEG audio, by a frame's head: the description is the same for all three.
+fn layer(frame: &[u8]) -> symphonia::core::codecs::audio::AudioCodecId {
+    match frame.get(1).map_or(1, |byte| byte >> 1 & 3) {
+        3 => CODEC_ID_MP1,
+        2 => CODEC_ID_MP2,
+        _ => CODEC_ID_MP3,
+    }
+}
