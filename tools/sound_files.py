@@ -333,3 +333,38 @@ def damages():
             yield File(f"{kind}: 777 bytes out at {place}", file[:at] + file[at + 777 :], DAMAGED, CODED)
             yield File(f"{kind}: cut at {place}", file[:at], DAMAGED, CODED)
         yield File(f"{kind}: beginning lost", file[size // 3 :], DAMAGED, CODED)
+
+
+def lacking():
+    """MP4 files that end early or whose index does, whose samples are shorter than the index says, and OGG files that lack pages."""
+    for arguments, extension in (
+        ("-c:a aac", "m4a"), ("-c:a alac", "m4a"), ("-c:a alac", "mov"), ("-c:a pcm_s16le", "mov"), ("-c:a pcm_s24be", "mov"),
+        ("-c:a adpcm_ima_qt", "mov"), ("-c:a libopus", "mp4"), ("-c:a flac", "mp4"), ("-c:a libmp3lame", "mp4"),
+    ):  # fmt: skip
+        for flags in ("", "-movflags +faststart", "-movflags +frag_keyframe+empty_moov+default_base_moof -frag_duration 300000"):
+            file = made(f"{arguments} {flags} -strict -2", extension, 48000, 2, 3.0)
+            kind, size = f"{arguments} {flags} .{extension}", len(file)
+            for cut in (1, 20, 100, 700, size // 4, size // 2, 9 * size // 10):
+                yield File(f"{kind}: cut by {cut}", file[:-cut], DAMAGED, CODED)
+            data = file.index(b"mdat")
+            for length in (0, 8, 1000, 10**8):
+                wrong = bytearray(file)
+                struct.pack_into(">I", wrong, data - 4, length)
+                yield File(f"{kind}: mdat of {length}", bytes(wrong), DAMAGED, CODED)
+            if "faststart" in flags:
+                yield File(f"{kind}: 5000 zeros", file[: data + 3000] + bytes(5000) + file[data + 8000 :], DAMAGED, CODED)
+    for arguments, extension in (("-c:a libvorbis", "ogg"), ("-c:a libopus", "opus"), ("-c:a flac", "ogg"),
+                                 ("-c:a libopus -page_duration 20000", "opus"), ("-c:a libvorbis -page_duration 20000", "ogg")):  # fmt: skip
+        file = made(arguments, extension, 48000, 2, 3.0)
+        pages = [at for at in range(len(file)) if file.startswith(b"OggS", at)] + [len(file)]
+        kind, count = f"{arguments} .{extension}", len(pages) - 1
+        for page in sorted({0, 1, 2, 3, 4, count // 2, count - 2, count - 1}):
+            start, end = pages[page], pages[page + 1]
+            for offset in (0, 5, 8, 20, 23, 26, 27, 40, end - start - 1):
+                wrong = bytearray(file)
+                wrong[start + offset] ^= 0x5A
+                yield File(f"{kind}: byte {offset} of page {page} of {count}", bytes(wrong), DAMAGED, CODED)
+            yield File(f"{kind}: without page {page} of {count}", file[:start] + file[end:], DAMAGED, CODED)
+            yield File(f"{kind}: half of page {page} of {count}", file[: (start + end) // 2] + file[end:], DAMAGED, CODED)
+        yield File(f"{kind}: without pages 3 to 5", file[: pages[3]] + file[pages[min(6, count)] :], DAMAGED, CODED)
+        yield File(f"{kind}: rubbish before", b"rubbish" * 50 + file, DAMAGED, CODED)

@@ -8,7 +8,7 @@ use crate::log;
 
 /// Frames that are looked at before a file without an announcement counts as HE-AAC or not.
 const FRAMES: u32 = 16;
-/// How many of them must have replication data: chance finds it in one frame of sixteen.
+/// How many of them must have replication data: chance finds it in one frame of thirty.
 const ENOUGH: u32 = 12;
 /// Shorter frames are silence, whose replication data is not always there.
 const SHORTEST: usize = 16;

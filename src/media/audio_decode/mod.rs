@@ -10,6 +10,7 @@ mod container;
 mod ima4;
 mod mp4;
 mod mpeg;
+mod ogg;
 mod opus;
 mod packets;
 mod sink;

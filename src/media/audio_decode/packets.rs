@@ -15,6 +15,7 @@ use symphonia::default::{get_codecs, get_probe};
 
 use super::aac;
 use super::container::{Container, READABLE};
+use super::ogg::Pages;
 use super::opus::Opus;
 use super::sink::Sink;
 use crate::error::{Error, Result};
@@ -99,9 +100,19 @@ impl PacketDecoder {
 }
 
 pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> Result<()> {
-    let mut reader = open(encoded, container)?;
+    let pages = (container == Container::Ogg).then(|| Pages::of(encoded));
+    let encoded = pages.as_ref().map_or(encoded, |pages| &pages.bytes);
+    let mut reader = open(encoded, container).map_err(|e| match &pages {
+        Some(pages) if pages.damaged > 0 => Error::media(format!(
+            "the OGG audio is damaged: {} of its pages have wrong checksums or are cut off, and without them its head \
+             cannot be read",
+            pages.damaged
+        )),
+        _ => e,
+    })?;
     let track = audio_track(reader.as_ref(), container)?;
     let mut id = track.id;
+    lose_pages(&pages, track, sink);
     let stated = stated_seconds(track, container);
     if let (Some(params), Some(frames)) = (params(track), stated_frames(track, container))
         && let Some(rate) = params.sample_rate
@@ -122,6 +133,7 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
             Err(Fault::ResetRequired) => {
                 let track = audio_track(reader.as_ref(), container)?;
                 id = track.id;
+                lose_pages(&pages, track, sink);
                 decoder.renew(params(track))?;
                 decoder.skip_start(sink);
             }
@@ -138,6 +150,17 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         sink.lost_at_least(stated - taken);
     }
     Ok(())
+}
+
+/// Tells of the pages of an OGG track that are missing.
+fn lose_pages(pages: &Option<Pages>, track: &Track, sink: &mut Sink) {
+    let rate = match params(track) {
+        Some(params) if params.codec == CODEC_ID_OPUS => super::opus::RATE,
+        params => params.and_then(|params| params.sample_rate).unwrap_or(0),
+    };
+    if let Some(pages) = pages {
+        sink.lose(pages.lost(track.id), rate);
+    }
 }
 
 /// A reader of the file. One that looks at the file's end first fails where that is cut off or damaged: then it is read from

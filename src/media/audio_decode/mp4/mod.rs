@@ -106,8 +106,8 @@ fn block_data<'a>(
     let mut end = 0;
     for chunk in &samples.chunks {
         let bytes = match chunk.sizes {
-            // A sample is a block there, and a frame otherwise, whatever size is written.
-            Sizes::Same(size) if size > 1 && block_frames > 1 => chunk.count * u64::from(size),
+            // Samples are blocks there, and frames otherwise, whatever size is written.
+            Sizes::Same(size) if size as usize >= block_bytes => chunk.count * u64::from(size),
             Sizes::Same(_) => (chunk.count / block_frames).saturating_mul(block_bytes as u64),
             sizes => (0..chunk.count).map_while(|index| sizes.get(index)).map(u64::from).sum(),
         };
