@@ -10,7 +10,7 @@ use super::limits::{check_size, zeroed};
 use super::orientation::{self, Metadata};
 use super::tiff_directory::{Directory, Value};
 use super::upright::{Canvas, Orientation};
-use super::{MediaOptions, first_bytes, jpeg, png};
+use super::{MediaOptions, first_bytes, jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 const READABLE: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
@@ -50,6 +50,13 @@ fn decode_whole(encoded: &[u8], format: ImageFormat, options: &MediaOptions) -> 
             "the TIFF image is corrupt or truncated: its directory points outside the file",
         ));
     }
+    let rewritten = (format == ImageFormat::Tiff).then(|| tiff::plain(encoded));
+    let encoded = rewritten.as_deref().unwrap_or(encoded);
+    if format == ImageFormat::Tiff
+        && let Some((width, height, rgb)) = tiff::decode(encoded, options)?
+    {
+        return upright((width, height, rgb), orientation::of_tiff(encoded), options);
+    }
     let mut reader = ImageReader::with_format(Cursor::new(encoded), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(options.most_bytes(encoded.len()));
@@ -71,6 +78,15 @@ fn decode_whole(encoded: &[u8], format: ImageFormat, options: &MediaOptions) -> 
     (options.check)()?;
     let multiplied = format == ImageFormat::Tiff && color.has_alpha() && has_associated_alpha(encoded);
     let rgb = to_rgb(raw, color, multiplied, format)?;
+    upright((width, height, rgb), orientation, options)
+}
+
+/// Turns a picture that lies in another way.
+fn upright(
+    (width, height, rgb): (u32, u32, Vec<u8>),
+    orientation: Orientation,
+    options: &MediaOptions,
+) -> Result<(u32, u32, Vec<u8>)> {
     if orientation.is_upright() {
         return Ok((width, height, rgb));
     }
@@ -119,6 +135,8 @@ fn sniff(encoded: &[u8]) -> Result<ImageFormat> {
         Ok(format @ (Png | Jpeg | WebP | Gif | Bmp | Tiff)) => Ok(format),
         Ok(ImageFormat::Avif) => Err(unreadable("AVIF", encoded)),
         Ok(other) => Err(unreadable(name(other), encoded)),
+        // BigTIFF.
+        Err(_) if encoded.starts_with(b"II+\0") || encoded.starts_with(b"MM\0+") => Ok(Tiff),
         Err(_) => Err(match other_format(encoded) {
             Some(found) => unreadable(found, encoded),
             None => Error::media(format!(

@@ -25,7 +25,9 @@ mod options;
 mod orientation;
 mod png;
 mod resample;
+mod tiff;
 mod tiff_directory;
+mod tiff_ycbcr;
 mod upright;
 mod video;
 

@@ -73,6 +73,34 @@ impl<'a> Directory<'a> {
         Some(())
     }
 
+    /// All values of a tag that has whole numbers, and none of another.
+    pub fn numbers(&self, tag: u16) -> Vec<u64> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.tag == tag) else { return Vec::new() };
+        let width = match entry.kind {
+            1 => 1,
+            3 => 2,
+            4 => 4,
+            16 => 8,
+            _ => return Vec::new(),
+        };
+        let file = File { bytes: entry.values, little_endian: self.little_endian };
+        (0..entry.values.len() / width).map_while(|index| file.number(index * width, width)).collect()
+    }
+
+    /// All values of a tag that has unsigned fractions, and none of another.
+    pub fn fractions(&self, tag: u16) -> Vec<f32> {
+        let entry = self.entries.iter().find(|entry| entry.tag == tag && entry.kind == 5);
+        let values = entry.map_or(&[][..], |entry| entry.values);
+        let file = File { bytes: values, little_endian: self.little_endian };
+        let number = |at: usize| file.number(at, 4).map(|number| number as f32);
+        (0..values.len() / 8).map_while(|index| Some(number(index * 8)? / number(index * 8 + 4)?)).collect()
+    }
+
+    /// The bytes of a tag of any type.
+    pub fn bytes(&self, tag: u16) -> Option<&'a [u8]> {
+        self.entries.iter().find(|entry| entry.tag == tag).map(|entry| entry.values)
+    }
+
     /// The first value of a tag.
     pub fn find(&self, tag: u16) -> Option<Value<'a>> {
         let Entry { kind, values, .. } = self.entries.iter().find(|entry| entry.tag == tag)?;
@@ -100,6 +128,39 @@ impl<'a> Directory<'a> {
             _ => Value::Bytes(values),
         })
     }
+}
+
+/// A copy of a TIFF file in whose first directory some tags have another number, where they are there.
+pub(super) fn rewritten(tiff: &[u8], changes: &[(u16, u32)]) -> Option<Vec<u8>> {
+    let mut copy = tiff.to_vec();
+    let little_endian = tiff.first() == Some(&b'I');
+    let file = File { bytes: tiff, little_endian };
+    let is_wide = file.number(2, 2)? == 43;
+    let (width, count_bytes) = if is_wide { (8, 8) } else { (4, 2) };
+    let start = usize::try_from(file.number(width, width)?).ok()?;
+    let entry_bytes = 4 + 2 * width;
+    let count = usize::try_from(file.number(start, count_bytes)?).ok()?;
+    let entries = start.checked_add(count_bytes)?;
+    let entries = copy.get_mut(entries..entries.checked_add(count.checked_mul(entry_bytes)?)?)?;
+    for (at, entry) in entries.chunks_exact_mut(entry_bytes).enumerate() {
+        let tag = file.number(start + count_bytes + at * entry_bytes, 2)?;
+        let Some((_, value)) = changes.iter().find(|(changed, _)| u64::from(*changed) == tag) else {
+            continue;
+        };
+        let mut put = |at: usize, width: usize, number: u64| {
+            let bytes = number.to_le_bytes();
+            let field = &mut entry[at..at + width];
+            field.copy_from_slice(&bytes[..width]);
+            if !little_endian {
+                field.reverse();
+            }
+        };
+        // One number of 32 bits.
+        put(2, 2, 4);
+        put(4, width, 1);
+        put(4 + width, 4, (*value).into());
+    }
+    Some(copy)
 }
 
 /// Bytes of one value of a type that Pillow knows.
