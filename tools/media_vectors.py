@@ -2,10 +2,12 @@
 """Makes src/media/testdata: what the reference implementations give for small generated inputs.
 
     pip install pillow==13.0.0 numpy soundfile lameenc
-    python tools/media_vectors.py
+    python tools/media_vectors.py                 # or some of: images jpegs tones tiffs movies
 
 - images.txt and the image files in it: `file width height hash` (FNV-1a 64) of Pillow's RGB pixels.
 - jpeg.txt and the files in jpeg/: the same of JPEGs in all of their kinds; no hash for what is refused. Needs libjpeg-turbo's jpegtran.
+- tiff.txt and the files in tiff/: the same of TIFFs, of tiff_files.py.
+- movies.txt and the files in movies/: `file frames hash` of the samples (16 bits) that ffmpeg decodes.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
 - tone.mka, tone-aac.m4a, tone.webm, tone.opus: tone.flac through ffmpeg; pages.opus in pages of 0.1 s; short.*: its first 0.1 s at 16 kHz in mono.
 
@@ -15,11 +17,13 @@ The tests need none of these packages: the files are committed.
 import io
 import math
 import pathlib
+import subprocess
+import sys
 
-import lameenc
 import jpeg_sweep as jpeg
 import numpy as np
 import soundfile
+import tiff_files
 from PIL import Image
 from vectors import fnv, noise, noise_image
 
@@ -113,7 +117,38 @@ def jpeg_lines():
             yield f"{name}.jpg {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
 
 
+def tiff_lines():
+    (OUT / "tiff").mkdir(exist_ok=True)
+    for name, file in tiff_files.fixtures():
+        (OUT / "tiff" / f"{name}.tif").write_bytes(file)
+        with Image.open(io.BytesIO(file)) as saved:
+            yield f"{name}.tif {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
+
+
+MOVIES = [("pcm_u8", "mov"), ("pcm_s8", "mov"), ("pcm_s16le", "mov"), ("pcm_s16be", "mov"), ("pcm_s24be", "mov"), ("pcm_s24le", "mov"),
+          ("pcm_s32le", "mov"), ("pcm_f32be", "mov"), ("pcm_f64le", "mov"), ("pcm_mulaw", "mov"), ("adpcm_ima_qt", "mov"),
+          ("adpcm_ms", "mov"), ("adpcm_ima_wav", "mov"), ("alac", "mov"), ("alac", "m4a"), ("flac", "mp4"),
+          ("alac -movflags +frag_keyframe+empty_moov+default_base_moof", "mp4")]  # fmt: skip
+
+
+def movie_lines():
+    """The half of short.wav, and a bit of it at 96 kHz, whose sound description is of version 2."""
+    (OUT / "movies").mkdir(exist_ok=True)
+    run = lambda *words: subprocess.run(["ffmpeg", "-v", "error", "-y", *words], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    exact = ["-bitexact", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
+    for codec, extension in MOVIES:
+        kind = codec.split(" ")[0].replace("_", "-") + ("-fragments" if " " in codec else "")
+        name = f"{kind}.{extension}"
+        run("-i", OUT / "short.wav", "-t", "0.05", "-c:a", *codec.split(" "), *exact, "-strict", "-2", OUT / "movies" / name)
+        samples = run("-i", OUT / "movies" / name, "-f", "f32le", "-").stdout
+        yield f"{name} {len(samples) // 4} {fnv(samples)}"
+    run("-i", OUT / "short.wav", "-ar", "96000", "-t", "0.02", "-c:a", "pcm_s24le", *exact, OUT / "movies" / "version-2.mov")
+    run("-i", OUT / "short.wav", "-c:a", "aac", *exact, OUT / "movies" / "aac.mov")
+
+
 def write_tones():
+    import lameenc
+
     rate = 44100
     tone = 0.5 * np.sin(2 * math.pi * 440 * np.arange(rate // 2) / rate)
     stereo = np.stack([tone, np.zeros_like(tone)], 1)
@@ -128,11 +163,20 @@ def write_tones():
     (OUT / "tone-untagged.mp3").write_bytes(data)
 
 
+def lines(name, made):
+    (OUT / name).write_text("".join(line + "\n" for line in made))
+
+
+WRITERS = {
+    "images": lambda: lines("images.txt", image_lines()), "jpegs": lambda: lines("jpeg.txt", jpeg_lines()),
+    "tiffs": lambda: lines("tiff.txt", tiff_lines()), "movies": lambda: lines("movies.txt", movie_lines()), "tones": write_tones,
+}  # fmt: skip
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "images.txt").write_text("".join(line + "\n" for line in image_lines()))
-    (OUT / "jpeg.txt").write_text("".join(line + "\n" for line in jpeg_lines()))
-    write_tones()
+    for name in sys.argv[1:] or WRITERS:
+        WRITERS[name]()
 
 
 if __name__ == "__main__":

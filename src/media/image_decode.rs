@@ -303,16 +303,60 @@ mod tests {
     #[test]
     fn pixels_are_what_pillow_gives() {
         let mut count = 0;
-        for line in String::from_utf8(testdata("images.txt")).unwrap().lines() {
-            let [name, width, height, hash] = line.split(' ').collect::<Vec<_>>()[..] else {
-                panic!("{line}")
-            };
-            let (w, h, rgb) = rgb_of(&testdata(name));
-            assert_eq!((w.to_string().as_str(), h.to_string().as_str()), (width, height), "{name}");
-            assert_eq!(fnv(&rgb), hash, "{name}");
-            count += 1;
+        for (list, folder) in [("images.txt", ""), ("tiff.txt", "tiff/")] {
+            for line in String::from_utf8(testdata(list)).unwrap().lines() {
+                let [name, width, height, hash] = line.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{line}")
+                };
+                let (w, h, rgb) = rgb_of(&testdata(&format!("{folder}{name}")));
+                assert_eq!((w.to_string().as_str(), h.to_string().as_str()), (width, height), "{name}");
+                assert_eq!(fnv(&rgb), hash, "{name}");
+                count += 1;
+            }
         }
-        assert!(count >= 18);
+        assert!(count >= 32);
+    }
+
+    #[test]
+    fn tiffs_that_are_damaged_are_refused() {
+        let spoilt = |name: &str, from: &[u8], to: &[u8]| {
+            let mut file = testdata(name);
+            let at = file.windows(from.len()).position(|window| window == from).unwrap();
+            file[at..at + to.len()].copy_from_slice(to);
+            decode(&file).unwrap_err()
+        };
+        // Tags of a directory: their number, type and count.
+        for (name, from, to, says) in [
+            ("tiff/palette-1.tif", b"\x40\x01\x03\0\x06\0\0\0", b"\x40\x01\x03\0\x05\0\0\0", "palette"),
+            (
+                "tiff/ycbcr-22.tif",
+                b"\x12\x02\x03\0\x02\0\0\0",
+                b"\x12\x02\x03\0\x02\0\0\0\x03",
+                "subsampling",
+            ),
+            (
+                "tiff/ycbcr-22.tif",
+                b"\x16\x01\x03\0\x01\0\0\0",
+                b"\x16\x01\x03\0\x01\0\0\0\x03",
+                "within a pair",
+            ),
+            (
+                "tiff/jpeg-ycbcr-strips.tif",
+                b"\x16\x01\x03\0\x01\0\0\0",
+                b"\x16\x01\x03\0\x01\0\0\0\x06",
+                "another size",
+            ),
+            ("tiff/palette-8.tif", b"\x42\x01\x03\0\x01\0\0\0", b"\x42\x01\x03\0\x01\0\0\0\0", "no size"),
+        ] as [(&str, &[u8; 8], &[u8], &str); 5]
+        {
+            let error = spoilt(name, from, to);
+            assert_eq!(error.code(), Code::InvalidMedia, "{name}");
+            assert!(error.message().contains(says), "{name}: {error}");
+        }
+        for name in ["tiff/palette-8.tif", "tiff/ycbcr-41-video.tif", "tiff/jpeg-rgb.tif"] {
+            let file = testdata(name);
+            (0..file.len()).step_by(3).for_each(|at| drop(decode(&file[..at])));
+        }
     }
 
     #[test]
@@ -431,7 +475,7 @@ mod tests {
     #[test]
     fn a_tiff_that_is_not_read_says_what_its_pixels_are() {
         for (photometric, samples, says) in
-            [(3, 1, "palette colours (1 samples"), (6, 3, "YCbCr"), (1, 2, "gray")]
+            [(8, 3, "CIELab colours (3 samples"), (6, 4, "YCbCr"), (1, 3, "gray")]
         {
             let error = decode(&tiff(photometric, samples, 0, &[7; 12])).unwrap_err();
             assert_eq!(error.code(), Code::Unsupported, "{error}");

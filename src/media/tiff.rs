@@ -90,11 +90,11 @@ pub(super) fn decode(tiff: &[u8], options: &MediaOptions) -> Result<Option<Pictu
     let layout = Layout::new(directory, width as usize, height as usize)?;
     let rgb = match kind {
         Kind::Jpeg => jpeg_pieces(tiff, &layout, photometric == YCBCR, options)?,
-        Kind::Palette => palette(tiff, &layout, bits as usize, samples as usize)?,
+        Kind::Palette => palette(tiff, &layout, (bits as usize, samples as usize), options)?,
         // Pillow reads these by itself, and asks for no coefficients.
-        Kind::YCbCr => YCbCr::new(&layout, compression == NOT_COMPRESSED)?.decode(tiff, &layout)?,
+        Kind::YCbCr => YCbCr::new(&layout, compression == NOT_COMPRESSED)?.decode(tiff, &layout, options)?,
         Kind::GrayAlpha => {
-            let samples = read(tiff, &[])?;
+            let samples = read(tiff, &[], options)?;
             samples.as_chunks::<2>().0.iter().flat_map(|&[gray, _]| [gray; 3]).collect()
         }
     };
@@ -158,7 +158,7 @@ pub(super) fn plain(tiff: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// All samples of the picture, through the other decoder, for which some tags are given other values.
-pub(super) fn read(tiff: &[u8], changes: &[(u16, u32)]) -> Result<Vec<u8>> {
+pub(super) fn read(tiff: &[u8], changes: &[(u16, u32)], options: &MediaOptions) -> Result<Vec<u8>> {
     let file = rewritten(tiff, changes).ok_or_else(|| corrupt("its directory is cut off"))?;
     let fault = |e: tiff::TiffError| match e {
         tiff::TiffError::UnsupportedError(what) => Error::unsupported(format!(
@@ -167,8 +167,9 @@ pub(super) fn read(tiff: &[u8], changes: &[(u16, u32)]) -> Result<Vec<u8>> {
         e => corrupt(&e.to_string()),
     };
     let mut limits = Limits::default();
-    // What it takes was counted before.
-    (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (usize::MAX, usize::MAX);
+    // A strip or tile may be larger than the picture.
+    let most = usize::try_from(options.most_bytes(tiff.len())).unwrap_or(usize::MAX);
+    (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (most, most);
     let mut decoder = Decoder::new(Cursor::new(file)).map_err(fault)?.with_limits(limits);
     match decoder.read_image().map_err(fault)? {
         DecodingResult::U8(samples) => Ok(samples),
@@ -176,7 +177,12 @@ pub(super) fn read(tiff: &[u8], changes: &[(u16, u32)]) -> Result<Vec<u8>> {
     }
 }
 
-fn palette(tiff: &[u8], layout: &Layout, bits: usize, samples: usize) -> Result<Vec<u8>> {
+fn palette(
+    tiff: &[u8],
+    layout: &Layout,
+    (bits, samples): (usize, usize),
+    options: &MediaOptions,
+) -> Result<Vec<u8>> {
     let map = layout.directory.numbers(tag::COLOR_MAP);
     let colors = 1 << bits;
     if map.len() < 3 * colors {
@@ -185,7 +191,7 @@ fn palette(tiff: &[u8], layout: &Layout, bits: usize, samples: usize) -> Result<
     // Of 16 bits, all reds first.
     let color = |index: usize| [0, 1, 2].map(|channel| (map[channel * colors + index] >> 8) as u8);
     let colors: Vec<[u8; 3]> = (0..colors).map(color).collect();
-    let packed = read(tiff, &[(tag::PHOTOMETRIC, GRAY as u32)])?;
+    let packed = read(tiff, &[(tag::PHOTOMETRIC, GRAY as u32)], options)?;
     let row_bytes = (layout.width * samples * bits).div_ceil(8);
     let mut rgb = zeroed::<u8>(layout.width * layout.height * 3)?;
     for (row, out) in packed.chunks_exact(row_bytes).zip(rgb.chunks_exact_mut(layout.width * 3)) {

@@ -1,5 +1,6 @@
 //! TIFFs of YCbCr that are not JPEG, in any subsampling, with libtiff's colours (`tif_color.c`): chroma is repeated.
 
+use super::MediaOptions;
 use super::limits::zeroed;
 use super::tiff::{Layout, corrupt, read, tag};
 use crate::error::{Error, Result};
@@ -48,8 +49,8 @@ impl YCbCr {
         Ok(YCbCr { across, down, colors: Colors::new(layout, is_plain && (across, down) == (1, 1)) })
     }
 
-    pub(super) fn decode(&self, tiff: &[u8], layout: &Layout) -> Result<Vec<u8>> {
-        let (units, samples) = self.samples(tiff, layout)?;
+    pub(super) fn decode(&self, tiff: &[u8], layout: &Layout, options: &MediaOptions) -> Result<Vec<u8>> {
+        let (units, samples) = self.samples(tiff, layout, options)?;
         let (lumas, unit) = (self.across * self.down, self.across * self.down + 2);
         let mut rgb = zeroed::<u8>(layout.width * layout.height * 3)?;
         let rows = samples.chunks_exact(units * unit);
@@ -67,9 +68,9 @@ impl YCbCr {
 
     /// Units in a row, and the samples: as RGB where each pixel has its chroma, and otherwise as a gray picture whose pixels are
     /// the samples of units.
-    fn samples(&self, tiff: &[u8], layout: &Layout) -> Result<(usize, Vec<u8>)> {
+    fn samples(&self, tiff: &[u8], layout: &Layout, options: &MediaOptions) -> Result<(usize, Vec<u8>)> {
         if (self.across, self.down) == (1, 1) {
-            return Ok((layout.width, read(tiff, &[(tag::PHOTOMETRIC, 2)])?));
+            return Ok((layout.width, read(tiff, &[(tag::PHOTOMETRIC, 2)], options)?));
         }
         let unit = self.across * self.down + 2;
         let chunk_units = layout.chunk_width.div_ceil(self.across);
@@ -89,7 +90,7 @@ impl YCbCr {
             (tag::TILE_WIDTH, chunk_width),
             (tag::TILE_HEIGHT, chunk_height),
         ];
-        Ok((units, read(tiff, &changes)?))
+        Ok((units, read(tiff, &changes, options)?))
     }
 }
 

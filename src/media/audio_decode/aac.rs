@@ -13,6 +13,9 @@ const ENOUGH: u32 = 12;
 /// Shorter frames are silence, whose replication data is not always there.
 const SHORTEST: usize = 16;
 
+/// Bits of the longest fill element: its head, and 269 bytes.
+const MOST_BITS: usize = 15 + 269 * 8;
+
 const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
@@ -89,7 +92,7 @@ fn has_replication(frame: &[u8]) -> bool {
     for _ in 0..3 {
         let mut before = Vec::new();
         for end in ends {
-            for start in (0..end).rev().filter(|start| (end - start) % 8 == 7) {
+            for start in (end.saturating_sub(MOST_BITS)..end).filter(|start| (end - start) % 8 == 7) {
                 match bits.fill_element(start, end) {
                     Some(13 | 14) => return true,
                     Some(0 | 1) => before.push(start),
@@ -97,6 +100,8 @@ fn has_replication(frame: &[u8]) -> bool {
                 }
             }
         }
+        before.sort_unstable();
+        before.dedup();
         ends = before;
     }
     false
@@ -150,5 +155,80 @@ impl Bits<'_> {
         }
         (count > 0 && self.at + 8 * count == end).then_some(())?;
         self.take(4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::noise;
+    use super::*;
+
+    /// Numbers of so many bits, filled up to whole bytes.
+    fn bytes(fields: &[(u32, usize)]) -> Vec<u8> {
+        let bits: Vec<u8> = fields
+            .iter()
+            .flat_map(|&(value, count)| (0..count).rev().map(move |bit| (value >> bit & 1) as u8))
+            .collect();
+        bits.chunks(8)
+            .map(|byte| byte.iter().enumerate().fold(0, |sum, (at, bit)| sum | bit << (7 - at)))
+            .collect()
+    }
+
+    /// A frame of `len` bytes of sound and some bits, and then fill elements: their types, and their sizes in bytes.
+    fn frame(len: usize, bits: usize, fills: &[(u32, usize)]) -> Vec<u8> {
+        let mut fields: Vec<(u32, usize)> = noise(len, 2).into_iter().map(|byte| (byte.into(), 8)).collect();
+        fields.push((0, bits));
+        for &(kind, size) in fills {
+            fields.push((6, 3));
+            match size {
+                0..15 => fields.push((size as u32, 4)),
+                _ => fields.extend([(15, 4), (size as u32 - 14, 8)]),
+            }
+            fields.extend([(kind, 4), (5, 4)]);
+            fields.extend(noise(size - 1, 4).into_iter().map(|byte| (byte.into(), 8)));
+        }
+        fields.push((7, 3));
+        bytes(&fields)
+    }
+
+    #[test]
+    fn replication_is_found_wherever_the_frame_ends() {
+        for bits in 0..8 {
+            for fills in [&[(13, 9)][..], &[(14, 40)], &[(13, 15)], &[(13, 20), (0, 3)], &[(14, 3), (1, 60)]]
+            {
+                assert!(has_replication(&frame(90, bits, fills)), "{bits} {fills:?}");
+            }
+        }
+        let chance = (0..400).filter(|&len| has_replication(&frame(len, len % 8, &[(0, 5)]))).count();
+        assert!(chance < 25, "{chance} of 400");
+        assert!(!has_replication(&[0; 40]) && !has_replication(&[]));
+        (0..99).for_each(|len| assert!(!has_replication(&vec![0x80; len])));
+    }
+
+    #[test]
+    fn a_file_is_watched_until_it_is_known() {
+        let looks = |frame: Vec<u8>| {
+            let mut watch = Watch::new(None, 22_050, Container::Adts).unwrap();
+            let packet = Packet::new(0, Default::default(), Default::default(), frame);
+            (1..100).find(|_| !watch.look(&packet, Container::Adts)).map(|looks| (looks, watch.found))
+        };
+        assert_eq!(looks(frame(90, 3, &[(13, 20)])), Some((ENOUGH, ENOUGH)));
+        assert_eq!(looks(frame(90, 3, &[(11, 20)])), Some((FRAMES, 0)));
+    }
+
+    #[test]
+    fn an_announcement_is_read() {
+        let read = |fields: &[(u32, usize)]| Config::read(&bytes(fields));
+        let config = |rate, is_replicated| Some(Config { rate, is_replicated });
+        let plain = [(2, 5), (7, 4), (2, 4), (0, 3)];
+        assert_eq!(read(&plain), config(22_050, false));
+        assert_eq!(read(&[(2, 5), (15, 4), (12_345, 24), (1, 4)]), config(12_345, false));
+        // Before the lower band's type, with parametric stereo, and behind it.
+        assert_eq!(read(&[(5, 5), (7, 4), (2, 4), (4, 4), (2, 5), (0, 3)]), config(22_050, true));
+        assert_eq!(read(&[(29, 5), (6, 4), (1, 4), (3, 4), (2, 5), (0, 3)]), config(24_000, true));
+        let behind = |there: u32| [&plain[..], &[(0x2b7, 11), (5, 5), (there, 1), (4, 4)]].concat();
+        assert_eq!(read(&behind(1)), config(22_050, true));
+        assert_eq!(read(&behind(0)), config(22_050, false));
+        assert_eq!(read(&[(2, 5)]), None);
     }
 }

@@ -67,6 +67,16 @@ impl Codec {
         Some(Codec::Samples { id, bytes })
     }
 
+    /// Microsoft's or IMA's ADPCM in blocks of so many bytes: their frames are what fits in, whatever a header states.
+    pub(super) fn adpcm(id: AudioCodecId, block_bytes: usize, channels: u16) -> Option<Codec> {
+        // For each channel, a head that holds the first samples.
+        let (head, first) = if id == CODEC_ID_ADPCM_MS { (7, 2) } else { (4, 1) };
+        let channels = usize::from(channels);
+        let body = block_bytes.checked_sub(head * channels)?;
+        let block_frames = (body * 2).checked_div(channels)? as u64 + first;
+        (channels <= 2).then_some(Codec::Adpcm { id, block_bytes, block_frames })
+    }
+
     pub(super) const UNSIGNED: Codec = Codec::Samples { id: CODEC_ID_PCM_U8, bytes: 1 };
     pub(super) const A_LAW: Codec = Codec::Samples { id: CODEC_ID_PCM_ALAW, bytes: 1 };
     pub(super) const MU_LAW: Codec = Codec::Samples { id: CODEC_ID_PCM_MULAW, bytes: 1 };

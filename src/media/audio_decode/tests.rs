@@ -1,4 +1,4 @@
-use super::super::testing::{level, noise, testdata, wav};
+use super::super::testing::{fnv, level, noise, testdata, wav};
 use super::super::{Audio, MediaOptions};
 use crate::error::Result;
 
@@ -178,4 +178,104 @@ fn empty_and_poisoned_and_endless_sounds_are_errors() {
     assert!(error.message().contains("longer than 3600 seconds"), "{error}");
     let error = decode(&wav(PCM, 1, 900, 8, &[128; 10])).unwrap_err();
     assert!(error.message().contains("900 Hz"), "{error}");
+}
+
+#[test]
+fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
+    for line in String::from_utf8(testdata("movies.txt")).unwrap().lines() {
+        let [name, frames, hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let samples = decode(&testdata(&format!("movies/{name}"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        assert_eq!((samples.len().to_string().as_str(), fnv(&bytes).as_str()), (frames, hash), "{name}");
+    }
+    let short = decode(&testdata("short.wav")).unwrap();
+    // At 96 kHz, and coded.
+    for (name, frames, off) in [("version-2.mov", 320, 0.02), ("aac.mov", 1600, 0.08)] {
+        let samples = decode(&testdata(&format!("movies/{name}"))).unwrap();
+        assert_eq!(samples.len(), frames, "{name}");
+        let middle = samples.iter().zip(&short).skip(40).take(frames - 80);
+        let worst = middle.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < off, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn an_mp4_that_is_cut_off_gives_what_is_there_and_says_so() {
+    // Its index comes first.
+    let file = testdata("movies/alac-fragments.mp4");
+    let (whole, lost) = decode_damaged(&file);
+    assert_eq!((whole.len(), lost), (800, 0.0));
+    let spoilt = decode(&file[..file.len() - 600]).unwrap_err();
+    assert!(spoilt.message().contains("behind the end"), "{spoilt}");
+    // Its samples come first: without the end of its index, then without their own.
+    let file = testdata("movies/pcm-s16le.mov");
+    let whole = decode(&file).unwrap();
+    let at = file.windows(4).position(|window| window == b"mdat").unwrap() + 4;
+    let error = decode(&file[..at + 500]).unwrap_err();
+    assert!(error.message().contains("moov") && error.message().contains("cut off"), "{error}");
+    let error = decode(&file[..file.len() - 4]).unwrap_err();
+    assert!(error.message().contains("its index names none, or is cut off"), "{error}");
+    let moov = file.windows(4).position(|window| window == b"moov").unwrap() - 4;
+    let (head, rest) = (&file[moov..], &file[..moov]);
+    let mut moved = [head, rest].concat();
+    let chunk = moved.windows(4).position(|window| window == b"stco").unwrap() + 12;
+    let offset = u32::from_be_bytes(*moved[chunk..].first_chunk().unwrap()) + head.len() as u32;
+    moved[chunk..chunk + 4].copy_from_slice(&offset.to_be_bytes());
+    let (half, lost) = decode_damaged(&moved[..offset as usize + 800]);
+    assert_eq!(half, whole[..400]);
+    assert!((lost - 0.025).abs() < 1e-9, "{lost}");
+}
+
+#[test]
+fn what_an_mp4_holds_that_is_not_read_is_named() {
+    let mut file = testdata("movies/pcm-s16le.mov");
+    let at = file.windows(4).position(|window| window == b"sowt").unwrap();
+    file[at..at + 4].copy_from_slice(b"QDM2");
+    let error = decode(&file).unwrap_err();
+    assert_eq!(error.code(), crate::error::Code::Unsupported);
+    assert!(error.message().contains("QDesign (\"QDM2\""), "{error}");
+    for name in ["alac.mov", "aac.mov", "adpcm-ms.mov", "flac.mp4", "alac-fragments.mp4"] {
+        let file = testdata(&format!("movies/{name}"));
+        for at in (0..file.len()).step_by(7) {
+            let mut spoilt = file.clone();
+            spoilt[at] ^= 0x81;
+            drop((decode(&spoilt), decode(&file[..at])));
+        }
+    }
+}
+
+/// The pages of an OGG file: where each begins, and the end.
+fn pages(file: &[u8]) -> Vec<usize> {
+    let starts = (0..file.len()).filter(|&at| file[at..].starts_with(b"OggS"));
+    starts.chain([file.len()]).collect()
+}
+
+#[test]
+fn the_first_page_of_sound_may_be_damaged_and_lost_pages_are_counted() {
+    let file = testdata("pages.opus");
+    let (whole, lost) = decode_damaged(&file);
+    assert_eq!(lost, 0.0);
+    let pages = pages(&file);
+    for page in 2..pages.len() - 1 {
+        let mut spoilt = file.clone();
+        spoilt[pages[page] + 40] ^= 0xff;
+        let without = [&file[..pages[page]], &file[pages[page + 1]..]].concat();
+        for (kind, file) in
+            [("spoilt", &spoilt), ("without", &without), ("cut", &spoilt[..pages[page] + 50].to_vec())]
+        {
+            let is_last = page == pages.len() - 2;
+            if kind == "cut" && page == 2 || kind == "without" && is_last {
+                continue;
+            }
+            let (part, lost) = decode_damaged(file);
+            let missing = (whole.len() - part.len()) as f64 / 16_000.0;
+            // A file tells nothing of what would follow behind its end.
+            let most = if kind == "cut" { missing.min(0.1) } else { missing };
+            assert!(missing > 0.0 && (lost - most).abs() < 0.06, "{kind} {page}: {lost} for {missing}");
+        }
+    }
+    let mut spoilt = file.clone();
+    spoilt[pages[0] + 40] ^= 0xff;
+    let error = decode(&spoilt).unwrap_err();
+    assert!(error.message().contains("1 of its pages"), "{error}");
 }

@@ -154,20 +154,15 @@ impl Format {
             bytes if self.block.is_multiple_of(channels) && bytes * 8 >= usize::from(self.bits) => bytes,
             _ => usize::from(self.bits).div_ceil(8),
         };
-        let adpcm = |id, head: usize, first: u64| {
-            let body = self.block.checked_sub(head * channels)?;
-            let frames = (body * 2 / channels) as u64 + first;
-            let sound = self.bits == 4 && channels <= 2;
-            sound.then_some(Codec::Adpcm { id, block_bytes: self.block, block_frames: frames })
-        };
+        let adpcm = |id| Codec::adpcm(id, self.block, self.channels).filter(|_| self.bits == 4);
         match self.tag {
             1 if bytes == 1 => Some(Codec::UNSIGNED),
             1 => Codec::whole(bytes, little_endian),
             3 => Codec::float(bytes, little_endian),
             6 => Some(Codec::A_LAW),
             7 => Some(Codec::MU_LAW),
-            2 if little_endian => adpcm(CODEC_ID_ADPCM_MS, 7, 2),
-            0x11 if little_endian => adpcm(CODEC_ID_ADPCM_IMA_WAV, 4, 1),
+            2 if little_endian => adpcm(CODEC_ID_ADPCM_MS),
+            0x11 if little_endian => adpcm(CODEC_ID_ADPCM_IMA_WAV),
             _ => None,
         }
     }

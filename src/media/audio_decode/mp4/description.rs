@@ -29,8 +29,8 @@ struct Entry<'a> {
     channels: u16,
     bits: u16,
     rate: u32,
-    /// Of version 1: frames of a packet, and bytes of all its channels.
-    packet: Option<(u32, u32)>,
+    /// Of version 1: bytes of a block of all channels.
+    block_bytes: Option<u32>,
     /// Of version 2: the flags of linear PCM.
     flags: Option<u32>,
     children: &'a [u8],
@@ -52,10 +52,10 @@ impl<'a> Entry<'a> {
         let at = big(body);
         let version = if versioned { at.u16(8)? } else { 0 };
         let (mut channels, mut bits, mut rate) = (at.u16(16)?, at.u16(18)?, at.u32(24)? >> 16);
-        let (mut packet, mut flags) = (None, None);
+        let (mut block_bytes, mut flags) = (None, None);
         let children = match version {
             1 => {
-                packet = Some((at.u32(28)?, at.u32(36)?));
+                block_bytes = Some(at.u32(36)?);
                 44
             }
             2 => {
@@ -69,7 +69,7 @@ impl<'a> Entry<'a> {
             _ => 28,
         };
         let children = body.get(children..).unwrap_or_default();
-        Some(Entry { kind, channels, bits, rate, packet, flags, children })
+        Some(Entry { kind, channels, bits, rate, block_bytes, flags, children })
     }
 
     /// What a coder has beside it: in ISO files in the description itself, in QuickTime's in its `wave`.
@@ -128,9 +128,7 @@ impl<'a> Entry<'a> {
     }
 
     fn adpcm(&self, id: AudioCodecId) -> Option<Codec> {
-        let (frames, bytes) = self.packet.filter(|(frames, bytes)| *frames > 0 && *bytes > 0)?;
-        let codec = Codec::Adpcm { id, block_bytes: bytes as usize, block_frames: frames.into() };
-        (self.channels <= 2).then_some(codec)
+        Codec::adpcm(id, self.block_bytes?.try_into().ok()?, self.channels)
     }
 
     fn packets(&self) -> Result<Option<AudioCodecParameters>> {
