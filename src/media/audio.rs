@@ -30,7 +30,8 @@ impl Audio {
 
     /// Decodes a file of sound, told apart by its bytes, whatever tags stand before it: WAV (also RF64, BW64 and W64), AIFF,
     /// AIFF-C, AU and CAF with integers, floats, A-law, µ-law or ADPCM; FLAC; MPEG layers I to III; AAC-LC and ALAC; OGG
-    /// Vorbis; Opus; the last five also in MP4, CAF and Matroska (WebM) as far as these hold them.
+    /// Vorbis; Opus; all but these containers' own also in MP4, QuickTime, CAF and Matroska (WebM) as far as these hold
+    /// them. Of HE-AAC the lower band is decoded, which a warning in the log tells.
     ///
     /// Integer samples are divided by the type's magnitude (16 bits: by 32768), channels are averaged, and then
     /// the sound is resampled as [`Audio::from_pcm_f32`] does. The encoder's delay and padding are cut off where

@@ -121,7 +121,7 @@ impl Image {
     /// The orientation that EXIF or XMP states is applied. Alpha is dropped, not composited; gray and palette pictures
     /// become RGB; of 16-bit samples the high byte is kept. Colour profiles are not applied. This is what Pillow's
     /// `ImageOps.exif_transpose(image).convert("RGB")` gives, bit for bit for JPEG too, except that Pillow saturates
-    /// 16-bit gray at 255, and that lossy WebP, CMYK and JPEG inside of TIFF may differ by small amounts.
+    /// 16-bit gray at 255, and that lossy WebP, CMYK, and in TIFF plain YCbCr and JPEG with alpha may differ by small amounts.
     ///
     /// Beside the picture, a JPEG in one scan and a PNG that is not interlaced take a few rows while they are decoded;
     /// other files up to the decoder's own copy of them.

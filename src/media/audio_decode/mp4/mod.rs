@@ -115,7 +115,7 @@ fn block_data<'a>(
         let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX).min(file.len());
         let piece = &file[start..][..(file.len() - start).min(usize::try_from(bytes).unwrap_or(usize::MAX))];
         match &data {
-            Cow::Borrowed(all) if all.is_empty() => data = Cow::Borrowed(piece),
+            Cow::Borrowed([]) => data = Cow::Borrowed(piece),
             Cow::Borrowed(all) if end == start => {
                 data = Cow::Borrowed(&file[start - all.len()..start + piece.len()]);
             }
