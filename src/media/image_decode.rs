@@ -353,6 +353,14 @@ mod tests {
             assert_eq!(error.code(), Code::InvalidMedia, "{name}");
             assert!(error.message().contains(says), "{name}: {error}");
         }
+        // Levels of black and white, and coefficients, that are none.
+        let file = testdata("tiff/ycbcr-41-video.tif");
+        for (from, to) in [(16u32, u32::MAX), (128, u32::MAX), (7_152, 0)] {
+            let at = file.windows(4).position(|window| window == from.to_be_bytes()).unwrap();
+            let mut spoilt = file.clone();
+            spoilt[at..at + 4].copy_from_slice(&to.to_be_bytes());
+            assert_eq!(decode(&spoilt).unwrap().0, 21);
+        }
         for name in ["tiff/palette-8.tif", "tiff/ycbcr-41-video.tif", "tiff/jpeg-rgb.tif"] {
             let file = testdata(name);
             (0..file.len()).step_by(3).for_each(|at| drop(decode(&file[..at])));

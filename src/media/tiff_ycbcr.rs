@@ -109,7 +109,7 @@ impl Colors {
         // A level, of which `black` is none and `white` is `most`.
         let level = |code: i32, black: f32, white: f32, most: f32| {
             let width = if white - black != 0.0 { white - black } else { 1.0 };
-            ((code - black as i32) as f32 * most / width).clamp(-4096.0, 4096.0) as i32
+            (code.saturating_sub(black as i32) as f32 * most / width).clamp(-4096.0, 4096.0) as i32
         };
         let chroma = |channel: usize| {
             let (black, white) = (range[2 * channel] - 128.0, range[2 * channel + 1] - 128.0);
