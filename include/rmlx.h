@@ -172,6 +172,7 @@ uint32_t rmlx_abi_version(void);
  * - "metal": this GPU is Apple's, through Metal
  * - "suspend": rmlx_suspend and rmlx_resume pause all work
  * - "session_save": sessions can be saved and loaded
+ * - "ring", "jaccl", "nccl", "mpi": the processes of a group can talk in this way (rmlx_load_options_set_group)
  *
  * Returns: false also for NULL and for a name that this version does not know.
  *
@@ -1945,6 +1946,98 @@ rmlx_status rmlx_model_count_tokens(const struct rmlx_model *model,
                                     const rmlx_generation_options *options,
                                     size_t *out_count,
                                     rmlx_error **error);
+
+/* Groups of processes that run a model together ---------------------------------------------------------- */
+
+/** How the processes of a group talk to each other: one of RMLX_GROUP_*. */
+typedef int32_t rmlx_group_backend;
+
+/** What the environment describes, as `mlx.launch` leaves it. */
+#define RMLX_GROUP_AUTO 0
+
+/** MLX's ring: TCP, or Thunderbolt as a network. */
+#define RMLX_GROUP_RING 1
+
+/** MLX's jaccl: RDMA over Thunderbolt, between Macs. */
+#define RMLX_GROUP_JACCL 2
+
+/** NVIDIA's NCCL, between GPUs. */
+#define RMLX_GROUP_NCCL 3
+
+/** An MPI that is installed. */
+#define RMLX_GROUP_MPI 4
+
+/**
+ * Makes the load one of several processes that run the model together, for models that one machine or one GPU cannot
+ * hold. Each process (rank) loads its own part of every matrix and keeps its part of each session's cache: rank 0
+ * calls rmlx_model_load and has the model, sessions and everything; the others call rmlx_group_serve with the same
+ * options but for their rank. All of them need the whole snapshot folder, of which each reads its own part. Media are
+ * encoded by rank 0.
+ *
+ * - `backend`: how they talk; RMLX_GROUP_AUTO takes what the environment describes
+ * - `rank`: which one this process is, from 0 on; or -1 for MLX_RANK of the environment
+ * - `size`: how many there are; or 0 for what `address` or the environment (MLX_WORLD_SIZE) says
+ * - `address`: NUL-terminated, copied; or NULL for the environment's. For a ring the path of a JSON file with a list of
+ *   addresses for each rank, `[["10.0.0.1:5000"], ["10.0.0.2:5000"]]` (MLX_HOSTFILE); for NCCL "host:port" of
+ *   rank 0 (NCCL_HOST_IP, NCCL_PORT); for jaccl the path of MLX's file of devices (MLX_IBV_DEVICES), beside
+ *   MLX_JACCL_COORDINATOR in the environment; not used with MPI
+ *
+ * With nothing but RMLX_GROUP_AUTO, -1, 0 and NULL, a program runs under `mlx.launch` as it is. MLX reads the environment
+ * itself: what is said here and is not there already is put there while the group forms, so no other thread may change
+ * or read the environment then.
+ *
+ * A process belongs to one group, for good, and the group runs one model at a time: after rank 0 has released it, all ranks
+ * may load the next one. With NCCL each process must see one GPU (CUDA_VISIBLE_DEVICES).
+ *
+ * Sessions do everything that they do otherwise, but for rmlx_session_save and rmlx_session_load, which are UNSUPPORTED.
+ * When a rank is lost, the answers in the making end with an error that names it, and so does every other call that
+ * would need it; the process lives, and can load models of its own. (With NCCL, MLX itself ends the process on
+ * errors of the network.) MLX writes a line to stderr when a connection is lost.
+ *
+ * Errors: INVALID_ARGUMENT (unknown back end, a negative size). What the group lacks is told by the load.
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_group(rmlx_load_options *options,
+                                        rmlx_group_backend backend,
+                                        int32_t rank,
+                                        int32_t size,
+                                        const char *address,
+                                        rmlx_error **error);
+
+/**
+ * Sets how long the ranks of a group wait for each other: when the group forms, for a slower rank's load, and in each
+ * operation of a pass. Then the load or the answer ends with TIMEOUT, on all ranks. Default: 60 seconds. A rank whose
+ * process ends is noticed at once, but with NCCL.
+ *
+ * - `milliseconds`: at least 1
+ *
+ * Errors: INVALID_ARGUMENT (0, or options without rmlx_load_options_set_group).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_load_options_set_group_timeout(rmlx_load_options *options,
+                                                uint64_t milliseconds,
+                                                rmlx_error **error);
+
+/**
+ * Runs this process's part of a model for rank 0 of a group: joins, loads what the rank holds, and follows rank 0's steps.
+ * Blocks until rank 0 releases the model, or fails to load it. A cancel object of the options ends it, and with it
+ * the answers of rank 0.
+ *
+ * - `dir`: path of the snapshot folder, as for rmlx_model_load; the same snapshot as rank 0's
+ * - `options`: with rmlx_load_options_set_group, and a rank from 1 on
+ *
+ * Errors: those of rmlx_model_load, of this rank or, with its name, of another one; INVALID_SNAPSHOT (rank 0 has
+ * another snapshot), UNSUPPORTED (another version of rmlx or another device, or heads or widths that cannot be divided
+ * among so many ranks), TIMEOUT (not all ranks came, or they did nothing), BACKEND (a rank is gone), CANCELLED, BUSY
+ * (the process follows already); INVALID_ARGUMENT (no group, rank 0).
+ *
+ * Since: 0.1
+ */
+rmlx_status rmlx_group_serve(const char *dir,
+                             const rmlx_load_options *options,
+                             rmlx_error **error);
 
 /* Media without what a model does not take of them ------------------------------------------------------- */
 

@@ -202,6 +202,16 @@ private:
     detail::Handle<rmlx_cancel, rmlx_cancel_release> handle_;
 };
 
+/// The processes that run a model together; rmlx_load_options_set_group. What is left open is the environment's.
+struct Group {
+    rmlx_group_backend backend = RMLX_GROUP_AUTO;
+    std::optional<std::int32_t> rank;
+    std::optional<std::int32_t> size;
+    std::optional<std::string> address;
+    /// rmlx_load_options_set_group_timeout.
+    std::optional<std::uint64_t> timeout_milliseconds;
+};
+
 /// How a model is loaded; rmlx_load_options_set_*.
 struct LoadOptions {
     std::optional<rmlx_device> device;
@@ -212,6 +222,8 @@ struct LoadOptions {
     std::optional<std::uint64_t> media_cache;
     /// Jinja in the place of the snapshot's own template.
     std::optional<std::string> chat_template;
+    /// Of which this process is a rank.
+    std::optional<Group> group;
     /// Called with 0 to 1 on the thread that loads. What it throws ends the load and comes out of it.
     std::function<void(float)> progress;
     /// Ends the load when it is triggered.
@@ -1298,50 +1310,76 @@ inline Result<Media> Media::prepare(const Model &model, const MediaOptions &opti
     });
 }
 
+namespace detail {
+
+/// Sets what a plan and a load have in common.
+inline Result<void> fill(rmlx_load_options *raw, const LoadOptions &options) {
+    RMLX_TRY(set(raw, rmlx_load_options_set_device, options.device));
+    RMLX_TRY(set(raw, rmlx_load_options_set_weights, options.weights));
+    RMLX_TRY(set(raw, rmlx_load_options_set_memory_limit, options.memory_limit));
+    RMLX_TRY(set(raw, rmlx_load_options_set_ignore_system_memory, options.ignore_system_memory));
+    RMLX_TRY(set(raw, rmlx_load_options_set_context_length, options.context_length));
+    RMLX_TRY(set(raw, rmlx_load_options_set_media_cache, options.media_cache));
+    if (options.chat_template) {
+        Call call;
+        const std::string &text = *options.chat_template;
+        RMLX_TRY(
+            finish(call, rmlx_load_options_set_chat_template(raw, text.data(), text.size(), call.error())));
+    }
+    if (options.group) {
+        Call call;
+        const Group &group = *options.group;
+        const char *address = group.address ? group.address->c_str() : nullptr;
+        RMLX_TRY(finish(call, rmlx_load_options_set_group(raw, group.backend, group.rank.value_or(-1),
+                                                          group.size.value_or(0), address, call.error())));
+        RMLX_TRY(set(raw, rmlx_load_options_set_group_timeout, group.timeout_milliseconds));
+    }
+    RMLX_SUCCEED();
+}
+
+/// Calls what loads, with the progress and the cancel object of the options.
+template <typename Load> Result<void> loading(const LoadOptions &options, Load load) {
+    Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
+    RMLX_TRY(fill(raw.get(), options));
+    Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
+    RMLX_TRY(set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
+    Progress progress{options, cancel};
+    Call call;
+    if (options.progress) {
+        rmlx_status status = rmlx_load_options_set_progress(raw.get(), Progress::report, &progress, nullptr,
+                                                            call.error());
+        if (call.failed(status))
+            RMLX_FAIL(call.take());
+    }
+    bool failed = call.failed(load(raw.get(), call.error()));
+    std::optional<Error> error = failed ? std::optional(call.take()) : std::nullopt;
+    progress.thrown.rethrow();
+    if (error)
+        RMLX_FAIL(*error);
+    RMLX_SUCCEED();
+}
+
+} // namespace detail
+
 inline Result<std::string> Model::estimate(const std::string &folder, const LoadOptions &options,
                                            std::size_t context_tokens) {
     detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_weights, options.weights));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
+    RMLX_TRY(detail::fill(raw.get(), options));
     return json([&](auto out, auto error) {
         return rmlx_model_estimate(folder.c_str(), raw.get(), context_tokens, out, error);
     });
 }
 
 inline Result<Model> Model::load(const std::string &folder, const LoadOptions &options) {
-    detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_device, options.device));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_weights, options.weights));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_memory_limit, options.memory_limit));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_ignore_system_memory, options.ignore_system_memory));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_context_length, options.context_length));
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_media_cache, options.media_cache));
-    if (options.chat_template) {
-        detail::Call call;
-        const std::string &text = *options.chat_template;
-        RMLX_TRY(detail::finish(
-            call, rmlx_load_options_set_chat_template(raw.get(), text.data(), text.size(), call.error())));
-    }
-    Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
-    RMLX_TRY(detail::set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
-    detail::Progress progress{options, cancel};
-    detail::Call call;
-    if (options.progress) {
-        rmlx_status status = rmlx_load_options_set_progress(raw.get(), detail::Progress::report, &progress, nullptr,
-                                                            call.error());
-        if (call.failed(status))
-            RMLX_FAIL(call.take());
-    }
     rmlx_model *model = nullptr;
-    bool failed = call.failed(rmlx_model_load(folder.c_str(), raw.get(), &model, call.error()));
-    Model loaded(model);
-    std::optional<Error> error = failed ? std::optional(call.take()) : std::nullopt;
-    progress.thrown.rethrow();
-    if (error)
-        RMLX_FAIL(*error);
-    return loaded;
+    auto load = [&](auto *raw, auto error) { return rmlx_model_load(folder.c_str(), raw, &model, error); };
+    RMLX_TRY(detail::loading(options, load));
+    return Model(model);
+}
+
+/// rmlx_group_serve: runs this process's part of a snapshot for rank 0 of `options.group`, until that lets the model go.
+inline Result<void> serve(const std::string &folder, const LoadOptions &options) {
+    return detail::loading(options, [&](auto *raw, auto error) { return rmlx_group_serve(folder.c_str(), raw, error); });
 }
 
 inline Result<Response> Session::respond(const Prompt &prompt, const GenerationOptions &options) {

@@ -44,6 +44,33 @@ pub enum Code {
     Io = 17,
 }
 
+impl Code {
+    /// The code with this number.
+    pub(crate) fn from_number(number: i32) -> Option<Code> {
+        use Code::*;
+        let all = [
+            InvalidArgument,
+            NotFound,
+            InvalidSnapshot,
+            Unsupported,
+            OutOfMemory,
+            ContextFull,
+            Cancelled,
+            Suspended,
+            Busy,
+            Backend,
+            Poisoned,
+            Panic,
+            InvalidMedia,
+            InvalidPrompt,
+            Timeout,
+            InvalidSave,
+            Io,
+        ];
+        all.into_iter().find(|code| *code as i32 == number)
+    }
+}
+
 /// `Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

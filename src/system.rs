@@ -1,6 +1,7 @@
 //! What the operating system is asked and told where MLX needs more than the standard library has. On anything but
 //! Apple's systems there is nothing to ask or tell.
 
+pub mod links;
 pub mod room;
 pub mod threads;
 

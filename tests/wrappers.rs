@@ -5,13 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the Swift package does without, and why.
-const NOT_IN_SWIFT: [(&str, &str); 11] = [
+const NOT_IN_SWIFT: [(&str, &str); 14] = [
     (
         "rmlx_audio_from_file",
         "files are read by Foundation, and decoded by the system where the library has no decoder",
     ),
     ("rmlx_cancel_retain", "Swift counts references itself"),
+    (
+        "rmlx_group_serve",
+        "the ranks of a group are programs that are started side by side, as by mlx.launch, and not apps",
+    ),
     ("rmlx_image_from_file", "as rmlx_audio_from_file"),
+    ("rmlx_load_options_set_group", "as rmlx_group_serve"),
+    ("rmlx_load_options_set_group_timeout", "as rmlx_group_serve"),
     ("rmlx_media_kind", "images, sounds and videos have types of their own"),
     ("rmlx_media_retain", "Swift counts references itself"),
     ("rmlx_model_retain", "Swift counts references itself"),

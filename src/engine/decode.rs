@@ -110,7 +110,7 @@ fn pass(parts: &mut [&mut Part]) -> Result<Vec<Following>> {
     let runs = parts.iter().map(|part| part.rows()).collect::<Result<Vec<_>>>()?;
     let count = runs.iter().map(|run| run.outputs).sum();
     let mut states: Vec<&mut State> = parts.iter_mut().map(|part| &mut part.session.past.state).collect();
-    let hidden = model.forward(&Batch { runs }, &mut states)?;
+    let hidden = model.forward(&Batch { runs, logits: true }, &mut states)?;
     let logits = model.logits(&hidden, 0..count)?;
     let vocab = logits.dim(1);
     let row = |i: i32| match count {

@@ -28,7 +28,7 @@ impl Model {
     pub fn estimate(dir: &Path, options: &LoadOptions, context: usize) -> Result<Value> {
         require_platform()?;
         let Planned { architecture, device, budget, .. } =
-            Planned::open(dir, options.device, options.weights, &CancelToken::default())?;
+            Planned::open(dir, options, &CancelToken::default())?;
         let most = architecture.facts().context_length;
         let most = options.context_length.map_or(most, |n| n.clamp(1, most));
         let context = if context == 0 { most } else { context.min(most) };

@@ -8,6 +8,7 @@ mod encoded;
 mod estimate;
 mod event;
 mod fit;
+mod group;
 mod guide;
 mod host_row;
 mod inbox;
@@ -35,6 +36,7 @@ pub(crate) mod worker;
 pub use crate::dialect::{Call, Draft};
 pub use crate::sampling::{Grammar, GrammarKind, LoopDetection};
 pub use event::{Event, EventKind, FinishReason, TokenLogprob};
+pub use group::{GroupBackend, GroupOptions, serve};
 pub use model::Model;
 pub use options::{
     CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
@@ -45,7 +47,13 @@ pub use stats::Stats;
 pub use suspend::{resume, suspend};
 pub use waker::Waker;
 
+use crate::nn::mlx::group::Backend;
 use crate::nn::{Device, default_device};
+
+/// Whether the processes of a group can talk in the way that MLX calls so.
+pub(crate) fn has_group_backend(name: &str) -> bool {
+    Backend::ALL.into_iter().any(|backend| backend.name() == name && backend.is_available())
+}
 
 /// Whether this build of MLX has a GPU here.
 pub(crate) fn has_gpu() -> bool {

@@ -15,16 +15,24 @@ use serde_json::{Value, json};
 
 use super::budget::Budget;
 use super::encoded::{self, EncodedMedia, Known};
+use super::group::follower::Follower;
+use super::group::leader::Leader;
+use super::group::setup::Setup;
+use super::group::{agree, form};
 use super::limits;
 use super::memory::Memory;
-use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions, WeightsChoice};
+use super::options::{CancelToken, DeviceChoice, GenerationOptions, LoadOptions};
 use super::worker::{self, Kind, LoadedModel, Worker};
 use crate::dialect::Marks;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::media::{Check, Media};
 use crate::models::{self, Architecture, LanguageModel, LoadContext, architecture};
+use crate::nn::group::bond::Bond;
+use crate::nn::group::{Group, Ranks};
+use crate::nn::mlx::group::Handle;
 use crate::nn::self_test::{Mlx, Operations};
+use crate::nn::split::Shard;
 use crate::nn::{self, Device, default_device, mlx};
 use crate::prompt::{Formatter, MediaLayout, Placed, Prompt, Setting};
 use crate::sampling::{Compiler, GenerationDefaults, TokenForm, Vocabulary};
@@ -81,9 +89,16 @@ impl Model {
         if checks {
             room::require(START + text_bytes(dir), "the library and the tokenizer")?;
         }
-        let planned = Planned::open(dir, options.device, options.weights, &cancel)?;
+        let setup = Setup::of_load(&options)?;
+        if let Some(rank) = setup.as_ref().map(|setup| setup.shard.rank()).filter(|rank| *rank > 0) {
+            let message =
+                format!("rank {rank} of a group follows rank 0, which alone loads the model as such");
+            return Err(Error::invalid_argument(message).with("rank", rank));
+        }
+        let planned = Planned::open(dir, &options, &cancel)?;
         let most = planned.architecture.facts().context_length;
         let memory = Memory::fit(Arc::clone(&planned.budget), most, &options)?;
+        let bond = setup.as_ref().map(|setup| form::join(setup, &cancel)).transpose()?;
         let formatter = {
             let (dir, given) = (dir.to_owned(), options.chat_template.clone());
             let load = move || Formatter::load(&dir, given.as_deref());
@@ -96,7 +111,7 @@ impl Model {
             .map_or(encoded::DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let (progress, encoded) = (options.progress.as_deref(), Known::default());
         let kept = (limit, encoded.clone());
-        let loaded = planned.start(&cancel, progress, kept);
+        let loaded = planned.start(&cancel, progress, kept, bond.as_ref());
         let Planned { snapshot, architecture, device, budget, .. } = planned;
         let formatter = formatter.join().unwrap_or_else(|_| {
             Err(Error::new(Code::Panic, "a bug in rmlx was caught while reading the tokenizer"))
@@ -119,6 +134,7 @@ impl Model {
         info["mapped_bytes"] = json!(mapped_bytes);
         info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
+        info["ranks"] = json!(setup.map_or(1, |setup| setup.shard.size()));
         for note in notes(&snapshot, architecture.as_ref()) {
             log::warning(&format!("{}: {note}", dir.display()));
         }
@@ -145,8 +161,7 @@ impl Model {
             let snapshot = Snapshot::open(dir)?;
             return Ok(told(&snapshot, architecture(&snapshot)?.as_ref(), &Storages::new()));
         }
-        let options = LoadOptions::default();
-        let planned = Planned::open(dir, options.device, options.weights, &CancelToken::default())?;
+        let planned = Planned::open(dir, &LoadOptions::default(), &CancelToken::default())?;
         Ok(told(&planned.snapshot, planned.architecture.as_ref(), &planned.budget.held().storages))
     }
 
@@ -193,6 +208,11 @@ impl Model {
     /// What the model and its sessions may take.
     pub(super) fn memory(&self) -> &Memory {
         &self.0.memory
+    }
+
+    /// Processes that run the model together.
+    pub(super) fn ranks(&self) -> usize {
+        self.0.info["ranks"].as_u64().map_or(1, |ranks| ranks as usize)
     }
 
     /// Rows of the logits.
@@ -326,20 +346,25 @@ pub(super) struct Planned {
     pub budget: Arc<Budget>,
 }
 
+/// Sends on how far a load is, until that is done.
+fn relay(shares: mpsc::Receiver<f32>, progress: Option<&(dyn Fn(f32) + Send + Sync)>) {
+    for share in shares {
+        if let Some(progress) = progress {
+            progress(share);
+        }
+    }
+}
+
 impl Planned {
-    /// From the configuration and the headers of the weight files.
-    pub fn open(
-        dir: &Path,
-        device: DeviceChoice,
-        weights: WeightsChoice,
-        cancel: &CancelToken,
-    ) -> Result<Planned> {
-        let maps = limits::maps(weights, Platform::current());
+    /// From the configuration and the headers of the weight files; what the options' rank of a group would hold.
+    pub fn open(dir: &Path, options: &LoadOptions, cancel: &CancelToken) -> Result<Planned> {
+        let maps = limits::maps(options.weights, Platform::current());
+        let shard = Setup::of_load(options)?.map_or(Shard::WHOLE, |setup| setup.shard);
         let snapshot = Arc::new(Snapshot::open(dir)?.with_maps(maps));
         Formatter::require_files(dir)?;
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
-        let device = choose(device)?;
-        let budget = Arc::new(plan(&snapshot, &architecture, device, cancel)?);
+        let device = choose(options.device)?;
+        let budget = Arc::new(plan(&snapshot, &architecture, device, shard, cancel)?);
         Ok(Planned { snapshot, architecture, device, budget })
     }
 
@@ -350,13 +375,52 @@ impl Planned {
         cancel: &CancelToken,
         progress: Option<&(dyn Fn(f32) + Send + Sync)>,
         (media_cache_bytes, known): (usize, Known),
+        bond: Option<&Arc<Bond>>,
     ) -> Result<(u64, [u64; 2])> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        static HAS_READ: AtomicBool = AtomicBool::new(false);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let occupied = bond.map(Bond::occupy).transpose()?;
+        let (architecture, device, budget) =
+            (Arc::clone(&self.architecture), self.device, Arc::clone(&self.budget));
+        self.load(cancel, progress, bond, move |worker, model, group| {
+            let bytes = [model.held().bytes(), model.held().mapped];
+            let model: Rc<dyn LanguageModel> = match group.zip(occupied) {
+                Some((group, occupied)) => Rc::new(Leader::new(model, group, occupied)),
+                None => model.into(),
+            };
+            let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
+            worker.add_model(LoadedModel { id, architecture, model, encoded, device, budget });
+            Ok((id, bytes))
+        })
+    }
+
+    /// Loads a part of the model, which follows rank 0 of the group.
+    pub fn start_following(
+        &self,
+        bond: &Arc<Bond>,
+        cancel: &CancelToken,
+        progress: Option<&(dyn Fn(f32) + Send + Sync)>,
+    ) -> Result<()> {
+        let device = self.device;
+        self.load(cancel, progress, Some(bond), move |worker, model, group| {
+            worker.follower = group.map(|group| Follower::new(model, group, device));
+            Ok(())
+        })
+    }
+
+    /// Loads on the MLX thread, where the model is given to `keep`.
+    fn load<R: Send + 'static>(
+        &self,
+        cancel: &CancelToken,
+        progress: Option<&(dyn Fn(f32) + Send + Sync)>,
+        bond: Option<&Arc<Bond>>,
+        keep: impl FnOnce(&mut Worker, Box<dyn LanguageModel>, Option<Rc<Group>>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        static HAS_READ: AtomicBool = AtomicBool::new(false);
         let (shares, received) = mpsc::channel();
         let (snapshot, architecture) = (Arc::clone(&self.snapshot), Arc::clone(&self.architecture));
         let (device, budget, cancel) = (self.device, Arc::clone(&self.budget), cancel.clone());
+        let own = bond.map(|bond| Ok::<_, Error>((Arc::clone(bond), snapshot.fingerprint()?))).transpose()?;
         let outcome = worker::start(Kind::Load, move |worker| {
             if !HAS_READ.load(Ordering::Acquire) {
                 threads::require(READERS)?;
@@ -365,27 +429,38 @@ impl Planned {
                 let _ = shares.send(share);
                 cancel.check()
             };
+            let group =
+                own.as_ref().map(|(bond, fingerprint)| nn::on(device, || meet(bond, *fingerprint, device)));
+            let group = group.transpose()?;
             let shared = RefCell::new(&mut *worker);
-            let border = || shared.borrow_mut().border(|| cancel.check());
+            let border = || {
+                shared.borrow_mut().border(|| cancel.check())?;
+                group.as_ref().map_or(Ok(()), |group| group.bond().check())
+            };
+            let ranks = group.as_ref().map_or_else(Ranks::alone, Ranks::of);
             let mut context =
-                LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border };
+                LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border, ranks };
             let storages = &budget.held().storages;
-            let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), storages, &mut context)?;
-            let bytes = [model.held().bytes(), model.held().mapped];
-            let encoded = Rc::new(RefCell::new(EncodedMedia::new(media_cache_bytes, known)));
-            worker.add_model(LoadedModel { id, architecture, model: model.into(), encoded, device, budget });
-            Ok(bytes)
+            let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), storages, &mut context);
+            let model = match &group {
+                Some(group) => nn::on(device, || agree::outcome(group, model)),
+                None => model,
+            }?;
+            keep(worker, model, group)
         })?;
         // The sender lives in the closure, so this ends with it.
-        for share in received {
-            if let Some(progress) = progress {
-                progress(share);
-            }
-        }
-        let bytes = worker::wait(&outcome)?;
+        relay(received, progress);
+        let kept = worker::wait(&outcome)?;
         HAS_READ.store(true, Ordering::Release);
-        Ok((id, bytes))
+        Ok(kept)
     }
+}
+
+/// This process's place among the ranks that `bond` holds together, once all of them are seen to have the same.
+fn meet(bond: &Arc<Bond>, fingerprint: [u8; 32], device: Device) -> Result<Rc<Group>> {
+    let group = Group::new(Handle::join(bond.backend())?, bond)?;
+    agree::compare(&group, &agree::Record { fingerprint, device })?;
+    Ok(Rc::new(group))
 }
 
 /// What a load would hold, from headers alone: the load itself, with nothing read. What it refuses is refused here, in the
@@ -394,14 +469,20 @@ fn plan(
     snapshot: &Arc<Snapshot>,
     architecture: &Arc<dyn Architecture>,
     device: Device,
+    shard: Shard,
     cancel: &CancelToken,
 ) -> Result<Budget> {
     let (snapshot, architecture, cancel) = (Arc::clone(snapshot), Arc::clone(architecture), cancel.clone());
     worker::call(Kind::Load, move |_| {
         let headers = snapshot.as_ref().clone().without_data();
         let mut go_on = |_| cancel.check();
-        let mut context =
-            LoadContext { snapshot: &headers, device, progress: &mut go_on, border: &|| Ok(()) };
+        let mut context = LoadContext {
+            snapshot: &headers,
+            device,
+            progress: &mut go_on,
+            border: &|| Ok(()),
+            ranks: Ranks::planned(shard),
+        };
         let model = nn::on(device, || architecture.load(&mut context))?;
         if device == Device::Gpu {
             limits::check_buffers(model.held(), mlx::gpu_fact(c"max_buffer_length"))?;
@@ -491,6 +572,7 @@ mod tests {
             device: Device::Cpu,
             progress: &mut progress,
             border: &|| Ok(()),
+            ranks: Ranks::alone(),
         };
         let storages = Storages::new();
         let mut worker = Worker::default();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::group::GroupOptions;
 use crate::error::{Error, Result};
 use crate::sampling::{Dry, GenerationDefaults, Grammar, LoopDetection, Repeats, Settings};
 
@@ -84,6 +85,8 @@ pub struct LoadOptions {
     pub media_cache_bytes: Option<u64>,
     /// A chat template in Jinja in the place of the snapshot's own, with tools and without.
     pub chat_template: Option<String>,
+    /// The processes that run the model together, of which this one is a rank.
+    pub group: Option<GroupOptions>,
 }
 
 /// How a session is made.

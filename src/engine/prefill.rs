@@ -67,14 +67,16 @@ impl SessionState {
         let growth = self.past.state.growth(count);
         room::require(self.loaded.budget.work(count, end) + growth, "the next positions of the prompt")?;
         let rows = Rows::of_prompt(&run.job.prompt, &run.job.positions, &run.soft, chunk.clone())?;
-        let hidden = self.loaded.model.forward(&Batch::of(rows), &mut [&mut self.past.state])?;
+        let answers = is_last && !run.job.prefill_only;
+        let batch = Batch { logits: answers, ..Batch::of(rows) };
+        let hidden = self.loaded.model.forward(&batch, &mut [&mut self.past.state])?;
         self.past.held.extend(&run.job.prompt, chunk.clone());
         for (medium, soft) in run.job.prompt.media.iter().zip(&mut run.soft) {
             if medium.tokens.end <= chunk.end {
                 *soft = None;
             }
         }
-        if is_last && !run.job.prefill_only {
+        if answers {
             let logits = self.loaded.model.logits(&hidden, 0..1)?.reshape(&[-1])?;
             if run.job.needs_tokens() {
                 // The guide works while MLX computes.

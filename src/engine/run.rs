@@ -239,6 +239,7 @@ impl SessionState {
 
     /// Ends the run with an error.
     pub fn fail(&mut self, error: Error) {
+        let error = self.loaded.model.explain(error);
         self.run = None;
         self.ended = true;
         self.past.forget();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::budget::Budget;
 use super::decode;
 use super::encoded::EncodedMedia;
+use super::group::follower::Follower;
 pub(crate) use super::inbox::Kind;
 use super::inbox::{self, Act, Inbox, Suspended, Taking};
 use super::limits::Machine;
@@ -51,6 +52,8 @@ impl LoadedModel {
 #[derive(Default)]
 pub(crate) struct Worker {
     pub(super) models: HashMap<u64, LoadedModel>,
+    /// This process's part of a model that rank 0 of a group has sessions of.
+    pub(super) follower: Option<Follower>,
     pub(super) self_test: SelfTest,
     sessions: HashMap<u64, SessionState>,
     scheduler: Scheduler,
@@ -247,7 +250,7 @@ impl Worker {
             }
         }
         // Everything that MLX holds for this thread.
-        (self.sessions, self.models) = Default::default();
+        (self.sessions, self.models, self.follower) = Default::default();
         mlx::clear_streams();
         INBOX.close();
     }
@@ -269,7 +272,12 @@ impl Worker {
         match self.next_unit(pace) {
             Some(Unit::Gather) => INBOX.doze(self.gathering.left()),
             Some(unit) => system::with_pool(|| self.perform(unit, pace)),
-            None => INBOX.sleep(),
+            None => {
+                if pace != Pace::Rest {
+                    system::with_pool(|| self.models.values().for_each(|loaded| loaded.model.settle()));
+                }
+                INBOX.sleep();
+            }
         }
     }
 

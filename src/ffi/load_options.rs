@@ -8,7 +8,7 @@ use super::boundary::{call, required, text, unknown_value, value};
 use super::callback::{UserData, rmlx_destroy_callback};
 use super::cancel::rmlx_cancel;
 use super::status::{rmlx_error, rmlx_status};
-use crate::engine::{CancelToken, DeviceChoice, LoadOptions, ProgressFn, WeightsChoice};
+use crate::engine::{CancelToken, DeviceChoice, GroupOptions, LoadOptions, ProgressFn, WeightsChoice};
 use crate::error::{Error, Result};
 
 /// Where a model runs: one of RMLX_DEVICE_*.
@@ -54,6 +54,7 @@ pub struct rmlx_load_options {
     context_length: Option<usize>,
     media_cache_bytes: Option<u64>,
     chat_template: Option<String>,
+    pub(super) group: Option<GroupOptions>,
 }
 
 #[derive(Clone)]
@@ -82,6 +83,7 @@ impl rmlx_load_options {
             context_length: self.context_length,
             media_cache_bytes: self.media_cache_bytes,
             chat_template: self.chat_template.clone(),
+            group: self.group.clone(),
         }
     }
 }

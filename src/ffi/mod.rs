@@ -49,6 +49,8 @@ pub mod generation_options;
 
 pub mod model;
 
+pub mod group;
+
 pub mod media_prepare;
 
 pub mod session_options;

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::boundary::{c_text, value};
-use crate::engine::has_gpu;
+use crate::engine::{has_gpu, has_group_backend};
 
 /// The ABI that this header describes; compare it with rmlx_abi_version().
 ///
@@ -38,6 +38,7 @@ pub extern "C" fn rmlx_abi_version() -> u32 {
 /// - "metal": this GPU is Apple's, through Metal
 /// - "suspend": rmlx_suspend and rmlx_resume pause all work
 /// - "session_save": sessions can be saved and loaded
+/// - "ring", "jaccl", "nccl", "mpi": the processes of a group can talk in this way (rmlx_load_options_set_group)
 ///
 /// Returns: false also for NULL and for a name that this version does not know.
 ///
@@ -51,7 +52,8 @@ pub unsafe extern "C" fn rmlx_has_feature(name: *const c_char) -> bool {
             Ok("image" | "audio" | "video" | "suspend" | "session_save") => true,
             Ok("gpu") => has_gpu(),
             Ok("metal") => cfg!(target_vendor = "apple") && has_gpu(),
-            _ => false,
+            Ok(name) => has_group_backend(name),
+            Err(_) => false,
         }
     })
 }

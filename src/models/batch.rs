@@ -18,6 +18,8 @@ use crate::prompt::Placed;
 pub struct Batch {
     /// At least one, and none of them empty.
     pub runs: Vec<Run>,
+    /// Logits will be made of all wanted rows.
+    pub logits: bool,
 }
 
 /// Consecutive rows of one session.
@@ -54,9 +56,9 @@ impl Hidden {
 }
 
 impl Batch {
-    /// One run alone.
+    /// One run alone, whose wanted rows get logits.
     pub fn of(run: Run) -> Batch {
-        Batch { runs: vec![run] }
+        Batch { runs: vec![run], logits: true }
     }
 
     /// `[ΣT]`: the ids of all runs.

@@ -11,6 +11,7 @@ use super::cases::{Case, Frame, Part, Results, TOLERANCE, bytes, distance, path,
 use super::{Architecture, Batch, LanguageModel, LoadContext, Run, SoftTokens, architecture, chunks};
 use crate::media::{Audio, Image, Media, Video, VideoFrame};
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::nn::testing::host;
@@ -34,7 +35,13 @@ fn load(folder: &str, key: &str) -> Loaded {
         steps.push(done);
         Ok(())
     };
-    let mut context = LoadContext { snapshot: &snapshot, device: Device::Cpu, progress, border: &|| Ok(()) };
+    let mut context = LoadContext {
+        snapshot: &snapshot,
+        device: Device::Cpu,
+        progress,
+        border: &|| Ok(()),
+        ranks: Ranks::alone(),
+    };
     let model = architecture.load(&mut context).unwrap();
     assert!(steps.is_sorted() && steps.first() == Some(&0.0) && steps.last() == Some(&1.0), "{steps:?}");
     let suppressed = snapshot.generation_config.as_ref().map_or(&Value::Null, |c| &c["suppress_tokens"]);
@@ -228,7 +235,12 @@ fn a_cancel_stops_the_load() {
     let architecture = architecture(&snapshot).unwrap();
     let cancelled = crate::error::Error::new(crate::error::Code::Cancelled, "stop");
     let stop = &mut |done: f32| if done > 0.4 { Err(cancelled.clone()) } else { Ok(()) };
-    let mut context =
-        LoadContext { snapshot: &snapshot, device: Device::Cpu, progress: stop, border: &|| Ok(()) };
+    let mut context = LoadContext {
+        snapshot: &snapshot,
+        device: Device::Cpu,
+        progress: stop,
+        border: &|| Ok(()),
+        ranks: Ranks::alone(),
+    };
     assert_eq!(architecture.load(&mut context).err(), Some(cancelled.clone()));
 }

@@ -8,12 +8,19 @@ use super::cases::{path, sigma};
 use super::{Batch, LanguageModel, LoadContext, Run, architecture};
 use crate::error::Result;
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::positions::Positions;
 use crate::nn::testing::host;
 use crate::snapshot::Snapshot;
 
 fn load(snapshot: &Snapshot, device: Device) -> Result<Box<dyn LanguageModel>> {
-    let mut context = LoadContext { snapshot, device, progress: &mut |_| Ok(()), border: &|| Ok(()) };
+    let mut context = LoadContext {
+        snapshot,
+        device,
+        progress: &mut |_| Ok(()),
+        border: &|| Ok(()),
+        ranks: Ranks::alone(),
+    };
     architecture(snapshot)?.load(&mut context)
 }
 
@@ -98,8 +105,13 @@ fn a_file_that_is_cut_while_it_is_loaded_ends_the_load_and_not_the_process() {
         }
         Ok(())
     };
-    let mut context =
-        LoadContext { snapshot: &snapshot, device: Device::Gpu, progress: cut, border: &|| Ok(()) };
+    let mut context = LoadContext {
+        snapshot: &snapshot,
+        device: Device::Gpu,
+        progress: cut,
+        border: &|| Ok(()),
+        ranks: Ranks::alone(),
+    };
     let error = architecture(&snapshot).unwrap().load(&mut context).err().unwrap();
     assert!(error.message().contains("cut to 12000 bytes"), "{error}");
 }

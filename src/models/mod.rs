@@ -36,6 +36,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
 use crate::media::{Check, Image, Media, MediaKind};
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::held::Held;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
@@ -85,6 +86,8 @@ pub struct LoadContext<'a> {
     pub progress: &'a mut dyn FnMut(f32) -> Result<()>,
     /// Called before some tensors are read: it may wait, and an error from it stops the load.
     pub border: &'a dyn Fn() -> Result<()>,
+    /// Which part of the model is loaded. The encoders of media are rank 0's.
+    pub ranks: Ranks,
 }
 
 /// What an architecture does with media before MLX sees them. Any thread; nothing here is slow but
@@ -164,6 +167,14 @@ pub trait LanguageModel {
 
     /// What of the weights is held, and in what way.
     fn held(&self) -> &Held;
+
+    /// Called before the thread rests: what others are to be told is told.
+    fn settle(&self) {}
+
+    /// Why a pass failed, where the model knows better than `error`.
+    fn explain(&self, error: Error) -> Error {
+        error
+    }
 }
 
 /// The encoding of one medium.

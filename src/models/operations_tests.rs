@@ -9,6 +9,7 @@ use mlx_rs::transforms::eval;
 use super::cases::path;
 use super::{Batch, LoadContext, Run, architecture};
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::mlx::operations;
 use crate::nn::positions::Positions;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,7 @@ fn of_a_step(folder: &str) -> BTreeMap<String, usize> {
         device: Device::Cpu,
         progress: &mut |_| Ok(()),
         border: &|| Ok(()),
+        ranks: Ranks::alone(),
     };
     let model = architecture.load(&mut context).unwrap();
     let mut state = model.new_state();

@@ -4,27 +4,38 @@
 //! of something else ([`Loader::part`], [`Loader::matrix`]) is not evaluated by itself: what is made of it goes
 //! through [`Loader::keep`].
 
+use std::ops::Range;
+
 use mlx_rs::{Array, Dtype};
 
 use super::activation::Glu;
+use super::group::Ranks;
 use super::held::{Held, Part, Tally};
-use super::linear::{Embedding, Linear};
+use super::linear::{Around, Embedding, Linear};
 use super::matrix::{Matrix, Packed};
 use super::mlx;
 use super::moe::Experts;
 use super::norm::{LayerNorm, RmsNorm, cast};
+use super::split::{Cut, HeadShare};
 use super::{Device, has_cuda, item_size};
 use crate::error::{Error, Result};
+use crate::snapshot::part::Part as TensorPart;
 use crate::snapshot::quantization::Mode;
 use crate::snapshot::{Snapshot, Weights};
 use crate::system::room;
 
-/// A matrix as the snapshot has it.
+/// A matrix as the snapshot has it, or a part of it.
 pub struct Stored {
     matrix: Matrix,
     /// Bytes of it that stay in the pages of the file.
     mapped: u64,
+    /// What a row needs around it, where not all columns are there.
+    around: Around,
 }
+
+/// Inner values of a feed-forward network are divided at multiples of so many where there are enough of them: kernels like
+/// round numbers.
+const INNER_UNIT: usize = 128;
 
 /// Takes tensors out of [`Weights`] as layers.
 pub struct Loader<'a> {
@@ -37,6 +48,8 @@ pub struct Loader<'a> {
     pending: Vec<Array>,
     tally: Tally,
     border: &'a dyn Fn() -> Result<()>,
+    /// Which part of the model this is.
+    pub ranks: Ranks,
 }
 
 /// Whether there are kernels of our own for what is computed on the device.
@@ -56,6 +69,7 @@ impl<'a> Loader<'a> {
         device: Device,
         reference: &str,
         border: &'a dyn Fn() -> Result<()>,
+        ranks: Ranks,
     ) -> Result<Loader<'a>> {
         use safetensors::tensor::Dtype as Stored;
         let stored = snapshot.tensor(reference).ok_or_else(|| snapshot.missing(reference))?.dtype;
@@ -72,7 +86,27 @@ impl<'a> Loader<'a> {
             pending: Vec::new(),
             tally: Tally::new(item_size(dtype), has_kernels(device)),
             border,
+            ranks,
         })
+    }
+
+    /// This rank's attention heads.
+    pub fn heads(&self, heads: usize, kv_heads: usize) -> Result<HeadShare> {
+        self.ranks.shard().heads(heads, kv_heads)
+    }
+
+    /// This rank's inner values of a feed-forward network whose matrix `[hidden, inner]` out of them is at `down`.
+    pub fn inner(&self, down: &str, inner: usize, hidden: usize) -> Result<Range<usize>> {
+        let shard = self.ranks.shard();
+        if shard.is_whole() {
+            return Ok(0..inner);
+        }
+        let is_there = self.has(&format!("{down}.scales"));
+        let storage =
+            is_there.then(|| self.snapshot.quantization.resolve(self.snapshot, down, &[hidden, inner]));
+        let group = storage.and_then(|found| found.ok().flatten()).map_or(1, |q| q.group_size as usize);
+        let many = inner >= 8 * INNER_UNIT * shard.size() && INNER_UNIT.is_multiple_of(group);
+        shard.part("inner values of a feed-forward network", inner, if many { INNER_UNIT } else { group })
     }
 
     /// What is handed out from here on belongs to this part of the model.
@@ -99,72 +133,137 @@ impl<'a> Loader<'a> {
 
     /// The matrix `path.weight`, `[out, in]` when unpacked, to make something else of.
     pub fn matrix(&mut self, path: &str, out: usize, input: usize) -> Result<Matrix> {
-        Ok(self.stored(path, &[out, input], self.dtype, false)?.matrix)
+        Ok(self.stored(path, &[out, input], self.dtype, false, &Cut::default())?.matrix)
     }
 
     /// The matrices of all experts, `[E, out, in]` when unpacked, for [`experts`](Self::experts): `path.name.weight`, where
-    /// `turned` says that a dense one is `[E, in, out]`, or `path.0.name.weight` and so on.
+    /// `turned` says that a dense one is `[E, in, out]`, or `path.0.name.weight` and so on; of each what is in `cut`.
     pub fn expert_matrix(
         &mut self,
         path: &str,
         name: &str,
         shape: [usize; 3],
         turned: bool,
+        cut: &Cut,
     ) -> Result<Stored> {
         let [count, out, input] = shape;
         let whole = format!("{path}.{name}");
         if turned {
-            let stored = self.weights.take_float(&format!("{whole}.weight"), &[count, input, out])?;
+            let stored = self.turned(&format!("{whole}.weight"), &[count, input, out], cut)?;
             let array = self.as_multiplied(&stored, self.dtype)?;
             self.tally.source(array.nbytes() as u64);
-            return Ok(Stored { matrix: Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?), mapped: 0 });
+            let matrix = Matrix::Dense(array.swap_axes(1, 2)?.contiguous()?);
+            return Ok(Stored { matrix, mapped: 0, around: Around::default() });
         }
         if self.has(&format!("{whole}.weight")) || !self.has(&format!("{path}.0.{name}.weight")) {
-            return self.stored(&whole, &shape, self.dtype, true);
+            return self.stored(&whole, &shape, self.dtype, true, cut);
         }
-        let parts = (0..count).map(|expert| self.matrix(&format!("{path}.{expert}.{name}"), out, input));
-        let parts: Vec<Matrix> = parts.collect::<Result<_>>()?;
+        let dtype = self.dtype;
+        let part = |expert| self.stored(&format!("{path}.{expert}.{name}"), &[out, input], dtype, false, cut);
+        let parts: Vec<Stored> = (0..count).map(part).collect::<Result<_>>()?;
+        let around = parts.first().map(|part| part.around).unwrap_or_default();
+        if parts.iter().any(|part| part.around != around) {
+            return Err(unlike(path, name));
+        }
+        let parts: Vec<Matrix> = parts.into_iter().map(|part| part.matrix).collect();
         self.tally.source(parts.iter().flat_map(Matrix::arrays).map(|array| array.nbytes() as u64).sum());
-        let stacked = Matrix::stacked(parts)?;
-        let stacked = stacked.map_err(|_| {
-            Error::unsupported(format!("the experts of {path}.*.{name} are not all stored in the same way"))
-        })?;
-        Ok(Stored { matrix: stacked.apart(count)?, mapped: 0 })
+        let stacked = Matrix::stacked(parts)?.map_err(|_| unlike(path, name))?;
+        Ok(Stored { matrix: stacked.apart(count)?, mapped: 0, around })
+    }
+
+    /// The float tensor `[E, in, out]` of matrices that are cut as `[out, in]`.
+    fn turned(&mut self, name: &str, shape: &[usize], cut: &Cut) -> Result<Array> {
+        let columns = cut.columns.as_ref().map(std::slice::from_ref);
+        self.float_part(name, shape, columns, cut.rows.as_deref())
     }
 
     /// `gate_up` is one matrix, or two.
     pub fn experts(&mut self, gate_up: Vec<Stored>, down: Stored, glu: Glu) -> Result<Experts> {
         let gate_up = self.stack("experts", gate_up)?;
-        Ok(Experts::new(gate_up, self.keep_stored("experts", down), glu, self.device))
+        let around = down.around;
+        Ok(Experts::new(gate_up, self.keep_stored("experts", down), around, glu, self.device))
     }
 
-    /// Dense or packed, for activations of `dtype`. What `stays` as it is stored may be left in the pages of its file.
-    fn stored(&mut self, path: &str, shape: &[usize], dtype: Dtype, stays: bool) -> Result<Stored> {
+    /// Dense or packed, for activations of `dtype`, what of it is in `cut`. What `stays` as it is stored may be left in the pages
+    /// of its file.
+    fn stored(
+        &mut self,
+        path: &str,
+        shape: &[usize],
+        dtype: Dtype,
+        stays: bool,
+        cut: &Cut,
+    ) -> Result<Stored> {
         let quantization = self.snapshot.quantization.resolve(self.snapshot, path, shape)?;
+        let input = shape.last().copied().unwrap_or(0);
+        let held = cut.groups(input, quantization.map_or(1, |q| q.group_size as usize));
+        let around = cut.columns.as_ref().zip(held.as_ref()).map(|(wanted, held)| Around::of(wanted, held));
+        let around = around.unwrap_or_default();
         let mut mapped = 0;
-        let mut tensor = |loader: &mut Self, name: &str, dtype: Option<Dtype>| -> Result<Array> {
+        // `columns` counts how many numbers of the tensor hold so many columns.
+        let mut tensor = |loader: &mut Self,
+                          name: &str,
+                          dtype: Option<Dtype>,
+                          columns: &dyn Fn(usize) -> usize|
+         -> Result<Array> {
             let is_weight = name == "weight";
             let name = format!("{path}.{name}");
-            let stored = loader.weights.take(&name)?;
+            let columns = held.as_ref().map(|held| columns(held.start)..columns(held.end));
+            let stored =
+                loader.cut_out(&name, cut.rows.as_deref(), columns.as_ref().map(std::slice::from_ref))?;
             let multiplied = |dtype| loader.multiplied_as(stored.dtype(), dtype);
             let dtype = if is_weight { dtype.map(multiplied) } else { dtype };
             match dtype.filter(|dtype| stored.dtype() != *dtype) {
                 Some(dtype) => loader.as_dtype(&stored, dtype),
-                None if stays => loader.in_its_pages(&name, stored, &mut mapped),
+                None if stays && cut.is_whole() => loader.in_its_pages(&name, stored, &mut mapped),
                 None => Ok(stored),
             }
         };
         let Some(quantization) = quantization else {
-            let matrix = Matrix::Dense(tensor(self, "weight", Some(dtype))?);
-            return Ok(Stored { matrix, mapped });
+            let matrix = Matrix::Dense(tensor(self, "weight", Some(dtype), &|n| n)?);
+            return Ok(Stored { matrix, mapped, around });
         };
         self.tally.packed(path, quantization);
-        let weight = tensor(self, "weight", None)?;
+        let groups = |n: usize| n / quantization.group_size as usize;
+        let weight = tensor(self, "weight", None, &|n| quantization.words(n))?;
         let affine = quantization.mode == Mode::Affine;
-        let scales = tensor(self, "scales", affine.then_some(dtype))?;
-        let biases = affine.then(|| tensor(self, "biases", Some(dtype))).transpose()?;
+        let scales = tensor(self, "scales", affine.then_some(dtype), &groups)?;
+        let biases = affine.then(|| tensor(self, "biases", Some(dtype), &groups)).transpose()?;
         let matrix = Matrix::Packed(Packed::new(weight, scales, biases, quantization, self.device)?);
-        Ok(Stored { matrix, mapped })
+        Ok(Stored { matrix, mapped, around })
+    }
+
+    /// A tensor, or some rows and columns of it.
+    fn cut_out(
+        &mut self,
+        name: &str,
+        rows: Option<&[Range<usize>]>,
+        columns: Option<&[Range<usize>]>,
+    ) -> Result<Array> {
+        if rows.is_none() && columns.is_none() {
+            return self.weights.take(name);
+        }
+        let info = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
+        let part = TensorPart::of(info, rows, columns).ok_or_else(|| {
+            let message = format!("tensor {name} of shape {:?} has no such part", info.shape);
+            self.snapshot.of_tensor(message, name)
+        })?;
+        self.weights.take_part(name, part)
+    }
+
+    /// A float tensor of this shape, or some rows and columns of it.
+    fn float_part(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Option<&[Range<usize>]>,
+        columns: Option<&[Range<usize>]>,
+    ) -> Result<Array> {
+        if rows.is_none() && columns.is_none() {
+            return self.weights.take_float(name, shape);
+        }
+        self.weights.require_float(name, shape)?;
+        self.cut_out(name, rows, columns)
     }
 
     /// The tensor where it lies in its file, if the device takes it from there; `mapped` grows by its bytes. It must not be
@@ -216,35 +315,62 @@ impl<'a> Loader<'a> {
 
     /// The layers `names` under `parent`, whose outputs of the given sizes follow each other.
     pub fn linear(&mut self, parent: &str, names: &[(&str, usize)], input: usize) -> Result<Linear> {
+        let all: Vec<_> = names.iter().map(|(name, out)| (*name, *out, Cut::default())).collect();
+        self.rows_of(parent, &all, input)
+    }
+
+    /// The same of some rows of each.
+    pub fn rows_of(&mut self, parent: &str, names: &[(&str, usize, Cut)], input: usize) -> Result<Linear> {
         let dtype = self.dtype;
-        let parts = names
-            .iter()
-            .map(|(name, out)| self.stored(&format!("{parent}.{name}"), &[*out, input], dtype, true));
+        let parts = names.iter().map(|(name, out, cut)| {
+            self.stored(&format!("{parent}.{name}"), &[*out, input], dtype, true, cut)
+        });
         let parts = parts.collect::<Result<_>>()?;
-        names.iter().for_each(|(_, out)| self.tally.makes(*out));
-        let joined: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        Ok(Linear { matrices: self.stack(&format!("{parent}.{}", joined.join("+")), parts)?, bias: None })
+        names.iter().for_each(|(_, out, cut)| self.tally.makes(cut.count(*out)));
+        let joined: Vec<&str> = names.iter().map(|(name, ..)| *name).collect();
+        let matrices = self.stack(&format!("{parent}.{}", joined.join("+")), parts)?;
+        Ok(Linear { matrices, bias: None, around: Around::default() })
+    }
+
+    /// Some columns of a layer: of its inputs these are given, and what it makes is a part of the sum.
+    pub fn columns_of(
+        &mut self,
+        path: &str,
+        out: usize,
+        input: usize,
+        columns: &Range<usize>,
+    ) -> Result<Linear> {
+        let all = *columns == (0..input);
+        let cut = if all { Cut::default() } else { Cut::columns(columns.clone()) };
+        let part = self.stored(path, &[out, input], self.dtype, true, &cut)?;
+        self.tally.makes(out);
+        let around = part.around;
+        Ok(Linear { matrices: self.stack(path, vec![part])?, bias: None, around })
     }
 
     /// One small layer for activations of `dtype`, unpacked: MLX's CUDA kernels refuse some packed products in `f32`.
     pub fn linear_as(&mut self, path: &str, out: usize, input: usize, dtype: Dtype) -> Result<Linear> {
-        let stored = self.stored(path, &[out, input], dtype, false)?.matrix;
+        let stored = self.stored(path, &[out, input], dtype, false, &Cut::default())?.matrix;
         stored.arrays().iter().for_each(|array| self.tally.source(array.nbytes() as u64));
         self.tally.makes(out);
-        Ok(Linear { matrices: vec![self.keep_matrix(path, stored.unpacked(dtype)?, 0)], bias: None })
+        let matrices = vec![self.keep_matrix(path, stored.unpacked(dtype)?, 0)];
+        Ok(Linear { matrices, bias: None, around: Around::default() })
     }
 
     /// A dense or packed layer with a bias.
     pub fn linear_with_bias(&mut self, path: &str, out: usize, input: usize) -> Result<Linear> {
-        let stored = self.stored(path, &[out, input], self.dtype, true)?;
+        let stored = self.stored(path, &[out, input], self.dtype, true, &Cut::default())?;
         let bias = self.float(&format!("{path}.bias"), &[out])?;
         self.tally.makes(out);
-        Ok(Linear { matrices: vec![self.keep_stored(path, stored)], bias: Some(bias) })
+        let matrices = vec![self.keep_stored(path, stored)];
+        Ok(Linear { matrices, bias: Some(bias), around: Around::default() })
     }
 
+    /// A table of `rows` vectors, of which a rank has a part.
     pub fn embedding(&mut self, path: &str, rows: usize, size: usize) -> Result<Embedding> {
-        let table = self.stored(path, &[rows, size], self.dtype, true)?;
-        Ok(Embedding { table: self.keep_stored(path, table), dtype: self.dtype })
+        let cut = self.table_cut(rows)?;
+        let table = self.stored(path, &[rows, size], self.dtype, true, &cut)?;
+        Ok(self.table(rows, self.dtype, |loader| loader.keep_stored(path, table)))
     }
 
     /// A table that rows are looked up in, and nothing is multiplied by: a dense one stays as it is stored.
@@ -253,9 +379,31 @@ impl<'a> Loader<'a> {
             return self.embedding(path, rows, size);
         }
         let (name, mut mapped) = (format!("{path}.weight"), 0);
-        let table = self.weights.take_float(&name, &[rows, size])?;
-        let matrix = Matrix::Dense(self.in_its_pages(&name, table, &mut mapped)?);
-        Ok(Embedding { table: self.keep_matrix(path, matrix, mapped), dtype: self.dtype })
+        let cut = self.table_cut(rows)?;
+        let mut table = self.float_part(&name, &[rows, size], cut.rows.as_deref(), None)?;
+        if cut.is_whole() {
+            table = self.in_its_pages(&name, table, &mut mapped)?;
+        }
+        Ok(self.table(rows, self.dtype, |loader| loader.keep_matrix(path, Matrix::Dense(table), mapped)))
+    }
+
+    fn table(&mut self, count: usize, dtype: Dtype, keep: impl FnOnce(&mut Self) -> Matrix) -> Embedding {
+        Embedding { table: keep(self), dtype, count, ranks: self.ranks.clone() }
+    }
+
+    /// This rank's rows of a table.
+    fn table_cut(&self, rows: usize) -> Result<Cut> {
+        let shard = self.ranks.shard();
+        if shard.is_whole() {
+            return Ok(Cut::default());
+        }
+        match shard.rows(rows) {
+            none if none.is_empty() => Err(Error::unsupported(format!(
+                "{rows} rows of a table cannot be divided among {} ranks",
+                shard.size()
+            ))),
+            own => Ok(Cut::rows(vec![own])),
+        }
     }
 
     pub fn rms_norm(&mut self, path: &str, n: usize, eps: f32) -> Result<RmsNorm> {
@@ -403,6 +551,10 @@ impl<'a> Loader<'a> {
         self.weights.finish(ignored)?;
         Ok(self.tally.finish())
     }
+}
+
+fn unlike(path: &str, name: &str) -> Error {
+    Error::unsupported(format!("the experts of {path}.*.{name} are not all stored in the same way"))
 }
 
 /// Whether MLX takes memory as it is, which it does on Metal; elsewhere it copies, as tests may.

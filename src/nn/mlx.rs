@@ -1,6 +1,7 @@
 //! The MLX calls that mlx-rs lacks, or makes with more operations than they need. All of the crate's direct use of
 //! mlx-sys is here and in [`memory`].
 
+pub mod group;
 pub mod memory;
 
 use std::ffi::{CStr, CString, c_int};

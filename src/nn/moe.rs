@@ -5,6 +5,7 @@ use mlx_rs::ops::{argpartition_axis, argsort, concatenate, softmax_axis};
 use mlx_rs::{Array, Dtype};
 
 use super::activation::Glu;
+use super::linear::Around;
 use super::matrix::Matrix;
 use super::norm::cast;
 use super::{Device, mlx};
@@ -37,17 +38,19 @@ pub struct Experts {
     gate_up: Vec<Matrix>,
     /// `[E, H, I]`.
     down: Matrix,
+    /// Around what goes through it.
+    around: Around,
     glu: Glu,
     device: Device,
 }
 
 impl Experts {
     /// `gate_up` is one matrix, or two.
-    pub fn new(gate_up: Vec<Matrix>, down: Matrix, glu: Glu, device: Device) -> Experts {
-        Experts { gate_up, down, glu, device }
+    pub fn new(gate_up: Vec<Matrix>, down: Matrix, around: Around, glu: Glu, device: Device) -> Experts {
+        Experts { gate_up, down, around, glu, device }
     }
 
-    /// The weighted sum of each row's experts: `[T, H]` → `[T, H]`.
+    /// The weighted sum of each row's experts, or a rank's part of it: `[T, H]` → `[T, H]`.
     ///
     /// Lazy but on a CPU without kernels of our own, where the routing is evaluated: see [`by_expert`](Self::by_expert).
     pub fn forward(&self, x: &Array, routing: &Routing) -> Result<Array> {
@@ -77,7 +80,9 @@ impl Experts {
             [both] => self.glu.halves(both)?,
             _ => return Ok(None),
         };
-        let Some(products) = self.down.by_kernel(&inner, Some(&flat)) else { return Ok(None) };
+        let Some(products) = self.down.by_kernel(&self.around.pad(&inner)?, Some(&flat)) else {
+            return Ok(None);
+        };
         Ok(Some(products?.reshape(&[x.dim(0), experts.dim(1), -1])?))
     }
 
@@ -102,7 +107,7 @@ impl Experts {
 
     fn gather(&self, x: &Array, experts: &Array, sorted: bool) -> Result<Array> {
         let inner = self.glu_of(|matrix| matrix.gather(x, experts, sorted))?;
-        self.down.gather(&inner, experts, sorted)
+        self.down.gather(&self.around.pad(&inner)?, experts, sorted)
     }
 
     /// The same, an expert after the other. MLX's own CPU backend gathers a row at a time, with the kernels that
@@ -138,7 +143,7 @@ impl Experts {
     /// `[n, H]` → `[n, H]` through one expert.
     fn expert(&self, expert: usize, x: &Array) -> Result<Array> {
         let inner = self.glu_of(|matrix| matrix.expert(expert)?.multiply(x))?;
-        self.down.expert(expert)?.multiply(&inner)
+        self.down.expert(expert)?.multiply(&self.around.pad(&inner)?)
     }
 
     fn glu_of(&self, product: impl Fn(&Matrix) -> Result<Array>) -> Result<Array> {
@@ -239,7 +244,7 @@ mod tests {
                 let values = concatenate(&[gate_values, up_values], 1).unwrap();
                 let glu = Glu::GeluTanh(GeluGlu::new(Dtype::Float32).unwrap());
                 let Ok(both) = Matrix::stacked(vec![gate, up]).unwrap() else { panic!() };
-                let experts = Experts::new(vec![both], down, glu, device);
+                let experts = Experts::new(vec![both], down, Around::default(), glu, device);
                 // One row, few rows and, for the GPU, enough to be sorted.
                 for rows in [1, 5, 40] {
                     let x = random(&[rows, HIDDEN], 7);
@@ -260,7 +265,7 @@ mod tests {
         let (down, down_values) = matrix(HIDDEN, INNER, 3, None, Device::Cpu);
         let glu = Glu::GeluTanh(GeluGlu::new(Dtype::Float32).unwrap());
         let Err(both) = Matrix::stacked(vec![gate, up]).unwrap() else { panic!() };
-        let experts = Experts::new(both, down, glu, Device::Cpu);
+        let experts = Experts::new(both, down, Around::default(), glu, Device::Cpu);
         let x = random(&[6, HIDDEN], 7);
         let routing = route(&random(&[6, EXPERTS as i32], 8), 2).unwrap();
         let chosen = to_host(&routing.experts).unwrap();

@@ -10,6 +10,7 @@ use mlx_rs::ops::{concatenate, zeros_dtype};
 
 use super::extent::{Extent, Intake, STEP};
 pub use super::extent::{SPARE, Shape, visible};
+use super::mirror::{Log, Mirrored};
 use super::mlx;
 use crate::error::Result;
 
@@ -20,13 +21,25 @@ pub struct State {
     len: usize,
     /// The next position less `len`: pictures may take fewer positions than rows.
     shift: i32,
+    /// Where other ranks of a group keep the like.
+    mirrored: Option<Mirrored>,
 }
 
 impl State {
     /// One layer for each shape.
     pub fn new(shapes: impl IntoIterator<Item = impl Into<Shape>>) -> State {
         let layers = shapes.into_iter().map(|shape| LayerState::new(shape.into())).collect();
-        State { layers, len: 0, shift: 0 }
+        State { layers, len: 0, shift: 0, mirrored: None }
+    }
+
+    /// The same, whose changes are written down.
+    pub fn mirrored(self, log: &Rc<Log>) -> State {
+        State { mirrored: Some(Mirrored::new(log)), ..self }
+    }
+
+    /// Which of the states it is whose changes are written down.
+    pub fn number(&self) -> Option<u64> {
+        self.mirrored.as_ref().map(Mirrored::number)
     }
 
     /// What each layer keeps.
@@ -66,6 +79,7 @@ impl State {
             layer.trim(n);
         }
         self.len = n;
+        self.mirrored.iter().for_each(|mirrored| mirrored.trim(n));
         true
     }
 
@@ -81,6 +95,7 @@ impl State {
         for layer in &mut self.layers {
             any |= layer.part()?;
         }
+        self.mirrored.iter().filter(|_| any).for_each(Mirrored::part);
         Ok(any)
     }
 
@@ -118,6 +133,7 @@ impl State {
             *layer = LayerState::new(layer.shape);
         }
         (self.len, self.shift) = (0, 0);
+        self.mirrored.iter().for_each(Mirrored::clear);
     }
 
     /// The windows as they are now, to come back to with [`restore`](Self::restore). Layers that keep all positions
@@ -125,7 +141,9 @@ impl State {
     /// to in place.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let window = |layer: &LayerState| layer.window().map(|_| layer.seen_next()).transpose();
-        Ok(Checkpoint { windows: self.layers.iter().map(window).collect::<Result<_>>()?, len: self.len })
+        let windows = self.layers.iter().map(window).collect::<Result<_>>()?;
+        let mirrored = self.mirrored.as_ref().map(Mirrored::checkpoint);
+        Ok(Checkpoint { windows, len: self.len, mirrored })
     }
 
     /// [`checkpoint`](Self::checkpoint) as it would have been at `n`, at most [`SPARE`] positions ago. `None` when a
@@ -144,6 +162,9 @@ impl State {
             }
         }
         self.len = checkpoint.len;
+        if let (Some(own), Some(from)) = (&self.mirrored, &checkpoint.mirrored) {
+            own.restore(from);
+        }
     }
 
     pub(super) fn layers(&self) -> &[LayerState] {
@@ -152,7 +173,7 @@ impl State {
 
     /// A state of `layers` that all hold `len` positions, after which the positions go on from `position`.
     pub(super) fn of(layers: Vec<LayerState>, len: usize, position: i32) -> State {
-        State { layers, len, shift: position.wrapping_sub(len as i32) }
+        State { layers, len, shift: position.wrapping_sub(len as i32), mirrored: None }
     }
 
     /// The state of a layer.
@@ -172,6 +193,7 @@ impl State {
 pub struct Checkpoint {
     windows: Vec<Option<LayerState>>,
     len: usize,
+    mirrored: Option<Mirrored>,
 }
 
 impl Checkpoint {
@@ -195,7 +217,7 @@ impl Checkpoint {
     }
 
     pub(super) fn of(windows: Vec<Option<LayerState>>, len: usize) -> Checkpoint {
-        Checkpoint { windows, len }
+        Checkpoint { windows, len, mirrored: None }
     }
 }
 

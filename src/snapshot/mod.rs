@@ -9,6 +9,7 @@ mod header;
 mod inspect;
 mod mapped;
 mod names;
+pub mod part;
 pub mod processors;
 pub mod quantization;
 mod shard;

@@ -16,7 +16,8 @@ use std::sync::{Arc, Once, OnceLock};
 use mlx_rs::{Array, Stream};
 
 use super::file_name;
-use super::header::unreadable;
+use super::header::{TensorInfo, unreadable};
+use super::part::Part;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -48,16 +49,29 @@ impl Fault {
 pub fn open(path: &Path) -> Result<(HashMap<String, Array>, Fault)> {
     let (file, _) = files::open(path)?;
     let fault = Fault { file: path.display().to_string(), error: Arc::default() };
-    let label = CString::new(fault.file.clone()).unwrap_or_default();
-    let source = Source { file, position: AtomicU64::new(0), label, fault: fault.clone() };
+    let arrays = arrays(Source::new(Arc::new(file), None, fault.clone()), path)?;
+    Ok((arrays, fault))
+}
+
+/// A part of a tensor of the open `file` at `path`, as a lazy array.
+pub fn open_part(file: &Arc<File>, path: &Path, info: &TensorInfo, part: Part) -> Result<(Array, Fault)> {
+    let fault = Fault { file: path.display().to_string(), error: Arc::default() };
+    let view = View::new(info, part);
+    let mut arrays = arrays(Source::new(Arc::clone(file), Some(view), fault.clone()), path)?;
+    let array = arrays.remove(NAME).ok_or_else(|| unreadable(path, "MLX finds no part of a tensor in it"))?;
+    Ok((array, fault))
+}
+
+fn arrays(source: Source, path: &Path) -> Result<HashMap<String, Array>> {
+    let fault = source.fault.clone();
     keep_errors();
-    match load(source) {
-        Some(arrays) => Ok((arrays, fault)),
-        None => {
+    load(source).map_or_else(
+        || {
             fault.check()?;
             Err(unreadable(path, "MLX does not take it for a safetensors file"))
-        }
-    }
+        },
+        Ok,
+    )
 }
 
 fn load(source: Source) -> Option<HashMap<String, Array>> {
@@ -107,18 +121,78 @@ unsafe fn collect(tensors: mlx_sys::mlx_map_string_to_array) -> HashMap<String, 
 
 /// What MLX reads from. Tensors are read at their offsets, by several threads at once; the position is for the header.
 struct Source {
-    file: File,
+    file: Arc<File>,
+    /// What MLX sees in place of the file.
+    view: Option<View>,
     position: AtomicU64,
     label: CString,
     fault: Fault,
 }
 
+/// A safetensors file with a part of a tensor in it, and nothing else.
+struct View {
+    header: Vec<u8>,
+    part: Part,
+}
+
+/// Of the tensor in a [`View`].
+const NAME: &str = "part";
+
+impl View {
+    fn new(info: &TensorInfo, part: Part) -> View {
+        let tensor = serde_json::json!({
+            "dtype": info.dtype.to_string(),
+            "shape": part.shape(),
+            "data_offsets": [0, part.len()],
+        });
+        let json = serde_json::json!({ NAME: tensor }).to_string();
+        let mut header = (json.len() as u64).to_le_bytes().to_vec();
+        header.extend_from_slice(json.as_bytes());
+        View { header, part }
+    }
+
+    fn len(&self) -> u64 {
+        (self.header.len() + self.part.len()) as u64
+    }
+
+    fn read(&self, file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let at = offset as usize;
+        match self.header.get(at..).and_then(|rest| rest.get(..bytes.len())) {
+            Some(header) => {
+                bytes.copy_from_slice(header);
+                Ok(())
+            }
+            None if at == self.header.len() && bytes.len() == self.part.len() => self.part.read(file, bytes),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
 impl Source {
+    fn new(file: Arc<File>, view: Option<View>, fault: Fault) -> Source {
+        let label = CString::new(fault.file.clone()).unwrap_or_default();
+        Source { file, view, position: AtomicU64::new(0), label, fault }
+    }
+
+    fn len(&self) -> Option<u64> {
+        match &self.view {
+            Some(view) => Some(view.len()),
+            None => Some(self.file.metadata().ok()?.len()),
+        }
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        match &self.view {
+            Some(view) => view.read(&self.file, bytes, offset),
+            None => self.file.read_exact_at(bytes, offset),
+        }
+    }
+
     fn move_to(&self, offset: i64, whence: c_int) -> Option<()> {
         let from = match whence {
             libc::SEEK_SET => 0,
             libc::SEEK_CUR => self.position.load(Ordering::Relaxed),
-            libc::SEEK_END => self.file.metadata().ok()?.len(),
+            libc::SEEK_END => self.len()?,
             _ => return None,
         };
         self.position.store(from.checked_add_signed(offset)?, Ordering::Relaxed);
@@ -128,7 +202,7 @@ impl Source {
     /// The bytes at the position, which moves past them; how many were there.
     fn read_on(&self, bytes: &mut [u8]) -> usize {
         let position = self.position.load(Ordering::Relaxed);
-        if let Err(error) = self.file.read_exact_at(bytes, position) {
+        if let Err(error) = self.read(bytes, position) {
             let _ = self.fault.error.set(error);
             return 0;
         }
@@ -138,7 +212,7 @@ impl Source {
 
     /// A tensor's bytes; zeros, and a fault, if they are not there.
     fn read_tensor(&self, bytes: &mut [u8], offset: u64) {
-        if let Err(error) = self.file.read_exact_at(bytes, offset) {
+        if let Err(error) = self.read(bytes, offset) {
             bytes.fill(0);
             let _ = self.fault.error.set(error);
         }
@@ -224,6 +298,7 @@ unsafe extern "C" fn free(source: *mut c_void) {
 mod tests {
     use std::path::PathBuf;
 
+    use mlx_rs::ops::indexing::TryIndexOp;
     use mlx_rs::transforms::eval;
 
     use super::*;
@@ -246,6 +321,36 @@ mod tests {
             assert!(array.eq_values(&theirs[name]).unwrap(), "{name}");
         }
         fault.check().unwrap();
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init)] // ranges are meant, and not what is in them
+    fn parts_are_slices_of_the_tensors() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unified-bf16-mlx/model.safetensors");
+        let (metadata, data) = super::super::header::read_header(&path).unwrap();
+        let file = Arc::new(File::open(&path).unwrap());
+        let (whole, _) = open(&path).unwrap();
+        let mut parts = 0;
+        for (name, info) in metadata.tensors() {
+            let [rows, columns] = info.shape[..] else { continue };
+            let info = TensorInfo {
+                file_name: name.clone(),
+                shard: 0,
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                bytes: (info.data_offsets.1 - info.data_offsets.0) as u64,
+                offset: data + info.data_offsets.0 as u64,
+            };
+            let part = Part::of(&info, Some(&[rows / 3..rows / 2]), Some(&[columns / 4..columns])).unwrap();
+            let (array, fault) = open_part(&file, &path, &info, part).unwrap();
+            let (rows, columns) = (rows as i32, columns as i32);
+            let expected = whole[&name].try_index((rows / 3..rows / 2, columns / 4..columns)).unwrap();
+            assert!(array.eq_values(&expected).unwrap(), "{name}");
+            fault.check().unwrap();
+            parts += 1;
+        }
+        assert!(parts > 5);
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Tensors of a snapshot on the MLX thread.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
 
 use mlx_rs::{Array, Dtype};
 
 use super::Snapshot;
 use super::mapped::{Around, PagedFile};
+use super::part::Part;
 use super::shard::{self, Fault};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The tensors of a snapshot, by canonical name. Each is read from its file only when it is evaluated, and whoever
 /// took it holds it alone: what was taken and dropped costs no memory.
@@ -16,6 +21,8 @@ pub struct Weights<'a> {
     arrays: HashMap<String, Array>,
     taken: HashSet<String>,
     faults: Vec<Fault>,
+    /// The shards that parts of tensors are read from.
+    files: HashMap<usize, Arc<File>>,
     /// The files once more, where tensors may stay in their pages.
     paged: Vec<PagedFile>,
 }
@@ -33,7 +40,7 @@ impl<'a> Weights<'a> {
         }
         let paged = if snapshot.maps { snapshot.shards() } else { &[] };
         let paged = paged.iter().map(|path| PagedFile::open(path)).collect::<Result<_>>()?;
-        Ok(Weights { snapshot, arrays, taken: HashSet::new(), faults, paged })
+        Ok(Weights { snapshot, arrays, taken: HashSet::new(), faults, files: HashMap::new(), paged })
     }
 
     /// Hands the tensor over.
@@ -43,6 +50,20 @@ impl<'a> Weights<'a> {
             false => self.snapshot.missing(name),
         })?;
         self.taken.insert(name.to_owned());
+        Ok(array)
+    }
+
+    /// Hands a part of the tensor over, which is read without the rest of it.
+    pub fn take_part(&mut self, name: &str, part: Part) -> Result<Array> {
+        drop(self.take(name)?);
+        let info = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
+        let path = &self.snapshot.shards()[info.shard];
+        let file = match self.files.entry(info.shard) {
+            Entry::Occupied(file) => file.into_mut(),
+            Entry::Vacant(place) => place.insert(Arc::new(files::open(path)?.0)),
+        };
+        let (array, fault) = shard::open_part(file, path, info, part)?;
+        self.faults.push(fault);
         Ok(array)
     }
 
@@ -66,16 +87,22 @@ impl<'a> Weights<'a> {
         Some((self.paged.get(info.shard)?, Around::of(info.offset, info.bytes, item)?))
     }
 
-    /// Hands the tensor over if its shape is `shape` and it is a float. A single number may have any count of dimensions.
-    pub fn take_float(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
+    /// An error unless the tensor's shape is `shape` and it is a float. A single number may have any count of dimensions.
+    pub fn require_float(&self, name: &str, shape: &[usize]) -> Result<()> {
         let info = self.snapshot.tensor(name).ok_or_else(|| self.snapshot.missing(name))?;
         let is_number = |shape: &[usize]| shape.iter().all(|n| *n == 1);
         let same = info.shape == shape || (is_number(&info.shape) && is_number(shape));
-        if !info.is_float() || !same {
-            let found = format!("{:?} {:?}", info.dtype, info.shape);
-            let message = format!("tensor {name} is {found}, but must be a float {shape:?}");
-            return Err(self.snapshot.of_tensor(message, name).with("found", found));
+        if info.is_float() && same {
+            return Ok(());
         }
+        let found = format!("{:?} {:?}", info.dtype, info.shape);
+        let message = format!("tensor {name} is {found}, but must be a float {shape:?}");
+        Err(self.snapshot.of_tensor(message, name).with("found", found))
+    }
+
+    /// Hands the tensor over if it is a float of this shape: see [`require_float`](Self::require_float).
+    pub fn take_float(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
+        self.require_float(name, shape)?;
         let array = self.take(name)?;
         if array.ndim() == shape.len() {
             return Ok(array);

@@ -8,6 +8,7 @@ mod bad_prompts;
 mod bad_snapshots;
 mod batches;
 mod cancelling;
+mod compared;
 mod constraint_options;
 mod constraints;
 mod conversations;

@@ -60,6 +60,10 @@ static void options(void) {
     REFUSED("options", rmlx_load_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_media_cache(NULL, 1, &error));
     REFUSED("options", rmlx_load_options_set_chat_template(NULL, "a", 1, &error));
+    REFUSED("options", rmlx_load_options_set_group(NULL, RMLX_GROUP_AUTO, -1, 0, NULL, &error));
+    REFUSED("options", rmlx_load_options_set_group_timeout(NULL, 1, &error));
+    REFUSED("dir", rmlx_group_serve(NULL, NULL, &error));
+    REFUSED("options", rmlx_group_serve("x", NULL, &error));
     REFUSED("options", rmlx_session_options_set_context_length(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_prefill_chunk(NULL, 1, &error));
     REFUSED("options", rmlx_session_options_set_checkpoints(NULL, 1, &error));
@@ -102,6 +106,7 @@ static void options(void) {
     CHECK_OK(rmlx_load_options_set_cancel(l, NULL, &error));
     REFUSED("utf8", rmlx_load_options_set_chat_template(l, NULL, 1, &error));
     CHECK_OK(rmlx_load_options_set_chat_template(l, NULL, 0, &error));
+    CHECK_OK(rmlx_load_options_set_group(l, RMLX_GROUP_AUTO, -1, 0, NULL, &error));
     rmlx_load_options_release(l);
     CHECK_OK(rmlx_set_log_callback(RMLX_LOG_INFO, NULL, NULL, NULL, &error));
 }

@@ -94,6 +94,7 @@ impl Session {
     /// What is held, without work of MLX if that can be.
     fn contents(&self) -> Result<Contents> {
         self.queue.require_usable()?;
+        require_whole(self.model())?;
         let id = self.id;
         let read = move |reading| move |worker: &mut worker::Worker| worker.session(id)?.contents(reading);
         if let Some(contents) = worker::call(Kind::Anytime, read(Reading::InPlace))? {
@@ -104,6 +105,7 @@ impl Session {
     }
 
     fn load_from(model: &Model, options: &SessionOptions, source: &Source) -> Result<Session> {
+        require_whole(model)?;
         let session = Session::unlisted(model, options)?;
         let model_id = model.id();
         let shapes: Vec<Shape> = worker::call(Kind::Anytime, move |worker| {
@@ -192,4 +194,16 @@ fn side_by_side<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> Result<R> + Sy
     });
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Each rank of a group has other heads of keys and values, and no file has all of them.
+fn require_whole(model: &Model) -> Result<()> {
+    match model.ranks() {
+        1 => Ok(()),
+        ranks => {
+            let message =
+                format!("sessions of a model that {ranks} ranks run together cannot be saved or loaded");
+            Err(Error::unsupported(message).with("ranks", ranks))
+        }
+    }
 }

@@ -32,6 +32,8 @@ pub struct TextModel {
     head: Head,
     full_rope: Rope,
     local_rope: Rope,
+    /// Heads of keys and values that this rank keeps.
+    kv_heads: usize,
 }
 
 struct Layer {
@@ -67,6 +69,7 @@ impl TextModel {
             full_rope: Rope::linear(dim, global, config.rope_factor, device),
             local_rope: Rope::plain(dim, config.local_rope_theta, device),
             head: Head::new(norm, own, config.softcap),
+            kv_heads: loader.heads(config.heads, config.kv_heads)?.keys.len(),
             config: config.clone(),
             device,
             dtype,
@@ -88,7 +91,7 @@ impl TextModel {
 
 impl Decoder for TextModel {
     fn new_state(&self) -> State {
-        let (kv_heads, head_dim, dtype) = (self.config.kv_heads, self.config.head_dim, self.dtype);
+        let (kv_heads, head_dim, dtype) = (self.kv_heads, self.config.head_dim, self.dtype);
         let shape = |layer| Shape { window: self.window(layer), kv_heads, head_dim, dtype };
         State::new(self.layers.iter().map(shape))
     }

@@ -116,10 +116,10 @@ impl Architecture for Gemma4 {
             |loader, progress| {
                 let hidden = self.config.text.hidden_size;
                 loader.enter(Part::Vision)?;
-                let vision = self.config.vision.as_ref();
+                let vision = self.config.vision.as_ref().filter(|_| loader.ranks.encodes());
                 let vision = vision.map(|config| Vision::load(loader, config, hidden)).transpose()?;
                 loader.enter(Part::Audio)?;
-                let audio = self.config.audio.as_ref();
+                let audio = self.config.audio.as_ref().filter(|_| loader.ranks.encodes());
                 let audio =
                     audio.map(|config| Audio::load(loader, config, self.bands, hidden)).transpose()?;
                 loader.enter(Part::Text)?;

@@ -11,6 +11,7 @@ use crate::media::{Image, Media};
 use crate::models::cases::{Case, Part, bytes, path, sigma};
 use crate::models::{Batch, LanguageModel, LoadContext, Run, architecture};
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::nn::testing::host;
@@ -24,8 +25,13 @@ fn fixtures() -> PathBuf {
 
 fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
     let snapshot = Snapshot::open(dir).unwrap();
-    let mut context =
-        LoadContext { snapshot: &snapshot, device, progress: &mut |_| Ok(()), border: &|| Ok(()) };
+    let mut context = LoadContext {
+        snapshot: &snapshot,
+        device,
+        progress: &mut |_| Ok(()),
+        border: &|| Ok(()),
+        ranks: Ranks::alone(),
+    };
     architecture(&snapshot).unwrap().load(&mut context).unwrap()
 }
 

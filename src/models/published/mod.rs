@@ -17,6 +17,7 @@ use super::{Architecture, Batch, LanguageModel, LoadContext, Prepared, Run, Soft
 use crate::error::Result;
 use crate::media::{Image, Media, PixelDesc, PixelFormat};
 use crate::nn::Device;
+use crate::nn::group::Ranks;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{Grid, Placed, PlacedMedia};
@@ -119,6 +120,7 @@ fn load(published: &Published, tensors: &[Stored], quantization: Option<Value>) 
         device: Device::Gpu,
         progress: &mut |_| Ok(()),
         border: &|| Ok(()),
+        ranks: Ranks::alone(),
     };
     let host = architecture(&snapshot)?;
     let model = host.load(&mut context)?;

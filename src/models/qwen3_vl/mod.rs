@@ -68,6 +68,7 @@ impl Architecture for Qwen3Vl {
         whole::load(context, ignored, |loader, progress| {
             let (text, sight) = (&self.config.text, self.config.sight.as_ref());
             loader.enter(Part::Vision)?;
+            let sight = sight.filter(|_| loader.ranks.encodes());
             let vision = sight.map(|sight| VisionTower::load(loader, sight, text.hidden_size)).transpose()?;
             loader.enter(Part::Text)?;
             Ok((TextModel::load(loader, text, progress)?, Sight(vision)))

@@ -17,6 +17,7 @@ use crate::models::shared::whole::Decoder;
 use crate::models::{Batch, Hidden};
 use crate::nn::Device;
 use crate::nn::activation::Glu;
+use crate::nn::group::Ranks;
 use crate::nn::linear::{Embedding, Linear};
 use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, route};
@@ -28,7 +29,6 @@ pub struct TextModel {
     device: Device,
     dtype: Dtype,
     hidden_size: i32,
-    /// Of the keys and values of a position in a layer.
     /// Of every layer's state.
     shape: Shape,
     embed_tokens: Embedding,
@@ -51,6 +51,7 @@ enum FeedForward {
         router: Linear,
         top_k: usize,
         experts: Experts,
+        ranks: Ranks,
     },
 }
 
@@ -76,7 +77,7 @@ impl TextModel {
             hidden_size: hidden as i32,
             shape: Shape {
                 window: None,
-                kv_heads: config.kv_heads,
+                kv_heads: loader.heads(config.heads, config.kv_heads)?.keys.len(),
                 head_dim: config.head_dim,
                 dtype: loader.dtype,
             },
@@ -186,6 +187,7 @@ impl FeedForward {
             router: loader.linear_as(&format!("{path}.gate"), moe.experts, hidden, Dtype::Float32)?,
             top_k: moe.top_k,
             experts: experts::load(loader, &format!("{path}.experts"), sizes, Glu::Silu)?,
+            ranks: loader.ranks.clone(),
         })
     }
 
@@ -193,9 +195,9 @@ impl FeedForward {
     fn forward(&self, x: &Array) -> Result<Array> {
         match self {
             FeedForward::Dense(mlp) => mlp.forward(x),
-            FeedForward::Sparse { router, top_k, experts } => {
+            FeedForward::Sparse { router, top_k, experts, ranks } => {
                 let scores = router.forward(&cast(x, Dtype::Float32)?)?;
-                experts.forward(x, &route(&scores, *top_k)?)
+                ranks.sum(experts.forward(x, &route(&scores, *top_k)?)?)
             }
         }
     }

@@ -5,6 +5,7 @@ use mlx_rs::ops::concatenate;
 
 use super::setting::Setting;
 use crate::error::Result;
+use crate::nn::group::Ranks;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::mlx;
@@ -33,13 +34,16 @@ pub struct Attention {
     /// `q_norm` and `k_norm`, of every head by its own weight.
     head_norm: RmsNorm,
     output: Linear,
+    ranks: Ranks,
 }
 
 impl Attention {
-    /// Reads `path.{q,k,v,o}_proj` and `path.{q,k}_norm`.
+    /// Reads `path.{q,k,v,o}_proj` and `path.{q,k}_norm`; of a rank of a group, what its heads need.
     pub fn load(loader: &mut Loader, path: &str, heads: Heads) -> Result<Attention> {
         let (dim, hidden) = (heads.head_dim, heads.hidden_size);
         let (queries, keys) = (heads.heads * dim, heads.kv_heads * dim);
+        let share = loader.heads(heads.heads, heads.kv_heads)?;
+        let heads = Heads { heads: share.queries.len(), kv_heads: share.keys.len(), ..heads };
         loader.attends(heads.heads);
         let mut rows = Vec::new();
         for (name, count) in [("q_norm", heads.heads), ("k_norm", heads.kv_heads)] {
@@ -50,13 +54,16 @@ impl Attention {
             };
             rows.extend(vec![weight.reshape(&[1, -1])?; count]);
         }
-        let parts = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
+        let [query_rows, key_rows] = share.cuts(dim, loader.ranks.shard());
+        let parts =
+            [("q_proj", queries, query_rows), ("k_proj", keys, key_rows.clone()), ("v_proj", keys, key_rows)];
         let weight = loader.keep(concatenate(&rows, 0)?);
         Ok(Attention {
             heads,
-            projections: loader.linear(path, &parts, hidden)?,
+            projections: loader.rows_of(path, &parts, hidden)?,
             head_norm: RmsNorm::new(Some(weight), dim, heads.rms_norm_eps, loader.device),
-            output: loader.linear(path, &[("o_proj", hidden)], queries)?,
+            output: loader.columns_of(&format!("{path}.o_proj"), hidden, queries, &share.query_rows(dim))?,
+            ranks: loader.ranks.clone(),
         })
     }
 
@@ -85,6 +92,6 @@ impl Attention {
 
     /// `[T, heads · D]` → `[T, H]`.
     pub fn output(&self, attended: &Array) -> Result<Array> {
-        self.output.forward(attended)
+        self.ranks.sum(self.output.forward(attended)?)
     }
 }

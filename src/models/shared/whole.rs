@@ -42,9 +42,12 @@ pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
     parts: impl FnOnce(&mut Loader, &mut dyn FnMut(f32) -> Result<()>) -> Result<(D, E)>,
 ) -> Result<Box<dyn LanguageModel>> {
     (context.progress)(0.0)?;
-    let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR, context.border)?;
+    let ranks = context.ranks.clone();
+    // The towers' tensors are rank 0's.
+    let encodes = ranks.encodes();
+    let mut loader = Loader::new(context.snapshot, context.device, REFERENCE_TENSOR, context.border, ranks)?;
     let (decoder, encoders) = parts(&mut loader, context.progress)?;
-    let held = loader.finish(|name| is_computed(name) || ignored(name))?;
+    let held = loader.finish(|name| !encodes || is_computed(name) || ignored(name))?;
     (context.progress)(1.0)?;
     Ok(Box::new(Whole { decoder, encoders, held }))
 }

@@ -6,6 +6,7 @@ use mlx_rs::ops::concatenate;
 use super::config::{HeadConfig, LayerType, TextConfig};
 use crate::error::Result;
 use crate::models::shared::setting::Setting;
+use crate::nn::group::Ranks;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::mlx;
@@ -15,7 +16,9 @@ use crate::nn::state::State;
 
 pub struct Attention {
     heads: HeadConfig,
+    /// Heads of this rank.
     query_heads: i32,
+    kv_heads: i32,
     /// Queries and, in layers with keys of their own, keys, and values where they are projected.
     projections: Linear,
     owns_keys: bool,
@@ -25,6 +28,7 @@ pub struct Attention {
     /// What the norm is without.
     qk_weight: Option<Array>,
     output: Linear,
+    ranks: Ranks,
 }
 
 /// Where a layer's keys and values come from.
@@ -46,28 +50,32 @@ impl Attention {
         let heads = *config.head_config(kind);
         let (dim, hidden) = (heads.head_dim, config.hidden_size);
         let (queries, keys) = (config.heads * dim, heads.kv_heads * dim);
-        loader.attends(config.heads);
-        let mut parts = vec![("q_proj", queries)];
+        let share = loader.heads(config.heads, heads.kv_heads)?;
+        let (own_queries, own_keys) = (share.queries.len(), share.keys.len());
+        let [query_rows, key_rows] = share.cuts(dim, loader.ranks.shard());
+        loader.attends(own_queries);
+        let mut parts = vec![("q_proj", queries, query_rows)];
         let mut head_weight = |name: &str| -> Result<Array> {
             let weight = loader.part(&format!("{path}.{name}.weight"), &[dim], loader.dtype)?;
             Ok(weight.reshape(&[1, -1])?)
         };
-        let mut rows = vec![head_weight("q_norm")?; config.heads];
+        let mut rows = vec![head_weight("q_norm")?; own_queries];
         if owns_keys {
-            parts.push(("k_proj", keys));
-            rows.extend(vec![head_weight("k_norm")?; heads.kv_heads]);
+            parts.push(("k_proj", keys, key_rows.clone()));
+            rows.extend(vec![head_weight("k_norm")?; own_keys]);
         }
         if owns_keys && !heads.k_eq_v {
-            parts.push(("v_proj", keys));
+            parts.push(("v_proj", keys, key_rows));
             let ones = Array::from_slice(&vec![1.0f32; dim], &[1, dim as i32]);
-            rows.extend(vec![cast(&ones, loader.dtype)?; heads.kv_heads]);
+            rows.extend(vec![cast(&ones, loader.dtype)?; own_keys]);
         }
         let weight = loader.keep(concatenate(&rows, 0)?);
         let apart = owns_keys && heads.k_eq_v;
         Ok(Attention {
             heads,
-            query_heads: config.heads as i32,
-            projections: loader.linear(path, &parts, hidden)?,
+            query_heads: own_queries as i32,
+            kv_heads: own_keys as i32,
+            projections: loader.rows_of(path, &parts, hidden)?,
             owns_keys,
             head_norm: RmsNorm::new(
                 (!apart).then(|| weight.clone()),
@@ -76,7 +84,8 @@ impl Attention {
                 loader.device,
             ),
             qk_weight: apart.then_some(weight),
-            output: loader.linear(path, &[("o_proj", hidden)], queries)?,
+            output: loader.columns_of(&format!("{path}.o_proj"), hidden, queries, &share.query_rows(dim))?,
+            ranks: loader.ranks.clone(),
         })
     }
 
@@ -97,7 +106,7 @@ impl Attention {
 
     /// `[T, heads · D]` → `[T, H]`.
     pub fn output(&self, attended: &Array) -> Result<Array> {
-        self.output.forward(attended)
+        self.ranks.sum(self.output.forward(attended)?)
     }
 
     /// Queries `[1, heads, T, D]`, and keys and values if the layer has them.
@@ -106,7 +115,7 @@ impl Attention {
     /// weight and rotation.
     fn project(&self, x: &Array, setting: &Setting) -> Result<(Array, Option<KeyValues>)> {
         let (count, dim) = (x.dim(0), self.heads.head_dim as i32);
-        let (queries, kv) = (self.query_heads, self.heads.kv_heads as i32);
+        let (queries, kv) = (self.query_heads, self.kv_heads);
         let projected = self.projections.forward(x)?;
         let normed = self.head_norm.forward(&projected.reshape(&[1, count, -1, dim])?)?;
         let heads = |first: i32, stop: i32| mlx::slice(&normed, &[0, 0, first, 0], &[1, count, stop, dim]);

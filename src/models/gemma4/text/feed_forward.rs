@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::models::shared::experts;
 use crate::models::shared::mlp::Mlp;
 use crate::nn::activation::{GeluGlu, Glu};
+use crate::nn::group::Ranks;
 use crate::nn::linear::Linear;
 use crate::nn::loader::Loader;
 use crate::nn::moe::{Experts, Routing, route};
@@ -17,6 +18,7 @@ pub struct FeedForward {
     pre_norm: RmsNorm,
     mlp: Mlp,
     sparse: Option<Sparse>,
+    ranks: Ranks,
 }
 
 /// Experts beside the dense part (`Gemma4TextExperts` of transformers), each behind norms of its own.
@@ -52,15 +54,16 @@ impl FeedForward {
                 glu(loader)?,
             )?,
             sparse: config.moe.as_ref().map(|moe| Sparse::load(loader, config, moe, path)).transpose()?,
+            ranks: loader.ranks.clone(),
         })
     }
 
     /// `[T, H]` → `[T, H]`.
     pub fn forward(&self, hidden: &Array) -> Result<Array> {
-        let dense = self.mlp.forward(&self.pre_norm.forward(hidden)?)?;
+        let dense = self.mlp.part(&self.pre_norm.forward(hidden)?)?;
         match &self.sparse {
-            None => Ok(dense),
-            Some(sparse) => sparse.forward(hidden, &dense),
+            None => self.ranks.sum(dense),
+            Some(sparse) => sparse.forward(hidden, dense, &self.ranks),
         }
     }
 }
@@ -78,11 +81,12 @@ impl Sparse {
         })
     }
 
-    /// `hidden` is what the dense part was made from as well.
-    fn forward(&self, hidden: &Array, dense: &Array) -> Result<Array> {
+    /// `hidden` is what the dense part was made from as well, of which `dense` is this rank's.
+    fn forward(&self, hidden: &Array, dense: Array, ranks: &Ranks) -> Result<Array> {
         let routing = self.router.forward(hidden)?;
         let sparse = self.experts.forward(&self.pre_norm.forward(hidden)?, &routing)?;
-        let dense = self.post_mlp_norm.forward(dense)?;
+        let [dense, sparse] = ranks.sum_both([dense, sparse])?;
+        let dense = self.post_mlp_norm.forward(&dense)?;
         Ok(dense.add(self.post_norm.forward(&sparse)?)?)
     }
 }

@@ -40,6 +40,8 @@ pub struct TextModel {
     head: Head,
     sliding_rope: Rope,
     full_rope: Rope,
+    /// Heads of keys and values that this rank keeps.
+    kv_heads: ByKind<usize>,
 }
 
 /// One value for each kind of layer.
@@ -86,6 +88,10 @@ impl TextModel {
             embed_scale: Array::from_f32((hidden as f32).sqrt()).as_dtype(dtype)?,
             sliding_rope: rope(&config.sliding, device),
             full_rope: rope(&config.full, device),
+            kv_heads: ByKind {
+                sliding: loader.heads(config.heads, config.sliding.kv_heads)?.keys.len(),
+                full: loader.heads(config.heads, config.full.kv_heads)?.keys.len(),
+            },
             config: config.clone(),
             device,
             dtype,
@@ -139,7 +145,7 @@ impl Decoder for TextModel {
         let owners = &self.config.layer_types[..self.config.owning_layers()];
         State::new(owners.iter().map(|kind| {
             let heads = self.config.head_config(*kind);
-            let (kv_heads, head_dim) = (heads.kv_heads, heads.head_dim);
+            let (kv_heads, head_dim) = (*self.kv_heads.get(*kind), heads.head_dim);
             Shape { window: self.config.window(*kind), kv_heads, head_dim, dtype: self.dtype }
         }))
     }

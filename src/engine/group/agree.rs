@@ -1,0 +1,76 @@
+//! Whether all ranks have the same: compared before weights are read, and told of once they are.
+
+use crate::error::{Code, Error, Result};
+use crate::nn::Device;
+use crate::nn::group::Group;
+
+/// Bytes of what a rank says of itself, and of how its load ended.
+const VERSION: usize = 32;
+const FINGERPRINT: usize = 32;
+const OUTCOME: usize = 512;
+
+/// What must be alike on all ranks.
+pub struct Record {
+    pub fingerprint: [u8; FINGERPRINT],
+    pub device: Device,
+}
+
+impl Record {
+    fn bytes(&self) -> Vec<u8> {
+        let mut version = env!("CARGO_PKG_VERSION").as_bytes().to_vec();
+        version.resize(VERSION, 0);
+        [version, self.fingerprint.to_vec(), vec![u8::from(self.device == Device::Gpu)]].concat()
+    }
+}
+
+/// Compares what all ranks have. All of them come to the same error.
+///
+/// Errors: `InvalidSnapshot` for other weights or another configuration, `Unsupported` for another version of rmlx or another
+/// device, and what a group fails with.
+pub fn compare(group: &Group, own: &Record) -> Result<()> {
+    let all = group.exchange(&own.bytes())?;
+    let Some(first) = all.first() else { return Ok(()) };
+    let part = |bytes: &[u8], from: usize, len: usize| bytes.get(from..from + len).map(<[u8]>::to_vec);
+    for (rank, other) in all.iter().enumerate() {
+        let differs = |from, len| part(other, from, len) != part(first, from, len);
+        let error = if differs(0, VERSION) {
+            let version = |bytes| text(&part(bytes, 0, VERSION).unwrap_or_default());
+            let (theirs, ours) = (version(other), version(first));
+            Error::unsupported(format!("rank {rank} runs rmlx {theirs}, and rank 0 runs {ours}"))
+        } else if differs(VERSION, FINGERPRINT) {
+            Error::snapshot(format!(
+                "rank {rank} has another snapshot than rank 0: weights or configuration differ"
+            ))
+        } else if differs(VERSION + FINGERPRINT, 1) {
+            Error::unsupported(format!("rank {rank} and rank 0 are not on the same kind of device"))
+        } else {
+            continue;
+        };
+        return Err(error.with("rank", rank));
+    }
+    Ok(())
+}
+
+/// Tells the others how this rank's load ended, and hears how theirs did: the first error of all, with its rank.
+pub fn outcome<T>(group: &Group, own: Result<T>) -> Result<T> {
+    let message = own.as_ref().err().map(|error| (error.code() as i32, error.message().to_owned()));
+    let (code, message) = message.unwrap_or_default();
+    let mut bytes = [&code.to_le_bytes()[..], message.as_bytes()].concat();
+    bytes.resize(OUTCOME, 0);
+    let all = group.exchange(&bytes)?;
+    let own = own?;
+    for (rank, bytes) in all.iter().enumerate() {
+        let Some((code, message)) = bytes.split_first_chunk() else { continue };
+        if i32::from_le_bytes(*code) != 0 {
+            let code = Code::from_number(i32::from_le_bytes(*code)).unwrap_or(Code::Backend);
+            return Err(Error::new(code, format!("rank {rank}: {}", text(message))).with("rank", rank));
+        }
+    }
+    Ok(own)
+}
+
+/// Up to the first zero; what was cut in a character ends before it.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).trim_end_matches('\u{fffd}').to_owned()
+}
