@@ -1313,7 +1313,7 @@ inline Result<Media> Media::prepare(const Model &model, const MediaOptions &opti
 namespace detail {
 
 /// Sets what a plan and a load have in common.
-inline Result<void> fill(rmlx_load_options *raw, const LoadOptions &options) {
+inline Result<void> set_all(rmlx_load_options *raw, const LoadOptions &options) {
     RMLX_TRY(set(raw, rmlx_load_options_set_device, options.device));
     RMLX_TRY(set(raw, rmlx_load_options_set_weights, options.weights));
     RMLX_TRY(set(raw, rmlx_load_options_set_memory_limit, options.memory_limit));
@@ -1340,7 +1340,7 @@ inline Result<void> fill(rmlx_load_options *raw, const LoadOptions &options) {
 /// Calls what loads, with the progress and the cancel object of the options.
 template <typename Load> Result<void> loading(const LoadOptions &options, Load load) {
     Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
-    RMLX_TRY(fill(raw.get(), options));
+    RMLX_TRY(set_all(raw.get(), options));
     Cancel cancel = options.cancel != nullptr ? options.cancel->share() : Cancel();
     RMLX_TRY(set(raw.get(), rmlx_load_options_set_cancel, std::optional<const rmlx_cancel *>(cancel.get())));
     Progress progress{options, cancel};
@@ -1364,7 +1364,7 @@ template <typename Load> Result<void> loading(const LoadOptions &options, Load l
 inline Result<std::string> Model::estimate(const std::string &folder, const LoadOptions &options,
                                            std::size_t context_tokens) {
     detail::Handle<rmlx_load_options, rmlx_load_options_release> raw(rmlx_load_options_new());
-    RMLX_TRY(detail::fill(raw.get(), options));
+    RMLX_TRY(detail::set_all(raw.get(), options));
     return json([&](auto out, auto error) {
         return rmlx_model_estimate(folder.c_str(), raw.get(), context_tokens, out, error);
     });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::budget::Budget;
+use super::group::setup::Setup;
 use super::limits;
 use super::model::{Model, Planned, require_platform};
 use super::options::{CancelToken, LoadOptions};
@@ -13,6 +14,7 @@ use crate::error::Result;
 use crate::media::{Audio, Image, Media, MediaKind, PixelDesc, PixelFormat, go_on};
 use crate::models::Architecture;
 use crate::nn::held::Part;
+use crate::nn::split::Shard;
 use crate::system::room;
 
 /// The picture that is counted: so many pixels wide and high.
@@ -27,8 +29,9 @@ impl Model {
     /// for the fields. What a load refuses of the files is refused here in the same words.
     pub fn estimate(dir: &Path, options: &LoadOptions, context: usize) -> Result<Value> {
         require_platform()?;
+        let shard = Setup::of_load(options)?.map_or(Shard::WHOLE, |setup| setup.shard);
         let Planned { architecture, device, budget, .. } =
-            Planned::open(dir, options, &CancelToken::default())?;
+            Planned::open(dir, options, shard, &CancelToken::default())?;
         let most = architecture.facts().context_length;
         let most = options.context_length.map_or(most, |n| n.clamp(1, most));
         let context = if context == 0 { most } else { context.min(most) };

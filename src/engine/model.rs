@@ -95,7 +95,8 @@ impl Model {
                 format!("rank {rank} of a group follows rank 0, which alone loads the model as such");
             return Err(Error::invalid_argument(message).with("rank", rank));
         }
-        let planned = Planned::open(dir, &options, &cancel)?;
+        let shard = setup.as_ref().map_or(Shard::WHOLE, |setup| setup.shard);
+        let planned = Planned::open(dir, &options, shard, &cancel)?;
         let most = planned.architecture.facts().context_length;
         let memory = Memory::fit(Arc::clone(&planned.budget), most, &options)?;
         let bond = setup.as_ref().map(|setup| form::join(setup, &cancel)).transpose()?;
@@ -134,7 +135,7 @@ impl Model {
         info["mapped_bytes"] = json!(mapped_bytes);
         info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
-        info["ranks"] = json!(setup.map_or(1, |setup| setup.shard.size()));
+        info["ranks"] = json!(shard.size());
         for note in notes(&snapshot, architecture.as_ref()) {
             log::warning(&format!("{}: {note}", dir.display()));
         }
@@ -161,7 +162,7 @@ impl Model {
             let snapshot = Snapshot::open(dir)?;
             return Ok(told(&snapshot, architecture(&snapshot)?.as_ref(), &Storages::new()));
         }
-        let planned = Planned::open(dir, &LoadOptions::default(), &CancelToken::default())?;
+        let planned = Planned::open(dir, &LoadOptions::default(), Shard::WHOLE, &CancelToken::default())?;
         Ok(told(&planned.snapshot, planned.architecture.as_ref(), &planned.budget.held().storages))
     }
 
@@ -356,10 +357,9 @@ fn relay(shares: mpsc::Receiver<f32>, progress: Option<&(dyn Fn(f32) + Send + Sy
 }
 
 impl Planned {
-    /// From the configuration and the headers of the weight files; what the options' rank of a group would hold.
-    pub fn open(dir: &Path, options: &LoadOptions, cancel: &CancelToken) -> Result<Planned> {
+    /// From the configuration and the headers of the weight files; what one rank of a group would hold.
+    pub fn open(dir: &Path, options: &LoadOptions, shard: Shard, cancel: &CancelToken) -> Result<Planned> {
         let maps = limits::maps(options.weights, Platform::current());
-        let shard = Setup::of_load(options)?.map_or(Shard::WHOLE, |setup| setup.shard);
         let snapshot = Arc::new(Snapshot::open(dir)?.with_maps(maps));
         Formatter::require_files(dir)?;
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);

@@ -340,8 +340,7 @@ impl<'a> Loader<'a> {
         input: usize,
         columns: &Range<usize>,
     ) -> Result<Linear> {
-        let all = *columns == (0..input);
-        let cut = if all { Cut::default() } else { Cut::columns(columns.clone()) };
+        let cut = Cut::columns_among(columns, input);
         let part = self.stored(path, &[out, input], self.dtype, true, &cut)?;
         self.tally.makes(out);
         let around = part.around;

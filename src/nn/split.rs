@@ -123,6 +123,16 @@ impl Cut {
         Cut { rows: None, columns: Some(columns) }
     }
 
+    /// Nothing is cut where `own` is all of the `count` rows.
+    pub fn rows_among(own: &Range<usize>, count: usize) -> Cut {
+        if *own == (0..count) { Cut::default() } else { Cut::rows(vec![own.clone()]) }
+    }
+
+    /// The same of columns.
+    pub fn columns_among(own: &Range<usize>, count: usize) -> Cut {
+        if *own == (0..count) { Cut::default() } else { Cut::columns(own.clone()) }
+    }
+
     pub fn is_whole(&self) -> bool {
         self.rows.is_none() && self.columns.is_none()
     }

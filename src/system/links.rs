@@ -32,9 +32,7 @@ impl Links {
         peer_of: impl Fn(u16, u16) -> Option<usize>,
     ) -> Links {
         let link = |fd: RawFd| {
-            // SAFETY: it is only copied here, which fails where it has been closed meanwhile.
-            let copy = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned().ok()?;
-            let socket = TcpStream::from(copy);
+            let socket = socket(fd)?;
             let ports = (socket.local_addr().ok()?.port(), socket.peer_addr().ok()?.port());
             Some(Link { peer: peer_of(ports.0, ports.1)?, socket })
         };
@@ -88,13 +86,16 @@ pub fn stop_listening(descriptors: impl IntoIterator<Item = RawFd>, ports: &[u16
     let is_ours = |socket: &TcpStream| {
         socket.local_addr().is_ok_and(|at| ports.contains(&at.port())) && socket.peer_addr().is_err()
     };
-    for fd in descriptors {
-        // SAFETY: as in `among`.
-        let copy = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
-        if let Some(socket) = copy.ok().map(TcpStream::from).filter(is_ours) {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+    for socket in descriptors.into_iter().filter_map(socket).filter(is_ours) {
+        let _ = socket.shutdown(Shutdown::Both);
     }
+}
+
+/// A handle of our own to a descriptor, which may be no socket.
+fn socket(fd: RawFd) -> Option<TcpStream> {
+    // SAFETY: it is only copied here, which fails where it has been closed meanwhile.
+    let copy = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+    copy.ok().map(TcpStream::from)
 }
 
 /// Runs `work` on a thread that a closed connection does not end the process for, nor those that it starts.

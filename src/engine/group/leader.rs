@@ -34,7 +34,7 @@ impl Leader {
         Leader { model, group, log: Rc::default(), logits: RefCell::default(), _occupied: occupied }
     }
 
-    fn tell(&self, then: Then) -> Result<()> {
+    fn tell(&self, then: Then<&Pass>) -> Result<()> {
         self.group.begin();
         self.group.tell(&Message { ops: self.log.take(), then }.bytes()?)
     }
@@ -68,7 +68,7 @@ impl LanguageModel for Leader {
         let numbers =
             numbers.ok_or_else(|| Error::new(Code::Backend, "a state is not known to the group"))?;
         let pass = Pass::of(batch, &numbers)?;
-        self.tell(Then::Pass(Pass::of(batch, &numbers)?))?;
+        self.tell(Then::Pass(&pass))?;
         // The others are at it now: there is no way back.
         self.pass(&pass, batch, states).map_err(|error| self.group.bond().explain(error))
     }

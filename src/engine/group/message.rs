@@ -13,16 +13,17 @@ use crate::nn::positions::Positions;
 
 /// One message. What is large or not computed yet follows it as arrays, in order: ids of each run, and its soft tokens.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message {
+pub struct Message<P = Pass> {
     pub ops: Vec<Op>,
-    pub then: Then,
+    pub then: Then<P>,
 }
 
+/// Whoever tells of a pass lends it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub enum Then {
+pub enum Then<P = Pass> {
     /// Nothing else for now.
     Rest,
-    Pass(Pass),
+    Pass(P),
     /// The model is let go of.
     End,
 }
@@ -66,11 +67,13 @@ pub enum PositionPlan {
     Each(Vec<[i32; 3]>),
 }
 
-impl Message {
+impl<P: Serialize> Message<P> {
     pub fn bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|error| Error::new(Code::Backend, error.to_string()))
     }
+}
 
+impl Message {
     pub fn of(bytes: &[u8]) -> Result<Message> {
         let wrong = |error| Error::new(Code::Backend, format!("rank 0 says what is not understood: {error}"));
         serde_json::from_slice(bytes).map_err(wrong)

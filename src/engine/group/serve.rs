@@ -31,7 +31,7 @@ pub fn serve(dir: &Path, options: &LoadOptions) -> Result<()> {
     if setup.shard.rank() == 0 {
         return Err(Error::invalid_argument("rank 0 of a group loads the model, and does not follow"));
     }
-    let planned = Planned::open(dir, options, &cancel)?;
+    let planned = Planned::open(dir, options, setup.shard, &cancel)?;
     let most = planned.architecture.facts().context_length;
     Memory::fit(Arc::clone(&planned.budget), most, options)?;
     let bond = form::join(&setup, &cancel)?;

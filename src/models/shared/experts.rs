@@ -39,10 +39,7 @@ pub fn load(loader: &mut Loader, path: &str, sizes: Sizes, glu: Glu) -> Result<E
     let mut matrix = |name: &str, out: usize, input: usize, cut: &Cut| {
         loader.expert_matrix(path, name, [experts, out, input], turned, cut)
     };
-    let (rows, columns) = match own == (0..inner) {
-        true => Default::default(),
-        false => (Cut::rows(vec![own.clone()]), Cut::columns(own)),
-    };
+    let (rows, columns) = (Cut::rows_among(&own, inner), Cut::columns_among(&own, inner));
     // A matrix of both has the rows of the gate, and behind them those of up.
     let ins = ins.iter().map(|(name, out)| matrix(name, *out, hidden, &rows.repeated(out / inner, inner)));
     let gate_up = ins.collect::<Result<_>>()?;

@@ -23,7 +23,7 @@ impl Mlp {
     pub fn load(loader: &mut Loader, path: &str, hidden: usize, inner: usize, glu: Glu) -> Result<Mlp> {
         let down = format!("{path}.down_proj");
         let own = loader.inner(&down, inner, hidden)?;
-        let cut = if own == (0..inner) { Cut::default() } else { Cut::rows(vec![own.clone()]) };
+        let cut = Cut::rows_among(&own, inner);
         let ins = [("gate_proj", inner, cut.clone()), ("up_proj", inner, cut)];
         Ok(Mlp {
             gate_up: loader.rows_of(path, &ins, hidden)?,

@@ -109,14 +109,10 @@ impl Bond {
 
     /// What an error of a collective operation was, after which there can be no others.
     pub fn explain(&self, error: Error) -> Error {
-        if let Some(error) = &self.lock().broken {
-            return error.clone();
+        match self.check() {
+            Err(reason) => reason,
+            Ok(()) => self.break_up(error.context(format!("rank {} of the group", self.shard.rank()))),
         }
-        let lost = self.links.lost();
-        if !lost.is_empty() {
-            return self.break_up(self.loss(&lost));
-        }
-        self.break_up(error.context(format!("rank {} of the group", self.shard.rank())))
     }
 
     fn loss(&self, lost: &BTreeSet<usize>) -> Error {
