@@ -86,6 +86,21 @@ A4B_TEXT = COMMON_TEXT | {
     "sliding_window": 1024,
     "max_position_embeddings": 262144,
 }
+DENSE_TEXT = COMMON_TEXT | {
+    "hidden_size": 5376,
+    "hidden_size_per_layer_input": 0,
+    "intermediate_size": 21504,
+    "num_hidden_layers": 60,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 16,
+    "num_global_key_value_heads": 4,
+    "num_kv_shared_layers": 0,
+    "attention_k_eq_v": True,
+    "use_bidirectional_attention": "vision",
+    "enable_moe_block": False,
+    "sliding_window": 1024,
+    "max_position_embeddings": 262144,
+}
 COMMON_VISION = {
     "model_type": "gemma4_vision",
     "patch_size": 16,
@@ -149,6 +164,7 @@ class Model:
 
 MODELS = {
     "e4b": Model("e4b-nvfp4", E4B_TEXT, SMALL_VISION, AUDIO),
+    "31b": Model("dense31-mxfp4", DENSE_TEXT, LARGE_VISION, None),
     "26b-a4b": Model("moe-mixed", A4B_TEXT, LARGE_VISION, None),
 }
 

@@ -2,11 +2,15 @@
 //!
 //! The same arguments and the same fields as `benches/mlx_vlm_driver.py`, so that `cargo xtask bench` can put them side
 //! by side.
+//!
+//! As one of several processes that `mlx.launch` started, or that have its environment, it does a part of the model. The ranks
+//! after the first one print the memory that they took.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rmlx::engine::{GroupOptions, serve};
 use rmlx::{
     EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session,
     SessionOptions,
@@ -39,8 +43,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = parse()?;
     let started: f64 = std::env::var("RMLX_BENCH_STARTED")?.parse()?;
 
+    let group = std::env::var_os("MLX_RANK").map(|_| GroupOptions::default());
+    let options = LoadOptions { group, ..LoadOptions::default() };
+    if std::env::var("MLX_RANK").is_ok_and(|rank| rank != "0") {
+        serve(&arguments.model, &options)?;
+        println!("{}", json!({ "peak_mlx_bytes": rmlx::memory::stats()?.peak }));
+        return Ok(());
+    }
     let loading = Instant::now();
-    let model = Model::load(&arguments.model, LoadOptions::default())?;
+    let model = Model::load(&arguments.model, options)?;
     let load_ms = milliseconds(loading.elapsed());
     let session = Session::new(&model, &SessionOptions::default())?;
 

@@ -2,10 +2,13 @@
 //!
 //! On the CPU activations are `f32`, on the GPU they have the snapshot's type, so a distance of some hundredths is
 //! rounding; unrelated logits are 1.4 apart.
+//!
+//! As one of several processes that `mlx.launch` started, or that have its environment, it is the GPU's part that they do together.
 
 use std::error::Error;
 use std::path::Path;
 
+use rmlx::engine::{GroupOptions, serve};
 use rmlx::{
     DeviceChoice, EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt,
     Session, SessionOptions,
@@ -19,12 +22,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [snapshot, picture] = arguments.as_slice() else {
         return Err("usage: devices SNAPSHOT PICTURE".into());
     };
+    let group = std::env::var_os("MLX_RANK").map(|_| GroupOptions::default());
+    let gpu = LoadOptions { device: DeviceChoice::Gpu, group, ..LoadOptions::default() };
+    if std::env::var("MLX_RANK").is_ok_and(|rank| rank != "0") {
+        return Ok(serve(snapshot.as_ref(), &gpu)?);
+    }
+    let cpu = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
     let image = Media::Image(Image::decode(&std::fs::read(picture)?)?);
     let text = prompt(vec![Part::Text(TEXT.into())]);
     let image = prompt(vec![Part::Media(image.into()), Part::Text("What is in the picture?".into())]);
     let prompts = [text, image];
-    let [cpu, gpu] =
-        [DeviceChoice::Cpu, DeviceChoice::Gpu].map(|device| logits(snapshot.as_ref(), device, &prompts));
+    let [cpu, gpu] = [cpu, gpu].map(|options| logits(snapshot.as_ref(), options, &prompts));
     let (cpu, gpu) = (cpu?, gpu?);
     println!("{}", json!({ "text": distance(&cpu[0], &gpu[0]), "image": distance(&cpu[1], &gpu[1]) }));
     Ok(())
@@ -37,10 +45,10 @@ fn prompt(parts: Vec<Part>) -> Prompt {
 /// The logits of each prompt's last position.
 fn logits(
     snapshot: &Path,
-    device: DeviceChoice,
+    options: LoadOptions,
     prompts: &[Prompt],
 ) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
-    let model = Model::load(snapshot, LoadOptions { device, ..LoadOptions::default() })?;
+    let model = Model::load(snapshot, options)?;
     let session = Session::new(&model, &SessionOptions::default())?;
     let options =
         GenerationOptions { max_tokens: Some(1), temperature: Some(0.0), ..GenerationOptions::default() };

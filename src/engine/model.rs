@@ -459,6 +459,7 @@ impl Planned {
 /// This process's place among the ranks that `bond` holds together, once all of them are seen to have the same.
 fn meet(bond: &Arc<Bond>, fingerprint: [u8; 32], device: Device) -> Result<Rc<Group>> {
     let group = Group::new(Handle::join(bond.backend())?, bond)?;
+    agree::introduce(&group)?;
     agree::compare(&group, &agree::Record { fingerprint, device })?;
     Ok(Rc::new(group))
 }

@@ -44,7 +44,7 @@ pub(super) struct LoadedModel {
 impl LoadedModel {
     /// Runs `f` with MLX's operations where the model's arrays are.
     pub fn on_its_device<R>(&self, f: impl FnOnce() -> R) -> R {
-        nn::on(self.device, f)
+        mlx::with_waits(self.model.waits(), || nn::on(self.device, f))
     }
 }
 

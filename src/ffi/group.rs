@@ -47,8 +47,8 @@ pub const RMLX_GROUP_MPI: rmlx_group_backend = 4;
 ///
 /// Sessions do everything that they do otherwise, but for rmlx_session_save and rmlx_session_load, which are UNSUPPORTED.
 /// When a rank is lost, the answers in the making end with an error that names it, and so does every other call that
-/// would need it; the process lives, and can load models of its own. (With NCCL, MLX itself ends the process on
-/// errors of the network.) MLX writes a line to stderr when a connection is lost.
+/// would need it; the process lives, and can load models of its own. MLX writes a line to stderr when a connection
+/// is lost.
 ///
 /// Errors: INVALID_ARGUMENT (unknown back end, a negative size). What the group lacks is told by the load.
 ///
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn rmlx_load_options_set_group(
 
 /// Sets how long the ranks of a group wait for each other: when the group forms, for a slower rank's load, and in each
 /// operation of a pass. Then the load or the answer ends with TIMEOUT, on all ranks. Default: 60 seconds. A rank whose
-/// process ends is noticed at once, but with NCCL.
+/// process ends is noticed at once, with NCCL within a second.
 ///
 /// - `milliseconds`: at least 1
 ///

@@ -38,6 +38,7 @@ use crate::media::{Check, Image, Media, MediaKind};
 use crate::nn::Device;
 use crate::nn::group::Ranks;
 use crate::nn::held::Held;
+use crate::nn::mlx::Waits;
 use crate::nn::positions::Positions;
 use crate::nn::state::State;
 use crate::prompt::{MediaLayout, Placed};
@@ -167,6 +168,11 @@ pub trait LanguageModel {
 
     /// What of the weights is held, and in what way.
     fn held(&self) -> &Held;
+
+    /// What goes with each wait for what it computes.
+    fn waits(&self) -> Option<Arc<dyn Waits>> {
+        None
+    }
 
     /// Called before the thread rests: what others are to be told is told.
     fn settle(&self) {}

@@ -4,8 +4,10 @@
 pub mod group;
 pub mod memory;
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_int};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlx_rs::{Array, Dtype, Stream};
@@ -73,10 +75,42 @@ pub fn evaluations() -> u64 {
     EVALUATIONS.load(Ordering::SeqCst)
 }
 
+/// What goes with each wait for MLX's results.
+pub trait Waits {
+    fn begin(&self);
+
+    /// An error where what was waited for is not to be used.
+    fn end(&self) -> Result<()>;
+}
+
+thread_local! {
+    static WAITS: RefCell<Option<Arc<dyn Waits>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`, whose waits for results on this thread go with `waits`.
+pub fn with_waits<R>(waits: Option<Arc<dyn Waits>>, f: impl FnOnce() -> R) -> R {
+    struct Before(Option<Arc<dyn Waits>>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            WAITS.set(self.0.take());
+        }
+    }
+    let _before = Before(WAITS.replace(waits));
+    f()
+}
+
+fn waited<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
+    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
+    let Some(waits) = WAITS.with_borrow(Clone::clone) else { return work() };
+    waits.begin();
+    let result = work();
+    waits.end()?;
+    result
+}
+
 /// Computes the arrays, and waits for them.
 pub fn eval<'a>(arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
-    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
-    Ok(mlx_rs::transforms::eval(arrays)?)
+    waited(|| Ok(mlx_rs::transforms::eval(arrays)?))
 }
 
 /// Lets MLX compute the arrays, and does not wait.
@@ -87,15 +121,13 @@ pub fn async_eval<'a>(arrays: impl IntoIterator<Item = &'a Array>) -> Result<()>
 
 /// The words that an array of `u32` holds, once they are computed.
 pub fn words(array: &Array) -> Result<Vec<u32>> {
-    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
-    let words = array.try_as_slice::<u32>().map(<[u32]>::to_vec);
-    words.map_err(|e| Error::new(Code::Backend, e.to_string()))
+    let words = || array.try_as_slice::<u32>().map(<[u32]>::to_vec);
+    waited(|| words().map_err(|e| Error::new(Code::Backend, e.to_string())))
 }
 
 /// The numbers that an array holds, once they are computed.
 pub fn floats(array: &Array) -> Result<Vec<f32>> {
-    EVALUATIONS.fetch_add(1, Ordering::SeqCst);
-    array.to_vec_cast::<f32>().map_err(|e| Error::new(Code::Backend, e.to_string()))
+    waited(|| array.to_vec_cast::<f32>().map_err(|e| Error::new(Code::Backend, e.to_string())))
 }
 
 /// Names the file of Metal kernels that MLX loads with its first operation on the GPU.

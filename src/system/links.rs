@@ -25,6 +25,15 @@ pub fn open_descriptors() -> BTreeSet<RawFd> {
     listed.into_iter().filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).collect()
 }
 
+/// The local and the remote port of each connected socket of the process.
+pub fn connections() -> BTreeSet<(u16, u16)> {
+    open_descriptors().into_iter().filter_map(socket).filter_map(|socket| ports(&socket)).collect()
+}
+
+fn ports(socket: &TcpStream) -> Option<(u16, u16)> {
+    Some((socket.local_addr().ok()?.port(), socket.peer_addr().ok()?.port()))
+}
+
 impl Links {
     /// Those of `descriptors` that are connected sockets whose local and remote ports `peer_of` knows, as those of this peer.
     pub fn among(
@@ -33,8 +42,8 @@ impl Links {
     ) -> Links {
         let link = |fd: RawFd| {
             let socket = socket(fd)?;
-            let ports = (socket.local_addr().ok()?.port(), socket.peer_addr().ok()?.port());
-            Some(Link { peer: peer_of(ports.0, ports.1)?, socket })
+            let (local, remote) = ports(&socket)?;
+            Some(Link { peer: peer_of(local, remote)?, socket })
         };
         Links(descriptors.into_iter().filter_map(link).collect())
     }
@@ -45,15 +54,7 @@ impl Links {
 
     /// The peers that are gone: they closed a socket, and everything that they had sent has been read.
     pub fn lost(&self) -> BTreeSet<usize> {
-        let is_gone = |link: &&Link| match link.socket.peek(&mut [0]) {
-            Ok(read) => read == 0,
-            Err(error) => {
-                !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
-            }
-        };
-        // A socket that blocks is one that nobody has begun to use.
-        let used = self.0.iter().filter(|link| is_nonblocking(&link.socket));
-        used.filter(is_gone).map(|link| link.peer).collect()
+        self.0.iter().filter(|link| is_gone(&link.socket)).map(|link| link.peer).collect()
     }
 
     /// Waits until there is something to read, or a peer is gone. False where nothing came for so long.
@@ -75,10 +76,18 @@ impl Links {
     }
 }
 
-fn is_nonblocking(socket: &TcpStream) -> bool {
-    // SAFETY: asks for the flags of an open descriptor.
-    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
-    flags >= 0 && flags & libc::O_NONBLOCK != 0
+/// Takes nothing of what is there to be read, and does not wait for it.
+fn is_gone(socket: &TcpStream) -> bool {
+    let (mut byte, flags) = (0u8, libc::MSG_PEEK | libc::MSG_DONTWAIT);
+    // SAFETY: the pointer is to one byte, and the socket is open.
+    match unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) } {
+        0 => true,
+        read if read > 0 => false,
+        _ => {
+            let error = std::io::Error::last_os_error().kind();
+            !matches!(error, std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+        }
+    }
 }
 
 /// Ends whatever waits for a connection at one of the descriptors.
@@ -122,7 +131,6 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let ours = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let theirs = listener.accept().unwrap().0;
-        ours.set_nonblocking(true).unwrap();
         (ours, theirs, port)
     }
 
@@ -131,6 +139,7 @@ mod tests {
         let (mut ours, mut theirs, port) = connected();
         let links = Links::among(open_descriptors(), |_, remote| (remote == port).then_some(7));
         assert_eq!(links.0.len(), 1);
+        assert!(connections().contains(&(ours.local_addr().unwrap().port(), port)));
         assert!(!links.wait(Duration::from_millis(1)));
         assert!(links.lost().is_empty());
         theirs.write_all(b"x").unwrap();
@@ -138,10 +147,7 @@ mod tests {
         drop(theirs);
         assert!(links.wait(Duration::from_secs(5)));
         assert!(links.lost().is_empty(), "there is something to read");
-        ours.set_nonblocking(false).unwrap();
         ours.read_exact(&mut [0]).unwrap();
-        assert!(links.lost().is_empty(), "nobody has begun to use it");
-        ours.set_nonblocking(true).unwrap();
         assert_eq!(links.lost(), BTreeSet::from([7]));
     }
 

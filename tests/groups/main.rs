@@ -13,5 +13,6 @@ mod compared;
 mod fixtures;
 #[path = "../abi/harness.rs"]
 mod harness;
+mod large;
 mod ranks;
 mod tasks;

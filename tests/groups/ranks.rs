@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::tasks::{FOLDERS, TASK, WAIT};
+use crate::tasks::{FOLDERS, LOADS, TASK, WAIT};
 
 /// How soon the loss of a rank must be told.
 const SOON: Duration = Duration::from_secs(10);
@@ -32,6 +33,20 @@ impl Drop for Group {
     }
 }
 
+/// What tells a process of its group: a ring, or GPUs with one for each rank.
+fn place(nccl: bool, rank: usize, hosts: &Path, addresses: &[[String; 1]]) -> Vec<(&'static str, String)> {
+    if !nccl {
+        return vec![("MLX_HOSTFILE", hosts.display().to_string())];
+    }
+    let (host, port) = addresses[0][0].rsplit_once(':').expect("a port");
+    vec![
+        ("NCCL_HOST_IP", host.to_owned()),
+        ("NCCL_PORT", port.to_owned()),
+        ("MLX_WORLD_SIZE", addresses.len().to_string()),
+        ("CUDA_VISIBLE_DEVICES", rank.to_string()),
+    ]
+}
+
 impl Group {
     /// A process for each task and its snapshots, `folder,folder`. Ranks that do not come have no task.
     fn start(tasks: &[(&str, &str)], wait: Duration) -> Group {
@@ -45,12 +60,18 @@ impl Group {
         fs::write(hosts.path(), serde_json::to_string(&addresses).expect("JSON")).expect("a host file");
         drop(ports);
         let come = tasks.iter().enumerate().filter(|(_, (task, _))| !task.is_empty());
+        let nccl = std::env::var("RMLX_TEST_NCCL").is_ok();
         let start = |(rank, (task, folders)): (usize, &(&str, &str))| {
             let mut child = Command::new(std::env::current_exe().expect("this program"))
                 .args(["--exact", "tasks::a_rank_does_its_task", "--nocapture"])
-                .envs([(TASK, *task), (FOLDERS, folders), (WAIT, &wait.as_millis().to_string())])
+                .envs([
+                    (TASK, task.trim_start_matches("loading ")),
+                    (FOLDERS, folders),
+                    (WAIT, &wait.as_millis().to_string()),
+                ])
                 .env("MLX_RANK", rank.to_string())
-                .env("MLX_HOSTFILE", hosts.path())
+                .envs(place(nccl, rank, hosts.path(), &addresses))
+                .envs(task.strip_prefix("loading ").map(|_| (LOADS, "1")))
                 .env("RMLX_TEST_SIZE", tasks.len().to_string())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -136,32 +157,60 @@ fn what_sessions_do_two_ranks_do() {
     Group::of(2, "past", "e2b-bf16-hf").finish_done("e2b-bf16-hf");
 }
 
-#[test]
-fn a_rank_that_is_killed_ends_the_answer_and_no_other_process() {
-    let mut group = Group::of(2, "endless", "unified-mxfp4");
-    assert_eq!(group.hear(0), "answers");
-    std::thread::sleep(Duration::from_millis(500));
-    group.ranks[1].0.kill().expect("a process");
+/// Kills a rank when `who` tells that it has begun, and hears that the other one is told and goes on by itself.
+#[track_caller]
+fn killed(victim: usize, who: usize, tasks: [&str; 2], begun: &str) {
+    let large = crate::large::snapshot();
+    let folder = if begun == "loads" { large.path().to_str().expect("UTF-8") } else { "unified-mxfp4" };
+    let mut group = Group::start(&tasks.map(|task| (task, folder)), Duration::from_secs(120));
+    assert_eq!(group.hear(who), begun);
+    group.ranks[victim].0.kill().expect("a process");
     let killed = Instant::now();
-    for _ in ["the answer", "the next one"] {
-        let told = group.hear(0);
-        assert!(told.starts_with("failed 10 rank 1 of 2 is gone"), "{told}");
+    let survivor = 1 - victim;
+    // Rank 0 asks again.
+    let times = if survivor == 0 && begun == "answers" { 2 } else { 1 };
+    for _ in 0..times {
+        let told = group.hear(survivor);
+        assert!(told.starts_with(&format!("failed 10 rank {victim} of 2 is gone")), "{told}");
         assert!(killed.elapsed() < SOON);
     }
-    assert_eq!(group.hear(0), "done");
-    assert!(group.ranks[0].0.wait().expect("an end").success());
+    assert_eq!(group.hear(survivor), "lives");
+    assert!(group.ranks[survivor].0.wait().expect("an end").success());
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_the_answer_and_no_other_process() {
+    killed(1, 0, ["endless", "serve"], "answers");
 }
 
 #[test]
 fn when_rank_0_is_killed_the_others_are_told() {
-    let mut group = Group::of(2, "endless", "unified-mxfp4");
+    killed(0, 0, ["endless", "serve"], "answers");
+}
+
+#[test]
+fn a_rank_that_is_killed_in_a_prefill_is_told_of() {
+    killed(1, 0, ["prefill", "serve"], "answers");
+    killed(0, 0, ["prefill", "serve"], "answers");
+}
+
+#[test]
+fn a_rank_that_is_killed_in_a_load_is_told_of() {
+    killed(1, 1, ["endless", "loading serve"], "loads");
+    killed(0, 0, ["loading endless", "serve"], "loads");
+}
+
+#[test]
+fn a_rank_that_stands_still_is_not_waited_for_without_end() {
+    const WAIT: Duration = Duration::from_secs(5);
+    let mut group = Group::start(&[("endless", "unified-mxfp4"), ("serve", "unified-mxfp4")], WAIT);
     assert_eq!(group.hear(0), "answers");
-    group.ranks[0].0.kill().expect("a process");
-    let killed = Instant::now();
-    let told = group.hear(1);
-    assert!(told.starts_with("failed 10 rank 0 of 2 is gone"), "{told}");
-    assert!(killed.elapsed() < SOON);
-    assert!(group.ranks[1].0.wait().expect("an end").success());
+    let stopped = Command::new("kill").args(["-STOP", &group.ranks[1].0.id().to_string()]).status();
+    assert!(stopped.expect("kill").success());
+    let began = Instant::now();
+    let told = group.hear(0);
+    assert!(told.starts_with("failed 15 the other ranks of the group did nothing for 5 s"), "{told}");
+    assert!(began.elapsed() < WAIT + SOON);
 }
 
 #[test]
@@ -170,11 +219,12 @@ fn a_group_that_does_not_form_is_an_error_in_time() {
     let tasks = [("golden", "unified-mxfp4"), ("", "")];
     let mut group = Group::start(&tasks, Duration::from_secs(2));
     let told = group.hear(0);
-    assert!(
-        told.starts_with("failed 15 the group of 2 did not form around rank 0 in 2 s: rank 1 did not come"),
-        "{told}"
-    );
+    let wanted = "failed 15 the group of 2 did not form around rank 0 in 2 s: ";
+    // Only a ring's file says who is a neighbour.
+    let missing = ["rank 1 did not come", "not all of the others came"];
+    assert!(missing.iter().any(|missing| told == format!("{wanted}{missing}")), "{told}");
     assert!(began.elapsed() < SOON);
+    assert_eq!(group.hear(0), "lives");
     group.finish();
 }
 

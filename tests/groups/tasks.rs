@@ -1,10 +1,13 @@
 //! What the processes of a group do.
 
+use std::ffi::c_void;
 use std::io::Write;
 use std::path::Path;
 use std::ptr;
 
+use rmlx::ffi::generation_options::*;
 use rmlx::ffi::group::*;
+use rmlx::ffi::load_options::*;
 use rmlx::ffi::status::*;
 
 use crate::answers::{Options, Session};
@@ -16,14 +19,27 @@ use crate::harness::{Failure, LoadOptions, Model, Outcome, Prompt, check};
 pub const TASK: &str = "RMLX_TEST_TASK";
 pub const FOLDERS: &str = "RMLX_TEST_FOLDERS";
 pub const WAIT: &str = "RMLX_TEST_WAIT";
+/// Set for a process that tells how its load goes.
+pub const LOADS: &str = "RMLX_TEST_LOADS";
 
+/// Of the group that the environment describes.
 fn options() -> LoadOptions {
     let wait = std::env::var(WAIT).expect("a time").parse().expect("milliseconds");
     // SAFETY: no address is passed.
     let options = LoadOptions::new().set(|options, error| unsafe {
-        rmlx_load_options_set_group(options, RMLX_GROUP_RING, -1, 0, ptr::null(), error)
+        rmlx_load_options_set_group(options, RMLX_GROUP_AUTO, -1, 0, ptr::null(), error)
     });
+    let options = match std::env::var(LOADS) {
+        Ok(_) => options.set(|options, error| {
+            rmlx_load_options_set_progress(options, Some(loads), ptr::null_mut(), None, error)
+        }),
+        Err(_) => options,
+    };
     options.set(|options, error| rmlx_load_options_set_group_timeout(options, wait, error))
+}
+
+extern "C" fn loads(_: f32, _: *mut c_void) {
+    tell("loads");
 }
 
 fn serve(folder: &Path) -> Outcome<()> {
@@ -49,13 +65,19 @@ fn a_rank_does_its_task() {
     let folders = std::env::var(FOLDERS).expect("folders");
     for folder in folders.split(',').map(|folder| (folder, fixtures::path(folder))) {
         match (task.as_str(), folder) {
-            ("serve", (_, path)) => match serve(&path) {
+            ("serve", (folder, path)) => match serve(&path) {
                 Ok(()) => tell("let go"),
-                Err(failure) => tell_failure(&failure),
+                Err(failure) => {
+                    tell_failure(&failure);
+                    lives(folder);
+                }
             },
             (task, (folder, path)) => match Model::load_with(path, &options()) {
                 Ok(model) => lead(task, &model, folder),
-                Err(failure) => tell_failure(&failure),
+                Err(failure) => {
+                    tell_failure(&failure);
+                    lives(folder);
+                }
             },
         }
     }
@@ -65,7 +87,7 @@ fn lead(task: &str, model: &Model, folder: &str) {
     match task {
         "golden" => answers_like_the_reference(model, folder),
         "past" => past(model, folder),
-        "endless" => endless(model, folder),
+        "endless" | "prefill" => endless(task, model, folder),
         other => panic!("{other}"),
     }
     tell("done");
@@ -110,10 +132,24 @@ fn past(model: &Model, folder: &str) {
     );
 }
 
-/// An answer until a rank is lost; then this process goes on by itself.
-fn endless(model: &Model, folder: &str) {
-    let session = Session::new(model);
-    session.submit(&Prompt::user("Hello"), &Options::endless(100_000)).expect("a submit");
+/// This process goes on by itself.
+fn lives(folder: &str) {
+    let own = Model::load(fixtures::path(folder)).expect("a model of its own");
+    Session::new(&own).answer(&Prompt::user("Hello"), &Options::endless(3));
+    tell("lives");
+}
+
+/// An answer until a rank is lost.
+fn endless(task: &str, model: &Model, folder: &str) {
+    let session = Session::of_chunk(model, 16);
+    let text = match task {
+        "prefill" => "The window of this model is short. ".repeat(320),
+        _ => "Hello".to_owned(),
+    };
+    let options = Options::endless(100_000)
+        .set(|options, error| rmlx_generation_options_set_progress_events(options, true, error));
+    session.submit(&Prompt::user(&text), &options).expect("a submit");
+    session.step().expect("an event");
     tell("answers");
     let end = session.rest().events.pop().expect("a last event");
     tell_failure(&end.error.expect("the loss of a rank"));
@@ -121,6 +157,5 @@ fn endless(model: &Model, folder: &str) {
     session.submit(&Prompt::user("Hello"), &Options::endless(2)).expect("a submit");
     let end = session.rest().events.pop().expect("a last event");
     tell_failure(&end.error.expect("there is no group any more"));
-    let own = Model::load(fixtures::path(folder)).expect("a model of its own");
-    Session::new(&own).answer(&Prompt::user("Hello"), &Options::endless(3));
+    lives(folder);
 }

@@ -83,7 +83,7 @@ fn libraries(folder: &Path, built: &Path, stage: Option<&Stage>) -> Result<()> {
     process::capture(Command::new(stage.patchelf()).args(["--set-rpath", "$ORIGIN"]).arg(&rmlx))?;
     process::capture(Command::new("strip").arg("--strip-unneeded").arg(&rmlx))?;
     symbols::check(&rmlx)?;
-    let shipped = stage.runtime_libraries().map(|name| folder.join(name));
+    let shipped: Vec<PathBuf> = stage.runtime_libraries().iter().map(|name| folder.join(name)).collect();
     shipped.iter().chain([&rmlx]).try_for_each(|library| traces::check(library))?;
     needs::check(&shipped.iter().chain([&rmlx]).map(PathBuf::as_path).collect::<Vec<_>>())
 }

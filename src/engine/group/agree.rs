@@ -3,6 +3,8 @@
 use crate::error::{Code, Error, Result};
 use crate::nn::Device;
 use crate::nn::group::Group;
+use crate::nn::mlx::group::Backend;
+use crate::system::links::{self, Links};
 
 /// Bytes of what a rank says of itself, and of how its load ended.
 const VERSION: usize = 32;
@@ -21,6 +23,31 @@ impl Record {
         version.resize(VERSION, 0);
         [version, self.fingerprint.to_vec(), vec![u8::from(self.device == Device::Gpu)]].concat()
     }
+}
+
+/// Finds out which of the connections that NCCL made go to which rank: each rank tells the ports of its own.
+pub fn introduce(group: &Group) -> Result<()> {
+    const MOST: usize = 64;
+    if group.bond().backend() != Backend::Nccl || group.bond().is_linked() {
+        return Ok(());
+    }
+    // What is opened for the first operation may be closed after it.
+    group.exchange(&[0])?;
+    let own = group.bond().candidates();
+    let told = own.iter().take(MOST);
+    let mut bytes: Vec<u8> = told.flat_map(|(a, b)| [a.to_le_bytes(), b.to_le_bytes()]).flatten().collect();
+    bytes.resize(MOST * 4, 0);
+    let all = group.exchange(&bytes)?;
+    let port = |bytes: &[u8]| bytes.try_into().map(u16::from_le_bytes).unwrap_or(0);
+    let told = |bytes: &Vec<u8>, local: u16, remote: u16| {
+        bytes.chunks_exact(4).any(|pair| (port(&pair[..2]), port(&pair[2..])) == (remote, local))
+    };
+    let others = || (0..all.len()).filter(|rank| *rank != group.shard().rank());
+    let peer = |local, remote| {
+        others().find(|rank| own.contains(&(local, remote)) && told(&all[*rank], local, remote))
+    };
+    group.bond().link(Links::among(links::open_descriptors(), peer));
+    Ok(())
 }
 
 /// Compares what all ranks have. All of them come to the same error.

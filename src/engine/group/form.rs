@@ -47,9 +47,13 @@ pub fn join(setup: &Setup, cancel: &CancelToken) -> Result<Arc<Bond>> {
             return Err(Error::invalid_argument("this process belongs to another group already"));
         }
     }
+    let earlier = links::connections();
     match find_others(setup, cancel) {
-        Ok(links) => {
-            let bond = Bond::new(setup.backend, setup.shard, links, setup.timeout)?;
+        Ok(()) => {
+            let bond = Bond::new(setup.backend, setup.shard, earlier, setup.timeout)?;
+            if !setup.ports.is_empty() {
+                bond.link(Links::among(links::open_descriptors(), |local, remote| setup.peer(local, remote)));
+            }
             *joined = Joined::To(setup.clone(), Arc::clone(&bond));
             Ok(bond)
         }
@@ -69,8 +73,8 @@ impl Setup {
     }
 }
 
-/// MLX's connections to the neighbours. An error comes with whether MLX's attempt has ended.
-fn find_others(setup: &Setup, cancel: &CancelToken) -> Result<Links, (Error, bool)> {
+/// MLX connects to the neighbours. An error comes with whether its attempt has ended.
+fn find_others(setup: &Setup, cancel: &CancelToken) -> Result<(), (Error, bool)> {
     let deadline = Instant::now() + setup.timeout;
     let (sender, outcome) = mpsc::sync_channel(1);
     let of_thread = setup.clone();
@@ -85,8 +89,7 @@ fn find_others(setup: &Setup, cancel: &CancelToken) -> Result<Links, (Error, boo
     match wait(&outcome, deadline, cancel) {
         Ok(result) => {
             let _ = started.join();
-            result.map_err(|error| (error, true))?;
-            Ok(Links::among(links::open_descriptors(), |local, remote| setup.peer(local, remote)))
+            result.map_err(|error| (error, true))
         }
         Err(error) => {
             let own = &setup.ports.get(setup.shard.rank()).cloned().unwrap_or_default();

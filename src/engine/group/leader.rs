@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mlx_rs::Array;
 
@@ -14,7 +15,8 @@ use crate::nn::group::Group;
 use crate::nn::group::bond::Occupied;
 use crate::nn::held::Held;
 use crate::nn::mirror::Log;
-use crate::nn::mlx;
+use crate::nn::mlx::group::Backend;
+use crate::nn::mlx::{self, Waits};
 use crate::nn::state::State;
 
 pub struct Leader {
@@ -69,6 +71,7 @@ impl LanguageModel for Leader {
             numbers.ok_or_else(|| Error::new(Code::Backend, "a state is not known to the group"))?;
         let pass = Pass::of(batch, &numbers)?;
         self.tell(Then::Pass(&pass))?;
+        let _waiting = self.group.bond().wait();
         // The others are at it now: there is no way back.
         self.pass(&pass, batch, states).map_err(|error| self.group.bond().explain(error))
     }
@@ -82,6 +85,12 @@ impl LanguageModel for Leader {
 
     fn held(&self) -> &Held {
         self.model.held()
+    }
+
+    fn waits(&self) -> Option<Arc<dyn Waits>> {
+        // The others compute each sum at once, and wait then.
+        let bond = self.group.bond();
+        (bond.backend() == Backend::Nccl).then(|| Arc::clone(bond) as Arc<dyn Waits>)
     }
 
     fn settle(&self) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -43,21 +44,36 @@ pub fn serve(dir: &Path, options: &LoadOptions) -> Result<()> {
     outcome
 }
 
+/// What came of a step. Where nothing can be looked at, it waits for rank 0.
+fn outcome(step: &Receiver<Result<bool>>, bond: &Bond, cancel: &CancelToken) -> Result<bool> {
+    loop {
+        match step.recv_timeout(LISTEN) {
+            Err(RecvTimeoutError::Timeout) if cancel.check().is_err() => drop(bond.break_up(cancelled())),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return worker::wait(step),
+            Ok(outcome) => return outcome,
+        }
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(Code::Cancelled, "the host cancelled it")
+}
+
 fn follow(bond: &Bond, cancel: &CancelToken) -> Result<()> {
     loop {
         if let Err(error) = cancel.check() {
-            bond.break_up(Error::new(Code::Cancelled, "the host cancelled it"));
+            bond.break_up(cancelled());
             return Err(error);
         }
-        // Without sockets to look at, the MLX thread waits.
-        if bond.sees() && !bond.listen(LISTEN) {
+        if bond.hears() && !bond.listen(LISTEN) {
             continue;
         }
-        let step = worker::call(Kind::Work, |worker| match &mut worker.follower {
+        let step = worker::start(Kind::Work, |worker| match &mut worker.follower {
             Some(follower) => follower.step(),
             None => Ok(false),
         });
-        match step {
+        match step.and_then(|step| outcome(&step, bond, cancel)) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) if error.code() == Code::Suspended => thread::sleep(LISTEN),

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::nn::mlx::group::Backend;
+use crate::nn::mlx::Waits;
+use crate::nn::mlx::group::{Backend, leave_nccl};
 use crate::nn::split::Shard;
-use crate::system::links::Links;
+use crate::system::links::{self, Links};
 
 /// A rank's connections to others. Any thread may use it.
 pub struct Bond {
     backend: Backend,
     shard: Shard,
-    /// Where MLX talks through sockets.
-    links: Links,
+    /// The connections to other ranks, once it is known which they are.
+    links: OnceLock<Links>,
+    /// The ports of those that the process had before: they are the host's.
+    earlier: BTreeSet<(u16, u16)>,
     /// How long an operation waits for other ranks.
     timeout: Duration,
     state: Mutex<State>,
@@ -53,9 +56,14 @@ impl Drop for Waiting<'_> {
 
 impl Bond {
     /// Starts the thread that watches over it, which ends with it.
-    pub fn new(backend: Backend, shard: Shard, links: Links, timeout: Duration) -> Result<Arc<Bond>> {
-        let (state, changed, occupied) = Default::default();
-        let bond = Arc::new(Bond { backend, shard, links, timeout, state, changed, occupied });
+    pub fn new(
+        backend: Backend,
+        shard: Shard,
+        earlier: BTreeSet<(u16, u16)>,
+        timeout: Duration,
+    ) -> Result<Arc<Bond>> {
+        let (links, state, changed, occupied) = Default::default();
+        let bond = Arc::new(Bond { backend, shard, links, earlier, timeout, state, changed, occupied });
         let watched = Arc::downgrade(&bond);
         let watch = thread::Builder::new().name("rmlx-group".into()).spawn(move || watch(&watched));
         watch.map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
@@ -66,6 +74,20 @@ impl Bond {
         self.backend
     }
 
+    /// Tells it which connections to look at, for good.
+    pub fn link(&self, links: Links) {
+        self.links.get_or_init(|| links);
+    }
+
+    /// Connections that may be to other ranks: those that came with the group.
+    pub fn candidates(&self) -> BTreeSet<(u16, u16)> {
+        &links::connections() - &self.earlier
+    }
+
+    pub fn is_linked(&self) -> bool {
+        self.links.get().is_some()
+    }
+
     /// For one model at a time. `BUSY` where another one uses the group.
     pub fn occupy(self: &Arc<Self>) -> Result<Occupied> {
         match self.occupied.swap(true, Ordering::AcqRel) {
@@ -74,36 +96,41 @@ impl Bond {
         }
     }
 
-    /// Whether this end can see that another one is gone.
-    pub fn sees(&self) -> bool {
-        !self.links.is_empty()
+    /// Whether what other ranks say comes through connections that can be looked at.
+    pub fn hears(&self) -> bool {
+        self.backend == Backend::Ring && self.links.get().is_some_and(|links| !links.is_empty())
     }
 
     /// Waits until another rank says something, or is gone. False where nothing came for so long.
     pub fn listen(&self, timeout: Duration) -> bool {
-        self.links.wait(timeout)
+        self.links.get().is_some_and(|links| links.wait(timeout))
+    }
+
+    /// An error once it is known that the group is no more.
+    pub fn told(&self) -> Result<()> {
+        self.lock().broken.clone().map_or(Ok(()), Err)
     }
 
     /// An error once the group is no more.
     pub fn check(&self) -> Result<()> {
-        if let Some(error) = &self.lock().broken {
-            return Err(error.clone());
-        }
-        let lost = self.links.lost();
+        self.told()?;
+        let lost = self.links.get().map(Links::lost).unwrap_or_default();
         if lost.is_empty() { Ok(()) } else { Err(self.break_up(self.loss(&lost))) }
     }
 
     /// Begins to wait for others.
     pub fn wait(&self) -> Waiting<'_> {
-        self.lock().deadline = Some(Instant::now() + self.timeout);
-        self.changed.notify_all();
+        self.begin();
         Waiting(self)
     }
 
     /// Ends the group, for a reason that is told from then on, or the earlier one. The other ranks see it end.
     pub fn break_up(&self, reason: Error) -> Error {
         let told = self.lock().broken.get_or_insert(reason).clone();
-        self.links.cut();
+        if self.backend == Backend::Nccl {
+            leave_nccl();
+        }
+        self.links.get().inspect(|links| links.cut());
         told
     }
 
@@ -130,11 +157,27 @@ impl Bond {
     }
 }
 
-/// Ends the group when what is waited for does not come.
+impl Waits for Bond {
+    fn begin(&self) {
+        self.lock().deadline = Some(Instant::now() + self.timeout);
+        self.changed.notify_all();
+    }
+
+    fn end(&self) -> Result<()> {
+        self.lock().deadline = None;
+        self.check()
+    }
+}
+
+/// Ends the group when what is waited for does not come; and when a rank is gone that NCCL would wait for.
 fn watch(bond: &Weak<Bond>) {
     /// How often it looks whether somebody still has the bond.
     const LOOK: Duration = Duration::from_millis(500);
     while let Some(bond) = bond.upgrade() {
+        if bond.backend == Backend::Nccl {
+            // It is told to who asks next.
+            let _ = bond.check();
+        }
         let mut state = bond.lock();
         let left = state.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) && state.broken.is_none() {
@@ -162,10 +205,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let ours = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        ours.set_nonblocking(true).unwrap();
         let theirs = listener.accept().unwrap().0;
         let links = Links::among([ours.as_raw_fd()], |_, to| (to == port).then_some(1));
-        (Bond::new(Backend::Ring, Shard::new(0, 2).unwrap(), links, timeout).unwrap(), ours, theirs)
+        let bond = Bond::new(Backend::Ring, Shard::new(0, 2).unwrap(), BTreeSet::new(), timeout).unwrap();
+        bond.link(links);
+        (bond, ours, theirs)
     }
 
     #[test]

@@ -75,7 +75,11 @@ impl Group {
     }
 
     fn in_turn(&self, x: &Array, operation: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
-        self.bond.check()?;
+        match self.handle.backend() {
+            // Who is gone is looked for elsewhere, not in each of a pass's operations.
+            Backend::Nccl => self.bond.told()?,
+            _ => self.bond.check()?,
+        }
         let mut last = self.last.borrow_mut();
         let x = last.as_ref().map_or_else(|| Ok(x.clone()), |last| mlx::after(x, last))?;
         let result = operation(&x)?;
@@ -129,16 +133,27 @@ impl Group {
 
     fn heard(&self, count: usize) -> Result<Vec<i32>> {
         let words = self.sum(&row(&vec![0; count]))?;
-        mlx::eval([&words])?;
+        self.come(&words)?;
         // As words: what is negative is there as it is.
         Ok(mlx::words(&words.view_dtype(Dtype::Uint32)?)?.into_iter().map(|word| word as i32).collect())
+    }
+
+    /// Waits for what other ranks say. Through sockets it is complete or an error, and who said it may be gone by then.
+    fn come(&self, array: &Array) -> Result<()> {
+        mlx::eval([array])?;
+        match self.handle.backend() {
+            Backend::Nccl => self.bond.check(),
+            _ => Ok(()),
+        }
     }
 
     /// What each rank says, all in as many bytes. Waits for all of them.
     pub fn exchange(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
         let bytes = Array::from_slice(own, &[own.len() as i32]);
         let all = self.gather(&bytes)?;
-        mlx::eval([&all])?;
+        let waiting = self.bond.wait();
+        self.come(&all)?;
+        drop(waiting);
         let all = all.try_as_slice::<u8>().map_err(|error| Error::new(Code::Backend, error.to_string()))?;
         Ok(all.chunks(own.len().max(1)).map(<[u8]>::to_vec).collect())
     }

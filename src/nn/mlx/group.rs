@@ -118,6 +118,23 @@ impl Drop for Handle {
     }
 }
 
+/// Ends what NCCL's kernels of this process do, which wait for a lost rank without end. What they were to compute is not
+/// computed, and is there as if it were.
+pub fn leave_nccl() {
+    // It is loaded with MLX where there is NCCL.
+    // SAFETY: C strings; a handle of a library that stays loaded with MLX, and a function of it that takes nothing.
+    unsafe {
+        let library = libc::dlopen(c"librmlx_nccl.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
+        if library.is_null() {
+            return;
+        }
+        let leave = libc::dlsym(library, c"rmlx_nccl_leave".as_ptr());
+        if !leave.is_null() {
+            std::mem::transmute::<*mut libc::c_void, extern "C" fn()>(leave)();
+        }
+    }
+}
+
 /// Sets a variable of the process's environment where MLX will read it; those that are set so already are left alone.
 pub fn set_environment(name: &str, value: &str) {
     if std::env::var(name).as_deref() != Ok(value) {

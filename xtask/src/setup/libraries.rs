@@ -1,4 +1,4 @@
-//! The shared libraries of the stage: MLX, and what stands in for its BLAS and LAPACK.
+//! The shared libraries of the stage: MLX, and what stands in for its BLAS and LAPACK, and in front of its NCCL.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,8 +16,10 @@ use crate::{paths, process};
 
 /// MLX, under a name that no other MLX in the host's process has.
 pub const MLX: &str = "librmlx_mlx.so";
-/// `xtask/native/blas.c`.
+/// `xtask/native/libraries/blas.c`.
 pub const PRODUCTS: &str = "librmlx_blas.so";
+/// `xtask/native/libraries/nccl.cpp`.
+pub const NCCL: &str = "librmlx_nccl.so";
 
 /// What libmlx.so takes from its BLAS and its LAPACK, all of which [`PRODUCTS`] has under its own names.
 const LINEAR_ALGEBRA: &[&str] = &[
@@ -47,6 +49,9 @@ const LINEAR_ALGEBRA: &[&str] = &[
     "cheevd_",
 ];
 
+/// What libmlx.so takes from NCCL and [`NCCL`] has under its own names, and what ends the process there.
+const GROUPS: &[&str] = &["ncclGetUniqueId", "ncclCommInitRank", "ncclAllReduce", "ncclAllGather", "exit"];
+
 /// Copies MLX, gives it names of its own, and puts rmlx's products under it.
 ///
 /// The wheel comes with the reference BLAS, whose matrix product is about two hundred times slower.
@@ -56,10 +61,12 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
     let mlx = folder.join(MLX);
     copy(&wheels.libmlx(), &mlx)?;
 
-    compile_products(&folder, compiler)?;
+    compile(Command::new(&compiler.cxx).args(["-x", "c", "-std=c11"]), "blas.c", &folder.join(PRODUCTS))?;
+    let cuda = stage.backend() == Backend::Cuda;
+    let groups = if cuda { GROUPS } else { &[] };
 
     let mut names = String::new();
-    for name in LINEAR_ALGEBRA {
+    for name in LINEAR_ALGEBRA.iter().chain(groups) {
         writeln!(names, "{name} rmlx_{name}")?;
     }
     for (theirs, ours) in namespace::renamings(&mlx)? {
@@ -77,6 +84,10 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
             patch.args(["--replace-needed", &library, PRODUCTS]);
         }
     }
+    if cuda {
+        compile(Command::new(&compiler.cxx).arg("-std=c++17"), "nccl.cpp", &folder.join(NCCL))?;
+        patch.args(["--add-needed", NCCL]);
+    }
     patch.args(["--set-soname", MLX, "--set-rpath", &search_path(stage, wheels)]);
     process::capture(patch.arg(&mlx))?;
     ensure!(
@@ -84,7 +95,7 @@ pub fn stage(stage: &Stage, wheels: &Wheels, compiler: &Compiler) -> Result<()> 
         "the wheel's libmlx.so no longer names its BLAS as expected: rmlx's products are not under it"
     );
     namespace::finish(&mlx)?;
-    if stage.backend() == Backend::Cuda { link_headers(stage, wheels) } else { Ok(()) }
+    if cuda { link_headers(stage, wheels) } else { Ok(()) }
 }
 
 /// MLX compiles CUDA kernels when they are first needed, with headers that it looks for around its own library.
@@ -102,12 +113,13 @@ fn link_headers(stage: &Stage, wheels: &Wheels) -> Result<()> {
     Ok(())
 }
 
-fn compile_products(folder: &Path, compiler: &Compiler) -> Result<()> {
-    let mut compile = Command::new(&compiler.cxx);
-    compile.args(["-x", "c", "-std=c11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
-    compile.arg(format!("-Wl,-soname,{PRODUCTS}"));
-    compile.arg(paths::native().join("blas.c")).arg("-o").arg(folder.join(PRODUCTS));
-    process::capture(&mut compile).map(drop)
+/// Compiles a file of `xtask/native/libraries` to a library of its own.
+fn compile(compiler: &mut Command, source: &str, library: &Path) -> Result<()> {
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
+    compiler.args(["-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
+    compiler.arg(format!("-Wl,-soname,{name}"));
+    compiler.arg(paths::native().join("libraries").join(source)).arg("-o").arg(library);
+    process::capture(compiler).map(drop)
 }
 
 /// MLX finds its products beside itself, and NVIDIA's libraries where pip has put them.

@@ -68,8 +68,11 @@ impl Stage {
     }
 
     /// What a program needs at run time, beside `librmlx.so`.
-    pub fn runtime_libraries(&self) -> [&'static str; 2] {
-        [libraries::MLX, libraries::PRODUCTS]
+    pub fn runtime_libraries(&self) -> &'static [&'static str] {
+        match self.backend {
+            Backend::Cpu => &[libraries::MLX, libraries::PRODUCTS],
+            Backend::Cuda => &[libraries::MLX, libraries::PRODUCTS, libraries::NCCL],
+        }
     }
 
     pub fn patchelf(&self) -> PathBuf {
@@ -94,10 +97,11 @@ impl Stage {
         writeln!(text, "compiler {} {}", compiler.cxx, compiler.version)?;
         writeln!(text, "wheels {}", [whole, alone].concat().join(" "))?;
         RECIPE.iter().try_for_each(|part| writeln!(text, "{part}"))?;
-        let mut files = fs::read_dir(paths::native())?.collect::<std::io::Result<Vec<_>>>()?;
-        files.sort_by_key(fs::DirEntry::file_name);
-        for file in files {
-            let path = file.path();
+        let folders = [paths::native(), paths::native().join("libraries")];
+        let files: Vec<_> = folders.iter().map(fs::read_dir).collect::<std::io::Result<_>>()?;
+        let mut files = files.into_iter().flatten().collect::<std::io::Result<Vec<_>>>()?;
+        files.sort_by_key(fs::DirEntry::path);
+        for path in files.iter().map(fs::DirEntry::path).filter(|path| path.is_file()) {
             let content =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             writeln!(text, "{}\n{content}", path.display())?;

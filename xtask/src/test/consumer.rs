@@ -77,7 +77,7 @@ fn run_program(executable: &Path, prefix: &Path, stage: Option<&Stage>) -> Resul
     let Some(stage) = stage else { return Ok(()) };
     let resolved = process::capture(Command::new("ldd").arg(executable).env_remove("LD_LIBRARY_PATH"))?;
     let soname = library::soname()?;
-    for name in stage.runtime_libraries().into_iter().chain(soname.as_deref()) {
+    for name in stage.runtime_libraries().iter().copied().chain(soname.as_deref()) {
         let expected = prefix.join("lib").join(name).canonicalize()?;
         let found = resolved.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" => "));
         // After the path comes the address in parentheses.
