@@ -216,6 +216,8 @@ struct Group {
 struct LoadOptions {
     std::optional<rmlx_device> device;
     std::optional<rmlx_weights> weights;
+    /// What keys and values of sessions are kept as.
+    std::optional<rmlx_cache_type> cache_type;
     std::optional<std::uint64_t> memory_limit;
     std::optional<bool> ignore_system_memory;
     std::optional<std::size_t> context_length;
@@ -1316,6 +1318,7 @@ namespace detail {
 inline Result<void> set_all(rmlx_load_options *raw, const LoadOptions &options) {
     RMLX_TRY(set(raw, rmlx_load_options_set_device, options.device));
     RMLX_TRY(set(raw, rmlx_load_options_set_weights, options.weights));
+    RMLX_TRY(set(raw, rmlx_load_options_set_cache_type, options.cache_type));
     RMLX_TRY(set(raw, rmlx_load_options_set_memory_limit, options.memory_limit));
     RMLX_TRY(set(raw, rmlx_load_options_set_ignore_system_memory, options.ignore_system_memory));
     RMLX_TRY(set(raw, rmlx_load_options_set_context_length, options.context_length));

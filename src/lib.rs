@@ -57,9 +57,9 @@ mod system;
 pub mod vision;
 
 pub use engine::{
-    CancelToken, DeviceChoice, DryOptions, Event, EventKind, FinishReason, GenerationOptions, LoadOptions,
-    LogitsProcessor, LoopDetection, Model, Session, SessionOptions, Speculate, Stats, TokenLogprob,
-    WeightsChoice,
+    CacheType, CancelToken, DeviceChoice, DryOptions, Event, EventKind, FinishReason, GenerationOptions,
+    LoadOptions, LogitsProcessor, LoopDetection, Model, Session, SessionOptions, Speculate, Stats,
+    TokenLogprob, WeightsChoice,
 };
 pub use error::{Code, Error, Result};
 pub use media::{Audio, Image, ImageWishes, Media, MediaKind, PixelDesc, PixelFormat, Video, VideoFrame};

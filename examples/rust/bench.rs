@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rmlx::engine::{GroupOptions, serve};
 use rmlx::{
-    EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt, Session,
-    SessionOptions,
+    CacheType, EventKind, GenerationOptions, Image, LoadOptions, Media, Message, Model, Part, Prompt,
+    Session, SessionOptions,
 };
 use serde_json::json;
 
@@ -24,6 +24,7 @@ struct Arguments {
     image: Option<PathBuf>,
     tokens: usize,
     repeats: usize,
+    cache_type: CacheType,
 }
 
 /// What one generation took.
@@ -44,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started: f64 = std::env::var("RMLX_BENCH_STARTED")?.parse()?;
 
     let group = std::env::var_os("MLX_RANK").map(|_| GroupOptions::default());
-    let options = LoadOptions { group, ..LoadOptions::default() };
+    let options = LoadOptions { group, cache_type: arguments.cache_type, ..LoadOptions::default() };
     if std::env::var("MLX_RANK").is_ok_and(|rank| rank != "0") {
         serve(&arguments.model, &options)?;
         println!("{}", json!({ "peak_mlx_bytes": rmlx::memory::stats()?.peak }));
@@ -141,6 +142,14 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
             "--prompt" => arguments.prompt = value,
             "--image" => arguments.image = Some(value.into()),
             "--tokens" => arguments.tokens = value.parse()?,
+            "--cache" => {
+                arguments.cache_type = match value.as_str() {
+                    "f32" => CacheType::F32,
+                    "f16" => CacheType::F16,
+                    "bf16" => CacheType::Bf16,
+                    _ => return Err(format!("no cache type {value}").into()),
+                }
+            }
             "--repeats" => arguments.repeats = value.parse()?,
             _ => return Err(format!("unknown option {flag}").into()),
         }

@@ -47,6 +47,12 @@ impl Budget {
         &self.held
     }
 
+    /// What keys and values are kept as.
+    pub fn cache_type(&self) -> String {
+        let dtypes = self.shapes.first().map(|(shape, _)| format!("{:?}", shape.dtype).to_lowercase());
+        dtypes.unwrap_or_default()
+    }
+
     /// What a session holds once it has taken in `positions`, `chunk` at a time.
     pub fn cache(&self, positions: usize, chunk: usize) -> u64 {
         self.shapes.iter().map(|(shape, count)| count * shape.bytes(positions, chunk)).sum()

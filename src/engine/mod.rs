@@ -39,8 +39,8 @@ pub use event::{Event, EventKind, FinishReason, TokenLogprob};
 pub use group::{GroupBackend, GroupOptions, serve};
 pub use model::Model;
 pub use options::{
-    CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor, ProgressFn,
-    SessionOptions, Speculate, ToolChoice, WeightsChoice,
+    CacheType, CancelToken, DeviceChoice, DryOptions, GenerationOptions, LoadOptions, LogitsProcessor,
+    ProgressFn, SessionOptions, Speculate, ToolChoice, WeightsChoice,
 };
 pub use session::Session;
 pub use stats::Stats;

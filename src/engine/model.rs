@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use mlx_rs::Dtype;
 use once_cell::sync::OnceCell;
 use serde_json::{Value, json};
 
@@ -90,6 +91,7 @@ impl Model {
             room::require(START + text_bytes(dir), "the library and the tokenizer")?;
         }
         let setup = Setup::of_load(&options)?;
+        setup.iter().for_each(Setup::prepare);
         if let Some(rank) = setup.as_ref().map(|setup| setup.shard.rank()).filter(|rank| *rank > 0) {
             let message =
                 format!("rank {rank} of a group follows rank 0, which alone loads the model as such");
@@ -132,6 +134,7 @@ impl Model {
         let mut info = told(&snapshot, architecture.as_ref(), &budget.held().storages);
         info["device"] = json!(device.name());
         info["loaded_bytes"] = json!(weight_bytes);
+        info["cache_type"] = json!(budget.cache_type());
         info["mapped_bytes"] = json!(mapped_bytes);
         info["context_length"] = json!(memory.context_length);
         info["chat_template"] = json!(formatter.has_template());
@@ -344,6 +347,8 @@ pub(super) struct Planned {
     pub snapshot: Arc<Snapshot>,
     pub architecture: Arc<dyn Architecture>,
     pub device: Device,
+    /// What keys and values are kept as, if not as the activations.
+    cache: Option<Dtype>,
     pub budget: Arc<Budget>,
 }
 
@@ -363,9 +368,9 @@ impl Planned {
         let snapshot = Arc::new(Snapshot::open(dir)?.with_maps(maps));
         Formatter::require_files(dir)?;
         let architecture: Arc<dyn Architecture> = Arc::from(architecture(&snapshot)?);
-        let device = choose(options.device)?;
-        let budget = Arc::new(plan(&snapshot, &architecture, device, shard, cancel)?);
-        Ok(Planned { snapshot, architecture, device, budget })
+        let (device, cache) = (choose(options.device)?, options.cache_type.dtype());
+        let budget = Arc::new(plan(&snapshot, &architecture, device, cache, shard, cancel)?);
+        Ok(Planned { snapshot, architecture, device, cache, budget })
     }
 
     /// Loads on the MLX thread and relays progress to the calling one; the model's id, and its weights' bytes: all of them, and
@@ -420,6 +425,7 @@ impl Planned {
         let (shares, received) = mpsc::channel();
         let (snapshot, architecture) = (Arc::clone(&self.snapshot), Arc::clone(&self.architecture));
         let (device, budget, cancel) = (self.device, Arc::clone(&self.budget), cancel.clone());
+        let cache = self.cache;
         let own = bond.map(|bond| Ok::<_, Error>((Arc::clone(bond), snapshot.fingerprint()?))).transpose()?;
         let outcome = worker::start(Kind::Load, move |worker| {
             if !HAS_READ.load(Ordering::Acquire) {
@@ -429,8 +435,9 @@ impl Planned {
                 let _ = shares.send(share);
                 cancel.check()
             };
-            let group =
-                own.as_ref().map(|(bond, fingerprint)| nn::on(device, || meet(bond, *fingerprint, device)));
+            let group = own
+                .as_ref()
+                .map(|(bond, fingerprint)| nn::on(device, || meet(bond, *fingerprint, device, cache)));
             let group = group.transpose()?;
             let shared = RefCell::new(&mut *worker);
             let border = || {
@@ -438,8 +445,14 @@ impl Planned {
                 group.as_ref().map_or(Ok(()), |group| group.bond().check())
             };
             let ranks = group.as_ref().map_or_else(Ranks::alone, Ranks::of);
-            let mut context =
-                LoadContext { snapshot: &snapshot, device, progress: &mut report, border: &border, ranks };
+            let mut context = LoadContext {
+                snapshot: &snapshot,
+                device,
+                progress: &mut report,
+                cache,
+                border: &border,
+                ranks,
+            };
             let storages = &budget.held().storages;
             let model = checked_load(&shared, &Mlx(device), architecture.as_ref(), storages, &mut context);
             let model = match &group {
@@ -457,10 +470,10 @@ impl Planned {
 }
 
 /// This process's place among the ranks that `bond` holds together, once all of them are seen to have the same.
-fn meet(bond: &Arc<Bond>, fingerprint: [u8; 32], device: Device) -> Result<Rc<Group>> {
+fn meet(bond: &Arc<Bond>, fingerprint: [u8; 32], device: Device, cache: Option<Dtype>) -> Result<Rc<Group>> {
     let group = Group::new(Handle::join(bond.backend())?, bond)?;
     agree::introduce(&group)?;
-    agree::compare(&group, &agree::Record { fingerprint, device })?;
+    agree::compare(&group, &agree::Record { fingerprint, device, cache })?;
     Ok(Rc::new(group))
 }
 
@@ -470,6 +483,7 @@ fn plan(
     snapshot: &Arc<Snapshot>,
     architecture: &Arc<dyn Architecture>,
     device: Device,
+    cache: Option<Dtype>,
     shard: Shard,
     cancel: &CancelToken,
 ) -> Result<Budget> {
@@ -481,6 +495,7 @@ fn plan(
             snapshot: &headers,
             device,
             progress: &mut go_on,
+            cache,
             border: &|| Ok(()),
             ranks: Ranks::planned(shard),
         };
@@ -572,6 +587,7 @@ mod tests {
             snapshot: &snapshot,
             device: Device::Cpu,
             progress: &mut progress,
+            cache: None,
             border: &|| Ok(()),
             ranks: Ranks::alone(),
         };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mlx_rs::Dtype;
+
 use super::group::GroupOptions;
 use crate::error::{Error, Result};
 use crate::sampling::{Dry, GenerationDefaults, Grammar, LoopDetection, Repeats, Settings};
@@ -60,6 +62,31 @@ pub enum WeightsChoice {
     Mapped,
 }
 
+/// What keys and values of sessions are kept as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheType {
+    /// As the activations are computed: 32 bits on the CPU, the snapshot's type on a GPU.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats with 10 bits of fraction: nothing above 65,504.
+    F16,
+    /// The upper 16 bits of 32-bit floats, with 7 bits of fraction.
+    Bf16,
+}
+
+impl CacheType {
+    pub(crate) fn dtype(self) -> Option<Dtype> {
+        match self {
+            CacheType::Auto => None,
+            CacheType::F32 => Some(Dtype::Float32),
+            CacheType::F16 => Some(Dtype::Float16),
+            CacheType::Bf16 => Some(Dtype::Bfloat16),
+        }
+    }
+}
+
 /// Called on the thread that loads, with the share done in `0.0..=1.0`.
 pub type ProgressFn = Box<dyn Fn(f32) + Send + Sync>;
 
@@ -70,6 +97,8 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// Whether weights are left in the pages of their files.
     pub weights: WeightsChoice,
+    /// What keys and values of the model's sessions are kept as.
+    pub cache_type: CacheType,
     /// Told how far the load has come.
     pub progress: Option<ProgressFn>,
     /// Ends the load once it is raised.

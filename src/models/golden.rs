@@ -39,6 +39,7 @@ fn load(folder: &str, key: &str) -> Loaded {
         snapshot: &snapshot,
         device: Device::Cpu,
         progress,
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };
@@ -239,6 +240,7 @@ fn a_cancel_stops_the_load() {
         snapshot: &snapshot,
         device: Device::Cpu,
         progress: stop,
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };

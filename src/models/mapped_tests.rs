@@ -18,6 +18,7 @@ fn load(snapshot: &Snapshot, device: Device) -> Result<Box<dyn LanguageModel>> {
         snapshot,
         device,
         progress: &mut |_| Ok(()),
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };
@@ -109,6 +110,7 @@ fn a_file_that_is_cut_while_it_is_loaded_ends_the_load_and_not_the_process() {
         snapshot: &snapshot,
         device: Device::Gpu,
         progress: cut,
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };

@@ -26,8 +26,8 @@ mod shared;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mlx_rs::Array;
 use mlx_rs::ops::indexing::TryIndexOp;
+use mlx_rs::{Array, Dtype};
 
 pub use self::batch::{Batch, Hidden, Run, chunks};
 use crate::audio::gemma4::AudioFrames;
@@ -87,6 +87,8 @@ pub struct LoadContext<'a> {
     pub progress: &'a mut dyn FnMut(f32) -> Result<()>,
     /// Called before some tensors are read: it may wait, and an error from it stops the load.
     pub border: &'a dyn Fn() -> Result<()>,
+    /// What keys and values are kept as; as the activations otherwise.
+    pub cache: Option<Dtype>,
     /// Which part of the model is loaded. The encoders of media are rank 0's.
     pub ranks: Ranks,
 }

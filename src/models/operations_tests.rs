@@ -22,6 +22,7 @@ fn of_a_step(folder: &str) -> BTreeMap<String, usize> {
         snapshot: &snapshot,
         device: Device::Cpu,
         progress: &mut |_| Ok(()),
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };

@@ -6,6 +6,7 @@ use mlx_rs::ops::{arange, select, softmax_axis};
 use mlx_rs::{Array, fast};
 
 use super::kernels::{self, RowFunction, rows};
+use super::norm::cast;
 use super::{Device, mlx};
 use crate::error::Result;
 
@@ -98,8 +99,17 @@ fn block_numbers(shape: &MaskShape) -> (Vec<i32>, Vec<i32>) {
 
 /// `softmax(q kᵀ · scale + mask) v`.
 ///
-/// `q` is `[1, heads, T, D]`, `k` and `v` are `[1, kv_heads, n, D]`; gives `[1, heads, T, D]`.
+/// `q` is `[1, heads, T, D]`, `k` and `v` are `[1, kv_heads, n, D]`, and may be of a type with fewer bits; gives
+/// `[1, heads, T, D]`.
 pub fn attend(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask, device: Device) -> Result<Array> {
+    let (wide_k, wide_v);
+    let (mut k, mut v) = (k, v);
+    // A decode step is bound by what it reads, and has a kernel for what is kept.
+    let as_kept = device == Device::Cpu && q.dim(2) == 1 && cfg!(target_os = "linux");
+    if k.dtype() != q.dtype() && !as_kept {
+        (wide_k, wide_v) = (cast(k, q.dtype())?, cast(v, q.dtype())?);
+        (k, v) = (&wide_k, &wide_v);
+    }
     if device == Device::Cpu {
         let attended = match mask {
             Mask::All => kernels::attention(q, k, v, scale, None),

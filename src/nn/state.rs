@@ -5,13 +5,14 @@
 
 use std::rc::Rc;
 
-use mlx_rs::Array;
 use mlx_rs::ops::{concatenate, zeros_dtype};
+use mlx_rs::{Array, Dtype};
 
 use super::extent::{Extent, Intake, STEP};
 pub use super::extent::{SPARE, Shape, visible};
 use super::mirror::{Log, Mirrored};
 use super::mlx;
+use super::norm::cast;
 use crate::error::Result;
 
 /// The state of one session: keys and values of every layer, how many rows they cover, and the next position.
@@ -30,6 +31,12 @@ impl State {
     pub fn new(shapes: impl IntoIterator<Item = impl Into<Shape>>) -> State {
         let layers = shapes.into_iter().map(|shape| LayerState::new(shape.into())).collect();
         State { layers, len: 0, shift: 0, mirrored: None }
+    }
+
+    /// The same, with keys and values of another type. Nothing has been appended yet.
+    pub fn kept_as(mut self, dtype: Dtype) -> State {
+        self.layers.iter_mut().for_each(|layer| layer.shape.dtype = dtype);
+        self
     }
 
     /// The same, whose changes are written down.
@@ -269,6 +276,7 @@ impl LayerState {
     /// Appends `k` and `v` `[1, kv_heads, T, D]`, and gives the keys and values that the new queries see: those of
     /// [`visible`] positions, the new ones last.
     pub fn append(&mut self, k: &Array, v: &Array) -> Result<(Array, Array)> {
+        let (k, v) = &(self.as_kept(k)?, self.as_kept(v)?);
         let count = k.dim(2) as usize;
         let visible = visible(self.window(), self.end, count);
         let used = self.used();
@@ -284,6 +292,11 @@ impl LayerState {
             Some(rows) => rows.view(self.used() - visible, self.used()),
             None => Ok((k.clone(), v.clone())),
         }
+    }
+
+    /// New keys or values as they are kept.
+    pub(super) fn as_kept(&self, new: &Array) -> Result<Array> {
+        cast(new, self.shape.dtype)
     }
 
     pub(super) fn window(&self) -> Option<usize> {

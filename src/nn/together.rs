@@ -13,6 +13,7 @@ use mlx_rs::ops::concatenate;
 
 use super::attention::Mask;
 use super::mlx;
+use super::norm::cast;
 use super::runs::KeyValues;
 use super::state::{LayerState, Place, Rows, visible};
 use crate::error::Result;
@@ -56,7 +57,9 @@ pub fn append(
             &others
         }
     };
-    let put = |buffer: &Array, new: &Array| mlx::put_rows(buffer, &new.swap_axes(0, 2)?, &spots.at);
+    let put = |buffer: &Array, new: &Array| {
+        mlx::put_rows(buffer, &cast(new, buffer.dtype())?.swap_axes(0, 2)?, &spots.at)
+    };
     let (keys, values, version) = (put(&rows.keys, k)?, put(&rows.values, v)?, Rc::new(()));
     for (index, layer) in layers.iter_mut().enumerate() {
         let place = Place { index, version: version.clone() };

@@ -7,6 +7,7 @@ mod bad_media;
 mod bad_prompts;
 mod bad_snapshots;
 mod batches;
+mod cache_types;
 mod cancelling;
 mod compared;
 mod constraint_options;

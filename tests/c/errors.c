@@ -89,6 +89,7 @@ static void unknown_numbers_are_refused(void) {
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "unknown value -1", rmlx_load_options_set_device(load, -1, &error));
     CHECK_OK(rmlx_load_options_set_device(load, RMLX_DEVICE_CPU, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "unknown value 3", rmlx_load_options_set_weights(load, 3, &error));
+    CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "unknown value 4", rmlx_load_options_set_cache_type(load, 4, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "is 0", rmlx_load_options_set_memory_limit(load, 0, &error));
     CHECK_FAILS(RMLX_ERROR_INVALID_ARGUMENT, "is 0", rmlx_load_options_set_context_length(load, 0, &error));
     rmlx_load_options_release(load);

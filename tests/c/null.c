@@ -53,6 +53,7 @@ static void events(void) {
 static void options(void) {
     REFUSED("options", rmlx_load_options_set_device(NULL, RMLX_DEVICE_CPU, &error));
     REFUSED("options", rmlx_load_options_set_weights(NULL, RMLX_WEIGHTS_READ, &error));
+    REFUSED("options", rmlx_load_options_set_cache_type(NULL, RMLX_CACHE_F16, &error));
     REFUSED("options", rmlx_load_options_set_progress(NULL, NULL, NULL, NULL, &error));
     REFUSED("options", rmlx_load_options_set_cancel(NULL, NULL, &error));
     REFUSED("options", rmlx_load_options_set_memory_limit(NULL, 1, &error));

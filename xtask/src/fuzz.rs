@@ -86,7 +86,7 @@ fn run(fuzzer: &mut Command, target: &str, seconds: u64) -> Result<()> {
     fs::create_dir_all(&found)?;
     fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", found.display()));
     // Values of templates without fields are kept by a pointer to their end, which it does not take for one to them.
-    fuzzer.arg("-detect_leaks=0");
+    fuzzer.env("ASAN_OPTIONS", "detect_leaks=0");
     fuzzer.args(["-print_final_stats=1", "-timeout=20", "-rss_limit_mb=4096", "-max_len=65536"]).arg(corpus);
     fuzzer.args(seeds(target).iter().map(|folder| paths::root().join(folder)));
     process::run(fuzzer)

@@ -1,5 +1,7 @@
 //! Whether all ranks have the same: compared before weights are read, and told of once they are.
 
+use mlx_rs::Dtype;
+
 use crate::error::{Code, Error, Result};
 use crate::nn::Device;
 use crate::nn::group::Group;
@@ -15,13 +17,16 @@ const OUTCOME: usize = 512;
 pub struct Record {
     pub fingerprint: [u8; FINGERPRINT],
     pub device: Device,
+    /// What keys and values are kept as, if not as the activations.
+    pub cache: Option<Dtype>,
 }
 
 impl Record {
     fn bytes(&self) -> Vec<u8> {
         let mut version = env!("CARGO_PKG_VERSION").as_bytes().to_vec();
         version.resize(VERSION, 0);
-        [version, self.fingerprint.to_vec(), vec![u8::from(self.device == Device::Gpu)]].concat()
+        let kept = self.cache.map_or(0, |dtype| dtype as u8 + 1);
+        [version, self.fingerprint.to_vec(), vec![u8::from(self.device == Device::Gpu), kept]].concat()
     }
 }
 
@@ -70,6 +75,8 @@ pub fn compare(group: &Group, own: &Record) -> Result<()> {
             ))
         } else if differs(VERSION + FINGERPRINT, 1) {
             Error::unsupported(format!("rank {rank} and rank 0 are not on the same kind of device"))
+        } else if differs(VERSION + FINGERPRINT + 1, 1) {
+            Error::unsupported(format!("rank {rank} and rank 0 have other options of the load: cache types"))
         } else {
             continue;
         };

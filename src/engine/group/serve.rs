@@ -29,6 +29,7 @@ pub fn serve(dir: &Path, options: &LoadOptions) -> Result<()> {
     require_platform()?;
     let setup = Setup::of_load(options)?;
     let setup = setup.ok_or_else(|| Error::invalid_argument("the load options name no group"))?;
+    setup.prepare();
     if setup.shard.rank() == 0 {
         return Err(Error::invalid_argument("rank 0 of a group loads the model, and does not follow"));
     }

@@ -9,8 +9,12 @@ use serde_json::Value;
 use super::super::options::LoadOptions;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::nn::mlx::group::Backend;
+use crate::nn::mlx::group::{Backend, set_environment};
 use crate::nn::split::Shard;
+
+/// Whether MLX records kernels and starts many at a time. It would make each recording with NCCL's kernels anew, which costs more
+/// than starting them one by one. MLX reads it with its first operation.
+const GRAPHS: &str = "MLX_USE_CUDA_GRAPHS";
 
 /// How the ranks of a group talk to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +78,13 @@ impl Setup {
     /// The group that a load is for, if it is for one.
     pub fn of_load(options: &LoadOptions) -> Result<Option<Setup>> {
         options.group.as_ref().map(Setup::resolve).transpose()
+    }
+
+    /// Before MLX's first operation: what it reads of the environment then.
+    pub fn prepare(&self) {
+        if self.backend == Backend::Nccl && env::var_os(GRAPHS).is_none() {
+            set_environment(GRAPHS, "0");
+        }
     }
 
     fn of(options: &GroupOptions, var: impl Fn(&str) -> Option<String>) -> Result<Setup> {

@@ -29,6 +29,7 @@ fn load(dir: &Path, device: Device) -> Box<dyn LanguageModel> {
         snapshot: &snapshot,
         device,
         progress: &mut |_| Ok(()),
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };

@@ -119,6 +119,7 @@ fn load(published: &Published, tensors: &[Stored], quantization: Option<Value>) 
         snapshot: &snapshot,
         device: Device::Gpu,
         progress: &mut |_| Ok(()),
+        cache: None,
         border: &|| Ok(()),
         ranks: Ranks::alone(),
     };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use mlx_rs::Array;
+use mlx_rs::{Array, Dtype};
 
 use super::head::REFERENCE_TENSOR;
 use crate::error::Result;
@@ -27,6 +27,8 @@ struct Whole<D, E> {
     decoder: D,
     encoders: E,
     held: Held,
+    /// What keys and values are kept as, if not as the activations.
+    cache: Option<Dtype>,
 }
 
 /// Tensors that some files hold and every model computes.
@@ -49,12 +51,16 @@ pub fn load<D: Decoder + 'static, E: Encoders + 'static>(
     let (decoder, encoders) = parts(&mut loader, context.progress)?;
     let held = loader.finish(|name| !encodes || is_computed(name) || ignored(name))?;
     (context.progress)(1.0)?;
-    Ok(Box::new(Whole { decoder, encoders, held }))
+    Ok(Box::new(Whole { decoder, encoders, held, cache: context.cache }))
 }
 
 impl<D: Decoder, E: Encoders> LanguageModel for Whole<D, E> {
     fn new_state(&self) -> State {
-        self.decoder.new_state()
+        let state = self.decoder.new_state();
+        match self.cache {
+            Some(dtype) => state.kept_as(dtype),
+            None => state,
+        }
     }
 
     fn encode(&self, prepared: &Prepared) -> Result<SoftTokens> {

@@ -37,6 +37,26 @@ public struct WeightStorage: RawRepresentable, Hashable, Sendable {
   public static let mapped = WeightStorage(rawValue: RMLX_WEIGHTS_MAPPED)
 }
 
+/// What keys and values of a model's sessions are kept as.
+public struct CacheType: RawRepresentable, Hashable, Sendable {
+  /// The number that the C library gives it.
+  public let rawValue: Int32
+
+  /// Makes a type of its number.
+  public init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// As the activations are computed: 32-bit floats on the CPU, the snapshot's type on a GPU.
+  public static let automatic = CacheType(rawValue: RMLX_CACHE_AUTO)
+  /// 32-bit floats.
+  public static let float32 = CacheType(rawValue: RMLX_CACHE_F32)
+  /// 16-bit floats with 10 bits of fraction.
+  public static let float16 = CacheType(rawValue: RMLX_CACHE_F16)
+  /// The upper 16 bits of 32-bit floats.
+  public static let bfloat16 = CacheType(rawValue: RMLX_CACHE_BF16)
+}
+
 /// How a model is loaded.
 ///
 /// What is nil has the library's default.
@@ -45,6 +65,8 @@ public struct LoadOptions: Hashable, Sendable {
   public var device: Device?
   /// Where its weights are.
   public var weights: WeightStorage?
+  /// What keys and values of its sessions are kept as: 16 bits take half of the memory, and move logits a little.
+  public var cacheType: CacheType?
   /// Gives the model and a session at most so many bytes, weights, cache and computation together: a load that needs more is
   /// refused before any weight is read, and sessions get the context that fits.
   public var memoryLimit: Int?
@@ -62,11 +84,12 @@ public struct LoadOptions: Hashable, Sendable {
 
   /// Makes options; what is not named has the library's default.
   public init(
-    device: Device? = nil, weights: WeightStorage? = nil, memoryLimit: Int? = nil, contextLength: Int? = nil,
-    mediaCache: Int? = nil, chatTemplate: String? = nil, ignoreSystemMemory: Bool? = nil
+    device: Device? = nil, weights: WeightStorage? = nil, cacheType: CacheType? = nil, memoryLimit: Int? = nil,
+    contextLength: Int? = nil, mediaCache: Int? = nil, chatTemplate: String? = nil, ignoreSystemMemory: Bool? = nil
   ) {
     self.device = device
     self.weights = weights
+    self.cacheType = cacheType
     self.memoryLimit = memoryLimit
     self.contextLength = contextLength
     self.mediaCache = mediaCache
@@ -230,6 +253,7 @@ extension LoadOptions: RawOptions {
   func apply(to raw: OpaquePointer) throws(RmlxError) {
     try set(device?.rawValue, in: raw, rmlx_load_options_set_device)
     try set(weights?.rawValue, in: raw, rmlx_load_options_set_weights)
+    try set(cacheType?.rawValue, in: raw, rmlx_load_options_set_cache_type)
     try set(memoryLimit, "memoryLimit", in: raw, rmlx_load_options_set_memory_limit)
     try set(contextLength, "contextLength", in: raw, rmlx_load_options_set_context_length)
     try set(mediaCache, "mediaCache", in: raw, rmlx_load_options_set_media_cache)

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::attention::tiles::{self, Tiles, attention};
-use super::attention::{self, Attention, Block};
+use super::attention::{self, Attention, Block, Strided};
 use super::format::{self, AFFINE4, AFFINE8, Row, STEP, Stored, tables};
 use super::products::{AHEAD, FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;

@@ -72,6 +72,11 @@ pub fn of_dense(dtype: Dtype) -> Option<u8> {
     }
 }
 
+/// A number of the format `BF16`, else of `F16`.
+pub fn widened(format: u8, bits: u16) -> f32 {
+    if format == BF16 { f32::from_bits(u32::from(bits) << 16) } else { half(bits) }
+}
+
 pub const fn bits(format: u8) -> usize {
     match format {
         MXFP4 | NVFP4 => 4,
@@ -230,10 +235,7 @@ pub unsafe fn values<const F: u8>(row: &Row, step: usize) -> [f32; STEP] {
                 let scale = tables.e8m0[row.byte(step)];
                 std::array::from_fn(|i| tables.e4m3[usize::from(*codes.add(i))] * scale)
             }
-            BF16 => {
-                std::array::from_fn(|i| f32::from_bits(u32::from(u16::from_le_bytes(bytes(codes, i))) << 16))
-            }
-            F16 => std::array::from_fn(|i| half(u16::from_le_bytes(bytes(codes, i)))),
+            BF16 | F16 => std::array::from_fn(|i| widened(F, u16::from_le_bytes(bytes(codes, i)))),
             F32 => std::array::from_fn(|i| f32::from_le_bytes(bytes(codes, i))),
             _ => {
                 let (scale, bias) = row.affine(step);

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::attention::tiles::{self, Tiles, attention};
-use super::attention::{self, Attention, Block};
+use super::attention::{self, Attention, Block, Strided};
 use super::format::{self, Row, STEP, Stored};
 use super::products::{AHEAD, FEW, Kernels, Pair, TILE_INPUT, products};
 use super::rows;

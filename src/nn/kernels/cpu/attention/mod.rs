@@ -14,7 +14,7 @@ pub mod tiles;
 use std::ops::Range;
 
 pub use self::on_arrays::attend as of_arrays;
-use super::format::STEP;
+use super::format::{self, STEP};
 use super::products::Kernels;
 use crate::nn::kernels::pool;
 
@@ -29,18 +29,45 @@ const PART: usize = 256;
 /// Products of fewer numbers than this are not worth waking a helper.
 const ALONE: usize = 1 << 17;
 
-/// `[heads, count, dim]` as it lies: how far apart its numbers are along each axis.
+/// `[heads, count, dim]` as it lies: how many numbers apart it goes on along each axis.
 #[derive(Clone, Copy)]
 pub struct Strided {
-    pub at: *const f32,
+    pub at: *const u8,
+    /// `F32`, or for keys and values also `BF16` and `F16`.
+    pub format: u8,
     pub head: isize,
     pub row: isize,
     pub column: isize,
 }
 
 impl Strided {
-    pub fn row(&self, head: usize, row: usize) -> *const f32 {
-        self.at.wrapping_offset(head as isize * self.head + row as isize * self.row)
+    pub fn row(&self, head: usize, row: usize) -> *const u8 {
+        self.after(self.at, head as isize * self.head + row as isize * self.row)
+    }
+
+    fn after(&self, at: *const u8, numbers: isize) -> *const u8 {
+        at.wrapping_offset(numbers * (format::bits(self.format) / 8) as isize)
+    }
+
+    /// A number of a row that is at `row`.
+    ///
+    /// # Safety
+    /// It is there.
+    #[inline(always)]
+    unsafe fn number(&self, row: *const u8, column: usize) -> f32 {
+        let at = self.after(row, column as isize * self.column);
+        // SAFETY: as the caller says.
+        unsafe {
+            match self.format {
+                format::F32 => at.cast::<f32>().read(),
+                narrow => format::widened(narrow, at.cast::<u16>().read()),
+            }
+        }
+    }
+
+    /// Whether rows are a matrix of whole rows.
+    pub fn is_packed(&self, dim: usize) -> bool {
+        self.column == 1 && self.row == dim as isize
     }
 
     /// Copies a row, each number times `scale`, with zeros after it.
@@ -53,7 +80,7 @@ impl Strided {
         let (to, rest) = to.split_at_mut(dim);
         for (i, to) in to.iter_mut().enumerate() {
             // SAFETY: as the caller says.
-            *to = unsafe { *from.offset(i as isize * self.column) } * scale;
+            *to = unsafe { self.number(from, i) } * scale;
         }
         rest.fill(0.0);
     }

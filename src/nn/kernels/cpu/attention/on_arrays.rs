@@ -6,13 +6,14 @@ use mlx_rs::{Array, Dtype};
 
 use super::{Attention, Strided};
 use crate::error::Result;
-use crate::nn::kernels::cpu::kernels;
 use crate::nn::kernels::cpu::operation::{is_on_cpu, operation};
+use crate::nn::kernels::cpu::{format, kernels};
 
 /// See [`crate::nn::kernels::attention`].
 pub fn attend(q: &Array, k: &Array, v: &Array, scale: f32, seen: Option<&Array>) -> Option<Result<Array>> {
     let ([batch, heads, queries, dim], [_, kv_heads, keys, _]) = (sizes(q)?, sizes(k)?);
-    let fits = [q, k, v].iter().all(|x| x.dtype() == Dtype::Float32)
+    let kept = format::of_dense(k.dtype()).filter(|_| k.dtype() == v.dtype())?;
+    let fits = q.dtype() == Dtype::Float32
         && k.shape() == v.shape()
         && k.shape() == [1, kv_heads as i32, keys as i32, dim as i32]
         && batch == 1
@@ -26,7 +27,8 @@ pub fn attend(q: &Array, k: &Array, v: &Array, scale: f32, seen: Option<&Array>)
         && is_on_cpu();
     fits.then(|| {
         let numbers = [heads, kv_heads, queries, keys, dim].map(|number| number as u64);
-        let parameters = Parameters { numbers, scale: scale.to_bits().into(), masked: seen.is_some().into() };
+        let (scale, masked) = (scale.to_bits().into(), seen.is_some().into());
+        let parameters = Parameters { numbers, scale, masked, kept: kept.into() };
         let inputs: Vec<&Array> = [Some(q), Some(k), Some(v), seen].into_iter().flatten().collect();
         let shape = [1, queries as i32, heads as i32, dim as i32];
         // SAFETY: the parameters are the arrays' own sizes, and a query that sees keys which are not there sees none of them.
@@ -48,6 +50,8 @@ struct Parameters {
     /// The bits of an `f32`.
     scale: u64,
     masked: u64,
+    /// The format of keys and values.
+    kept: u64,
 }
 
 /// # Safety
@@ -64,7 +68,9 @@ unsafe extern "C" fn of_arrays(
         let [heads, kv_heads, queries, keys, dim] = p.numbers.map(|number| number as usize);
         let strided = |index: usize| {
             let stride = |axis: usize| *strides.add(4 * index + axis) as isize;
-            Strided { at: (*inputs.add(index)).cast(), head: stride(1), row: stride(2), column: stride(3) }
+            let format = if index == 0 { format::F32 } else { p.kept as u8 };
+            let at = (*inputs.add(index)).cast();
+            Strided { at, format, head: stride(1), row: stride(2), column: stride(3) }
         };
         let [q, k, v] = [0, 1, 2].map(strided);
         let seen = (p.masked != 0).then(|| std::slice::from_raw_parts((*inputs.add(3)).cast(), queries));

@@ -1,7 +1,9 @@
 use std::ops::Range;
 
+use mlx_rs::{Array, Dtype};
+
 use super::{Attention, Strided, attend};
-use crate::nn::kernels::cpu::available;
+use crate::nn::kernels::cpu::{available, format};
 use crate::nn::testing::{host, random};
 
 /// Sizes of an attention, and the keys that each query sees.
@@ -65,7 +67,7 @@ fn expected(case: &Case, scale: f32, [q, k, v]: [&[f32]; 3]) -> Vec<f64> {
 }
 
 /// `[heads, rows, dim]` that lies so.
-fn laid(x: &[f32], rows: usize, dim: usize, strided: impl Fn(*const f32) -> Strided) -> (Vec<f32>, Strided) {
+fn laid(x: &[f32], rows: usize, dim: usize, strided: impl Fn(*const u8) -> Strided) -> (Vec<f32>, Strided) {
     let (heads, mut memory) = (x.len() / rows / dim, Vec::new());
     let lies = strided(std::ptr::null());
     let most =
@@ -75,16 +77,56 @@ fn laid(x: &[f32], rows: usize, dim: usize, strided: impl Fn(*const f32) -> Stri
         let (head, row, column) = (index / dim / rows, index / dim % rows, index % dim);
         memory[head * lies.head as usize + row * lies.row as usize + column * lies.column as usize] = *x;
     }
-    let at = memory.as_ptr();
+    let at = memory.as_ptr().cast();
     (memory, strided(at))
+}
+
+/// Numbers that 16 bits hold in either format: three bits of fraction, and exponents near 0.
+fn coarse(x: f32) -> f32 {
+    (x * 8.0).round() / 8.0
+}
+
+/// What 16 bits of the format hold, bit for bit.
+fn narrowed(format: u8, x: &[f32]) -> Vec<u16> {
+    let dtype = if format == format::BF16 { Dtype::Bfloat16 } else { Dtype::Float16 };
+    let narrow = Array::from_slice(x, &[x.len() as i32]).as_dtype(dtype).unwrap();
+    let bits = narrow.view_dtype(Dtype::Uint16).unwrap();
+    bits.try_as_slice::<u16>().unwrap().to_vec()
+}
+
+/// What all kernels make of the inputs.
+#[track_caller]
+fn check_kernels(case: &Case, [q, k, v]: [Strided; 3], expected: &[f64], off: f64, how: &str) {
+    let Case { heads, kv_heads, queries, keys, dim, .. } = *case;
+    for kernels in available() {
+        let mut y = vec![f32::NAN; expected.len()];
+        let (seen, y_at, scale) = (case.seen.as_deref(), y.as_mut_ptr(), 1.0 / (dim as f32).sqrt());
+        let all = Attention { q, k, v, y: y_at, heads, kv_heads, queries, keys, dim, scale, seen };
+        // SAFETY: the sizes are those of the vectors, and the processor has the instructions.
+        unsafe { attend(&kernels, &all) };
+        for (at, (found, expected)) in y.iter().zip(expected).enumerate() {
+            assert!(
+                (f64::from(*found) - expected).abs() < off,
+                "{} {heads} {kv_heads} {queries} {keys} {dim}, {how}, {at}: {found} {expected}",
+                kernels.name,
+            );
+        }
+    }
+}
+
+/// Rows of one head, one after the other.
+fn flat(dim: usize) -> impl Fn(&[f32]) -> Strided {
+    move |x| Strided { at: x.as_ptr().cast(), format: format::F32, head: 0, row: dim as isize, column: 1 }
 }
 
 /// What all kernels make of it, however the inputs lie, beside the definition.
 #[track_caller]
 fn check(case: &Case) {
     let Case { heads, kv_heads, queries, keys, dim, .. } = *case;
-    let [q, k, v] = [(heads * queries, 1), (kv_heads * keys, 2), (kv_heads * keys, 3)]
-        .map(|(rows, seed)| values(rows * dim, seed));
+    let q = values(heads * queries * dim, 1);
+    // Keys and values are the same in all formats.
+    let [k, v] =
+        [2, 3].map(|seed| values(kv_heads * keys * dim, seed).into_iter().map(coarse).collect::<Vec<_>>());
     let scale = 1.0 / (dim as f32).sqrt();
     // Scores are sums of `dim` numbers, and what they are off by is what weights are off by.
     let off = 3e-6 + 1e-8 * dim as f64;
@@ -92,32 +134,26 @@ fn check(case: &Case) {
     let (d, far) = (dim as isize, (keys.max(queries) * dim + 40) as isize);
     for layout in 0..4 {
         let lies = |rows: usize, heads: usize| {
-            move |at: *const f32| match layout {
-                0 => Strided { at, head: rows as isize * d, row: d, column: 1 },
+            let format = format::F32;
+            move |at: *const u8| match layout {
+                0 => Strided { at, format, head: rows as isize * d, row: d, column: 1 },
                 // Room after each head's rows, as in a cache.
-                1 => Strided { at, head: far, row: d, column: 1 },
+                1 => Strided { at, format, head: far, row: d, column: 1 },
                 // Row after row, the heads of each side by side.
-                2 => Strided { at, head: d, row: heads as isize * d, column: 1 },
+                2 => Strided { at, format, head: d, row: heads as isize * d, column: 1 },
                 // The other way round.
-                _ => Strided { at, head: rows as isize * d, row: 1, column: rows as isize },
+                _ => Strided { at, format, head: rows as isize * d, row: 1, column: rows as isize },
             }
         };
         let (_q, q) = laid(&q, queries, dim, lies(queries, heads));
         let ((_k, k), (_v, v)) =
             (laid(&k, keys, dim, lies(keys, kv_heads)), laid(&v, keys, dim, lies(keys, kv_heads)));
-        for kernels in available() {
-            let mut y = vec![f32::NAN; expected.len()];
-            let (seen, y_at) = (case.seen.as_deref(), y.as_mut_ptr());
-            let all = Attention { q, k, v, y: y_at, heads, kv_heads, queries, keys, dim, scale, seen };
-            // SAFETY: the sizes are those of the vectors, and the processor has the instructions.
-            unsafe { attend(&kernels, &all) };
-            for (at, (found, expected)) in y.iter().zip(&expected).enumerate() {
-                assert!(
-                    (f64::from(*found) - expected).abs() < off,
-                    "{} {heads} {kv_heads} {queries} {keys} {dim}, layout {layout}, {at}: {found} {expected}",
-                    kernels.name,
-                );
-            }
+        check_kernels(case, [q, k, v], &expected, off, &format!("layout {layout}"));
+        for narrow in [format::BF16, format::F16] {
+            let (of_k, of_v) = (narrowed(narrow, &_k), narrowed(narrow, &_v));
+            let at = |x: Strided, memory: &[u16]| Strided { at: memory.as_ptr().cast(), format: narrow, ..x };
+            let inputs = [q, at(k, &of_k), at(v, &of_v)];
+            check_kernels(case, inputs, &expected, off, &format!("format {narrow}, layout {layout}"));
         }
     }
 }
@@ -167,7 +203,7 @@ fn scores_that_grow_and_shrink_along_the_keys_weigh_what_they_should() {
         let q = vec![1.0; dim];
         let k: Vec<f32> = (0..keys * dim).map(|i| slope * (i / dim) as f32).collect();
         let v: Vec<f32> = (0..keys * dim).map(|i| (i / dim) as f32).collect();
-        let lies = |x: &[f32]| Strided { at: x.as_ptr(), head: 0, row: dim as isize, column: 1 };
+        let lies = flat(dim);
         for kernels in available() {
             let mut y = vec![f32::NAN; dim];
             let (q, k, v, y_at) = (lies(&q), lies(&k), lies(&v), y.as_mut_ptr());
@@ -186,7 +222,7 @@ fn what_is_no_number_spoils_its_row_alone() {
     let dim = 32;
     let (mut q, k, v) = (values(2 * dim, 1), values(40 * dim, 2), values(40 * dim, 3));
     q[3] = f32::NAN;
-    let lies = |x: &[f32]| Strided { at: x.as_ptr(), head: 0, row: dim as isize, column: 1 };
+    let lies = flat(dim);
     for kernels in available() {
         let mut y = vec![0.0; 2 * dim];
         let (q, k, v, y_at) = (lies(&q), lies(&k), lies(&v), y.as_mut_ptr());

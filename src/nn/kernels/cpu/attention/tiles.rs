@@ -80,13 +80,13 @@ pub unsafe fn take_turned(
     let count = rows.len();
     for first in (0..count).step_by(SIDE) {
         let some = SIDE.min(count - first);
-        let from: [*const f32; SIDE] =
+        let from: [*const u8; SIDE] =
             std::array::from_fn(|i| x.row(head, rows.start + first + i.min(some - 1)));
         for column in 0..dim {
             let to = &mut to[column * step + first..][..some];
             for (from, to) in from.iter().zip(to) {
                 // SAFETY: as the caller says.
-                *to = unsafe { *from.offset(column as isize * x.column) };
+                *to = unsafe { x.number(*from, column) };
             }
         }
     }
@@ -242,23 +242,88 @@ macro_rules! attention {
             let (padded, scores) = (all.padded(), tiles.scores.as_mut_ptr());
             // SAFETY: as the caller says, and the tiles have room.
             unsafe {
-                if rows <= FEW && all.k.column == 1 && all.k.row == all.dim as isize {
+                let narrow = all.k.format != format::F32;
+                if (rows <= FEW || narrow) && all.k.is_packed(all.dim) {
                     // Too few for the keys to be turned: they are a matrix, and the queries what it is multiplied by.
-                    let pairs: [Pair; FEW] = std::array::from_fn(|row| Pair {
-                        x: tiles.q.as_ptr().wrapping_add(row * padded),
-                        y: scores.wrapping_add(row * attention::KEYS),
-                    });
-                    let codes = all.k.row(block.kv_head, keys.start).cast();
-                    let none = std::ptr::null();
-                    let (format, rows_of) = (format::F32, keys.len());
-                    let w = Stored { format, codes, scales: none, biases: none, rows: rows_of, input: all.dim, group: 0 };
-                    return few_any::<{ format::F32 }>(&w, 0, 0, keys.len(), &pairs[..rows]);
+                    let w = stored(&all.k, block.kv_head, keys, all.dim);
+                    for first in (0..rows).step_by(FEW) {
+                        let pairs: [Pair; FEW] = std::array::from_fn(|row| Pair {
+                            x: tiles.q.as_ptr().wrapping_add((first + row) * padded),
+                            y: scores.wrapping_add((first + row) * attention::KEYS),
+                        });
+                        let pairs = &pairs[..FEW.min(rows - first)];
+                        match w.format {
+                            format::BF16 => few_any::<{ format::BF16 }>(&w, 0, 0, keys.len(), pairs),
+                            format::F16 => few_any::<{ format::F16 }>(&w, 0, 0, keys.len(), pairs),
+                            _ => few_any::<{ format::F32 }>(&w, 0, 0, keys.len(), pairs),
+                        }
+                    }
+                    return;
                 }
                 let columns = keys.len().next_multiple_of(LANES);
                 tiles::take_turned(&all.k, block.kv_head, keys, all.dim, columns, &mut tiles.turned);
                 let b = (tiles.turned.as_ptr(), columns as isize);
                 outer_all((rows, columns, all.dim), (tiles.q.as_ptr(), padded), b, (scores, attention::KEYS), false);
             }
+        }
+
+        fn stored(x: &Strided, head: usize, rows: &Range<usize>, dim: usize) -> Stored {
+            let (codes, none) = (x.row(head, rows.start), std::ptr::null());
+            Stored { format: x.format, codes, scales: none, biases: none, rows: rows.len(), input: dim, group: 0 }
+        }
+
+        /// Rows of 16-bit numbers as `f32`, `wide` apart.
+        ///
+        /// # Safety
+        /// The matrix is there in format `F`, and `to` has room for its rows and a step more.
+        #[inline]
+        $(#[$attribute])*
+        unsafe fn widen<const F: u8>(w: &Stored, wide: usize, to: *mut f32) {
+            for row in 0..w.rows {
+                let from = w.row(row);
+                for step in 0..w.input.div_ceil(STEP) {
+                    // SAFETY: as the caller says; what is behind a row is written before the next one.
+                    unsafe {
+                        let parts = decode_any::<F>(&from, step, w.input - step * STEP);
+                        let to = to.add(row * wide + step * STEP);
+                        for (p, part) in parts.iter().enumerate() {
+                            store(to.add(p * LANES), *part);
+                        }
+                    }
+                }
+            }
+        }
+
+        /// Values as rows of `f32`, and how far they are apart.
+        ///
+        /// # Safety
+        /// As [`Kernels::attend`].
+        #[inline]
+        $(#[$attribute])*
+        unsafe fn values(
+            all: &Attention,
+            block: &Block,
+            keys: &Range<usize>,
+            wide: usize,
+            turned: &mut [f32],
+        ) -> (*const f32, isize) {
+            let (v, dim) = (&all.v, all.dim);
+            // SAFETY: as the caller says, and the tile has room.
+            unsafe {
+                match v.format {
+                    format::F32 if v.column == 1 && wide == dim => {
+                        return (v.row(block.kv_head, keys.start).cast(), v.row);
+                    }
+                    format::BF16 if v.is_packed(dim) => {
+                        widen::<{ format::BF16 }>(&stored(v, block.kv_head, keys, dim), wide, turned.as_mut_ptr());
+                    }
+                    format::F16 if v.is_packed(dim) => {
+                        widen::<{ format::F16 }>(&stored(v, block.kv_head, keys, dim), wide, turned.as_mut_ptr());
+                    }
+                    _ => tiles::take_rows(v, block.kv_head, keys, dim, wide, turned),
+                }
+            }
+            (turned.as_ptr(), wide as isize)
         }
 
         /// # Safety
@@ -288,11 +353,7 @@ macro_rules! attention {
                             own.sums[row * wide..][..wide].iter_mut().for_each(|value| *value *= scale);
                         }
                     }
-                    let mut b = (all.v.row(block.kv_head, first), all.v.row);
-                    if all.v.column != 1 || wide != all.dim {
-                        tiles::take_rows(&all.v, block.kv_head, &keys, all.dim, wide, &mut own.turned);
-                        b = (own.turned.as_ptr(), wide as isize);
-                    }
+                    let b = values(all, block, &keys, wide, &mut own.turned);
                     let a = (own.scores.as_ptr(), attention::KEYS);
                     outer_all((rows, wide, keys.len()), a, b, (own.sums.as_mut_ptr(), wide), true);
                 }
