@@ -594,6 +594,10 @@ l|batch(2)|length
 l|unique|length
 (l|reverse)|length
 l|list|reverse is iterable
+d.keys() >= d.items()
+d.keys() > {'a': 1}.keys()
+d.keys() <= d.keys()
+d.values() < d.values()
 """.strip().split("\n")
 
 TEMPLATES = [
@@ -739,6 +743,8 @@ TEMPLATES = [
     "{% set x %}{% set y = 1 %}{{ y }}{% endset %}{{ x }}{{ y }}",
     "{% filter upper %}{% set y = 'a' %}{{ y }}{% endfilter %}{{ y }}",
     "{% filter first %}{% endfilter %}",
+    "{% filter replace('a', given) %}abc{% set given = 1 %}{% endfilter %}{{ given }}",
+    "{% for x in l %}{% filter replace('a', y) %}a{% set y = x %}{% if x == 1 %}{% break %}{% endif %}{% endfilter %}{% endfor %}",
     "{% set x | first %}ab{% endset %}{{ x }}",
     "{% set a, = [1] %}{{ a }}",
     "{% set (a, b) = (1, 2) %}{{ a }}{{ b }}",

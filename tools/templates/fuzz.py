@@ -404,7 +404,7 @@ def make(path, seed, count):
 
 
 # What Python writes of things that are no values, where in memory they are, and the like; and what rmlx leaves out.
-UNEQUAL = ("<generator", "<built-in", "<bound method", " at 0x", "<jinja2", "<class", "<method",
+UNEQUAL = ("<generator", "tor object", "<built-in", "<bound method", " at 0x", "<jinja2", "<class", "<method",
            "<Namespace", "<jinja.", "<LoopContext", "<Built-In", "<nohtem", "TimeoutError", "NameError")
 LEFT_OUT = ("is not supported", "integer is too large", "complex number", "nested too deeply", "nests too deeply", "several slices",
             "no method named encode")

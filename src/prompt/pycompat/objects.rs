@@ -69,6 +69,11 @@ pub(super) fn prefix(object: &DynObject) -> Option<&'static str> {
     })
 }
 
+/// Whether it shows keys or items of a dict, which Python compares as sets.
+pub(super) fn is_set_like(value: &Value) -> bool {
+    value.downcast_object_ref::<View>().is_some_and(|view| !matches!(view.kind, ViewKind::Values))
+}
+
 /// Whether it shows the keys of a dict.
 pub(super) fn is_of_keys(value: &Value) -> bool {
     value.downcast_object_ref::<View>().is_some_and(|view| matches!(view.kind, ViewKind::Keys))
@@ -320,9 +325,7 @@ pub(super) fn check_hashable(key: &Value) -> Result<(), Error> {
     match key.kind() {
         ValueKind::Seq if key.is_tuple() => key.try_iter()?.try_for_each(|item| check_hashable(&item)),
         ValueKind::Map => Err(error(format!("unhashable type: '{}'", type_name(key)))),
-        _ if key.as_object().is_some_and(|object| prefix(object).is_some_and(|p| p != "dict_values([")) => {
-            Err(error("unhashable type: a view of a dict"))
-        }
+        _ if is_set_like(key) => Err(error("unhashable type: a view of a dict")),
         _ if is_list(key) && !is_no_list(key) => Err(error(format!("unhashable type: '{}'", type_name(key)))),
         _ => Ok(()),
     }

@@ -349,8 +349,23 @@ pub(super) fn order(a: &Value, b: &Value, operator: &str) -> Result<Option<Order
     if a.is_undefined() || b.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
+    if objects::is_set_like(a) && objects::is_set_like(b) {
+        return order_of_sets(&objects::items(a)?, &objects::items(b)?);
+    }
     let (a, b) = (type_name(a), type_name(b));
     Err(error(format!("'{operator}' not supported between instances of '{a}' and '{b}'")))
+}
+
+/// Of sets the smaller one is that which the other has all of.
+fn order_of_sets(a: &[Value], b: &[Value]) -> Result<Option<Ordering>, Error> {
+    check(a.len().saturating_mul(b.len()))?;
+    let is_in = |a: &[Value], b: &[Value]| a.iter().all(|item| b.contains(item));
+    Ok(match (is_in(a, b), is_in(b, a)) {
+        (true, true) => Some(Ordering::Equal),
+        (true, false) => Some(Ordering::Less),
+        (false, true) => Some(Ordering::Greater),
+        (false, false) => None,
+    })
 }
 
 /// `value in container`

@@ -198,22 +198,30 @@ impl<'s> Writer<'s> {
         });
     }
 
+    /// Filters see the names that the body sets, and what they make is printed within.
     fn filter_block(&mut self, filters: &[Step<'s>], body: &[Stmt<'s>], line: u32) {
         self.leaving(body, |w, flag| {
-            if let Some(flag) = flag {
-                w.open(line, "set ");
-                w.capture(body, flag);
-                w.text("{{ __captured");
-                w.filters(filters);
-                w.text("|__text }}");
-                return w.end("if");
+            if flag.is_none() && !sets(body) {
+                w.open(line, "filter ");
+                w.chain(filters);
+                w.text("|__text");
+                w.close();
+                w.scope(body, &[]);
+                return w.end("filter");
             }
-            w.open(line, "filter ");
-            w.chain(filters);
-            w.text("|__text");
+            w.text("{% with %}");
+            w.open(line, "set __captured");
             w.close();
-            w.scoped(body);
-            w.end("filter");
+            w.scope(body, &[]);
+            w.end("set");
+            if let Some(flag) = flag {
+                w.text(&format!("{{% if not __flag{flag}.up %}}"));
+            }
+            w.text("{{ __captured");
+            w.filters(filters);
+            w.text("|__text }}");
+            w.text(if flag.is_some() { "{% endif %}" } else { "" });
+            w.end("with");
         });
     }
 
