@@ -1380,7 +1380,8 @@ typedef int32_t rmlx_tool_choice;
 /**
  * A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
  * formats, $ref inside of the text, anyOf, allOf, and oneOf where no value can be of two of its schemas).
- * The answer is JSON on one line, with ", " and ": ", and without \u escapes.
+ * The answer is JSON on one line, with ", " and ": ", and without \u escapes. Its numbers have 31 digits before the
+ * point, 30 behind it and 2 of the exponent at most, so that a double holds them.
  */
 #define RMLX_CONSTRAINT_JSON_SCHEMA 1
 

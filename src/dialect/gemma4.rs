@@ -5,6 +5,7 @@
 
 use super::{Bit, escape};
 use crate::json::MAX_DEPTH;
+use crate::log;
 
 const BEGIN: &str = "call:";
 
@@ -186,7 +187,15 @@ impl Reader {
             // What the template's language makes of nothing.
             "None" => "null",
             bare @ ("true" | "false" | "null") => bare,
-            number => serde_json::from_str::<serde_json::Number>(number).ok().map(|_| number)?,
+            number => match serde_json::from_str::<serde_json::Number>(number) {
+                Ok(_) => number,
+                Err(e) => {
+                    log::warning(&format!(
+                        "a tool call stays text in the answer, for {number} is no number: {e}"
+                    ));
+                    return None;
+                }
+            },
         });
         Some(())
     }
@@ -268,6 +277,7 @@ mod tests {
             "call:f{}x",
             "f{}",
             "call:f{a:01}",
+            "call:f{a:1e999}",
             "call:f{a:[1}",
         ] {
             assert_eq!(read(text), None, "{text}");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Bit;
 use super::grammar::Declared;
 use crate::json::{self, MAX_DEPTH, literal};
+use crate::log;
 
 /// A call as far as it has come.
 #[derive(Debug, Default)]
@@ -46,7 +47,14 @@ impl Reader {
 
     /// The name and the arguments, if nothing lacks.
     pub fn whole(&self) -> Option<(String, String)> {
-        let call: Value = json::parse(self.text.as_bytes()).ok().filter(|_| !self.broken)?;
+        let call: Value = match json::parse(self.text.as_bytes()) {
+            Ok(call) if !self.broken => call,
+            Err(e) if self.name().is_some() && self.depth == 0 => {
+                unread(&self.text, &e);
+                return None;
+            }
+            _ => return None,
+        };
         let name = call.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
         let arguments = match call.get("arguments").or_else(|| call.get("parameters")) {
             None | Some(Value::Null) => "{}".to_owned(),
@@ -116,6 +124,14 @@ impl Reader {
             Some(_) => {}
         }
     }
+}
+
+/// Says why what looks like a call stays a text.
+fn unread(text: &str, e: &serde_json::Error) {
+    log::warning(&format!(
+        "a tool call stays text in the answer, for it cannot be read: {e}: {}",
+        text.trim()
+    ));
 }
 
 /// Arguments that nobody declared are not written, unless the schema speaks of them.
@@ -228,6 +244,7 @@ mod tests {
             r#"{"name": "f", "name": "g"}"#,
             r#"{"name": "f", "arguments": {}, "arguments": {"a": 1}}"#,
             r#"{"name": "f", "arguments": {"a": 1]}"#,
+            r#"{"name": "f", "arguments": {"a": 1e999}}"#,
         ] {
             assert_eq!(read(text), None, "{text}");
         }

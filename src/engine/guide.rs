@@ -246,7 +246,7 @@ impl Model {
             Error::unsupported("a call is required, and models of this family mark no calls")
                 .with("option", "tool_choice")
         })?;
-        let compiled = self.compiler()?.compile(&Grammar { kind: GrammarKind::Lark, text });
+        let compiled = self.compile_calls(text);
         compiled.map_err(|e| {
             Error::unsupported(format!("the tools' schemas cannot be followed: {}", e.message()))
         })
@@ -269,11 +269,16 @@ impl Model {
         self.marks().call_grammar(&tools, calls)
     }
 
+    fn compile_calls(&self, text: String) -> Result<Constraint> {
+        let grammar = Grammar { kind: GrammarKind::Lark, text };
+        self.compiler()?.compile_json(&grammar, self.marks().id(Mark::Quote))
+    }
+
     /// What a call is held to that the model begins by itself, as far as its schema can be followed.
     fn possible_call(&self, tools: &[Declared]) -> Option<Constraint> {
         let compiled = self.call_grammar(tools, Calls::Opened).and_then(|grammar| {
             let Some(text) = grammar else { return Ok(None) };
-            self.compiler()?.compile(&Grammar { kind: GrammarKind::Lark, text }).map(Some)
+            self.compile_calls(text).map(Some)
         });
         compiled.unwrap_or_else(|error| {
             log::warning(&format!("calls of tools are not held to their schemas: {}", error.message()));

@@ -11,6 +11,7 @@ use super::stats::Stats;
 use super::waker::Listed;
 use crate::error::{Code, Error, Result};
 use crate::json;
+use crate::log;
 use crate::prompt::{Asked, Message, Part, ToolCall};
 
 /// Events the MLX thread may be ahead of the host: one is computed while the host holds another.
@@ -125,17 +126,28 @@ impl Answered {
         let message = &mut self.message;
         match (&event.kind, &event.tool_call) {
             (EventKind::Reasoning, _) => message.reasoning.get_or_insert_default().push_str(&event.text),
-            (EventKind::ToolCall, Some(call)) => message.tool_calls.push(ToolCall {
-                id: Some(call.id.clone()),
-                name: call.name.clone(),
-                arguments: json::parse(call.arguments.as_bytes()).unwrap_or_default(),
-            }),
-            (EventKind::Text | EventKind::Finish, _) => {
-                if let Some(Part::Text(text)) = message.parts.last_mut() {
-                    text.push_str(&event.text);
+            (EventKind::ToolCall, Some(call)) => match json::parse(call.arguments.as_bytes()) {
+                Ok(arguments) => {
+                    let (id, name) = (Some(call.id.clone()), call.name.clone());
+                    message.tool_calls.push(ToolCall { id, name, arguments });
                 }
-            }
+                // A message has no place for them but its text.
+                Err(e) => {
+                    log::warning(&format!(
+                        "the call of {} is text in the answer's message, for its arguments are no JSON object: {e}",
+                        call.name
+                    ));
+                    self.say(&event.text);
+                }
+            },
+            (EventKind::Text | EventKind::Finish, _) => self.say(&event.text),
             (EventKind::ToolCall | EventKind::Progress, _) => {}
+        }
+    }
+
+    fn say(&mut self, more: &str) {
+        if let Some(Part::Text(text)) = self.message.parts.last_mut() {
+            text.push_str(more);
         }
     }
 }
@@ -396,6 +408,7 @@ mod tests {
 
     use super::super::waker::Waker;
     use super::*;
+    use crate::dialect::Call;
 
     #[test]
     fn a_cancel_counts_from_the_beginning_of_the_submit_that_it_means() {
@@ -428,6 +441,21 @@ mod tests {
             scope.spawn(|| queue.push(Event::progress(2, 2)));
             assert_eq!(progress(queue.pop(Deadline::within(Duration::MAX))), Some((2, 2)));
         });
+    }
+
+    #[test]
+    fn arguments_that_are_no_json_object_stay_in_the_message_as_they_were_spelled() {
+        let mut answered = Answered::new(false, None);
+        for (text, arguments) in [("<a>", "{\"n\":1e999}"), ("<b>", "{\"n\":1}"), ("<c>", "3"), ("<d>", "{")]
+        {
+            let mut event = Event::progress(0, 0);
+            let call = Call { id: "1".into(), name: "f".into(), arguments: arguments.into() };
+            (event.kind, event.text, event.tool_call) = (EventKind::ToolCall, text.into(), Some(call));
+            answered.take(&event);
+        }
+        assert!(matches!(&answered.message.parts[..], [Part::Text(text)] if text == "<a><c><d>"));
+        assert_eq!(answered.message.tool_calls.len(), 1);
+        assert_eq!(answered.message.tool_calls[0].arguments["n"], 1);
     }
 
     fn progress(next: Result<Next>) -> Option<(usize, usize)> {

@@ -594,7 +594,8 @@ pub type rmlx_constraint_kind = i32;
 
 /// A JSON schema (draft 2020-12; what it says of types, properties, items, enums, ranges, lengths, patterns,
 /// formats, $ref inside of the text, anyOf, allOf, and oneOf where no value can be of two of its schemas).
-/// The answer is JSON on one line, with ", " and ": ", and without \u escapes.
+/// The answer is JSON on one line, with ", " and ": ", and without \u escapes. Its numbers have 31 digits before the
+/// point, 30 behind it and 2 of the exponent at most, so that a double holds them.
 pub const RMLX_CONSTRAINT_JSON_SCHEMA: rmlx_constraint_kind = 1;
 /// A regular expression that the whole answer matches: Rust's syntax, without look-around and back-references.
 pub const RMLX_CONSTRAINT_REGEX: rmlx_constraint_kind = 2;

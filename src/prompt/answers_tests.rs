@@ -10,9 +10,6 @@ use super::template_source::Source;
 /// Templates with jinja2's answers; `null` where it refuses.
 const ANSWERS: &str = include_str!("../../tests/fixtures/templates/answers.json");
 
-/// Those that minijinja answers in another way, with the reason.
-const DIFFERS: &str = include_str!("../../tests/fixtures/templates/differs.json");
-
 fn render(template: &str, variables: &Value) -> Result<String, String> {
     let none = Map::new();
     let compiled = Template::compile(Source { file: "t".into(), text: template.into() });
@@ -23,22 +20,15 @@ fn render(template: &str, variables: &Value) -> Result<String, String> {
 #[test]
 fn small_templates_say_what_jinja2_says() {
     let answers: Value = serde_json::from_str(ANSWERS).unwrap();
-    let mut differs: Map<String, Value> = serde_json::from_str(DIFFERS).unwrap();
     let mut wrong = String::new();
     for answer in answers["answers"].as_array().unwrap() {
         let template = answer[0].as_str().unwrap();
         let rendered = render(template, &answers["variables"]);
-        let equal = rendered.as_deref().ok() == answer[1].as_str();
-        match (equal, differs.remove(template)) {
-            (true, None) | (false, Some(_)) => {}
-            (true, Some(_)) => writeln!(wrong, "{template} is equal now: take it from differs.json").unwrap(),
-            (false, None) => {
-                writeln!(wrong, "{template}\n  jinja2 {}\n  rmlx   {rendered:?}", answer[1]).unwrap()
-            }
+        if rendered.as_deref().ok() != answer[1].as_str() {
+            writeln!(wrong, "{template}\n  jinja2 {}\n  rmlx   {rendered:?}", answer[1]).unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(differs.is_empty(), "differs.json names what answers.json lacks: {differs:?}");
 }
 
 #[test]
@@ -78,7 +68,7 @@ fn values_nested_without_end_are_refused() {
 #[test]
 fn a_value_that_holds_itself_many_times_over_is_not_printed_to_look_at_its_head() {
     let vast =
-        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+        "{% set ns = namespace(x=[1]) %}{% for i in range(15) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
     let of = |print: &str| render(&format!("{vast}{print}"), &json!({}));
     assert_eq!(of("{{ ns.x is callable }}").unwrap(), "False");
     assert_eq!(of("{{ cycler(ns.x) }}").unwrap(), "<jinja2.utils.Cycler object>");
@@ -89,11 +79,56 @@ fn a_value_that_holds_itself_many_times_over_is_not_printed_to_look_at_its_head(
     }
 }
 
+/// Each would overflow the stack where it is dropped or compared, or take for ever.
 #[test]
-fn what_the_engine_panics_at_is_an_error() {
-    let template = "{% for x in [1] %}{% with %}{% continue %}{% endwith %}{% endfor %}";
-    let e = render(template, &json!({})).unwrap_err();
-    assert!(e.starts_with("t: the template engine failed"), "{e}");
+fn values_are_not_nested_without_end_however_that_is_done() {
+    let of = |start: &str, step: &str| {
+        let template = format!(
+            "{{% set ns = namespace(x={start}) %}}{{% for i in range(99999) %}}{step}{{% endfor %}}ok"
+        );
+        let template = Template::compile(Source { file: "t".into(), text: template }).unwrap();
+        // As small as the stack of a secondary thread on Apple's systems.
+        let thread = std::thread::Builder::new().stack_size(512 << 10);
+        let rendered = thread.spawn(move || template.render(&Map::new()).map_err(|e| e.message().to_owned()));
+        let e = rendered.unwrap().join().unwrap().expect_err(step);
+        assert!(
+            ["nested too deeply", "put into other values", "MiB of texts and lists"]
+                .iter()
+                .any(|why| e.contains(why)),
+            "{step}: {e}"
+        );
+    };
+    let values = [
+        ("[]", "[ns.x]"),
+        ("[]", "[ns.x, ns.x]"),
+        ("[1]", "[ns.x]|list"),
+        ("1", "(ns.x,)"),
+        ("(1,)", "(ns.x,) * 2"),
+        ("[]", "[] + [ns.x]"),
+        ("{}", "{'a': ns.x}"),
+        ("{}", "{1: ns.x}"),
+        ("{}", "dict(a=ns.x)"),
+        ("{}", "dict.fromkeys(['a'], ns.x)"),
+        ("{}", "{'a': ns.x.items()}"),
+        ("{}", "{'a': ns.x.get}"),
+        ("1", "{'a': ns.x}.items()|first"),
+        ("1", "({'a': ns.x}|dictsort)[0]"),
+        ("[1]", "[ns.x]|reverse"),
+        ("[1]", "[ns.x]|batch(1)|list"),
+        ("[1]", "[ns.x]|slice(1)|list"),
+        ("[1]", "([ns.x]|groupby('z', default=0)|first).list"),
+        ("[1]", "[ns.x]|map('list')"),
+        ("1", "cycler(ns.x)"),
+        ("1", "joiner(ns.x)"),
+        ("1", "namespace(x=ns.x)"),
+    ];
+    for (start, value) in values {
+        of(start, &format!("{{% set ns.x = {value} %}}"));
+    }
+    of("1", "{% set b = namespace() %}{% set b.x = ns.x %}{% set ns.x = b %}");
+    of("[1]", "{% for j in ns.x %}{% set ns.x = [loop] %}{% endfor %}");
+    of("1", "{% macro m() %}{% set ns.x = varargs %}{% endmacro %}{{ m(ns.x) }}");
+    of("1", "{% macro m() %}{% set ns.x = kwargs %}{% endmacro %}{{ m(a=ns.x) }}");
 }
 
 /// Puts answers beside the cases of `tools/templates/fuzz.py`, whose file the environment names.

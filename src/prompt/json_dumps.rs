@@ -4,7 +4,7 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::escape::is_usual_mark;
-use super::pycompat::{check_size, float, is_no_list};
+use super::pycompat::{check, float, is_no_list, sort_keys};
 
 /// Deeper values are refused: templates can build values that hold themselves many times over.
 const MAX_DEPTH: usize = 96;
@@ -48,13 +48,13 @@ impl Writer<'_> {
         if depth > MAX_DEPTH {
             return Err(Error::new(ErrorKind::BadSerialization, "the value is nested too deeply for JSON"));
         }
-        check_size(self.out.len())?;
+        check(self.out.len())?;
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&number(value)),
-            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
-            ValueKind::Seq | ValueKind::Iterable if !is_no_list(value) => {
+            ValueKind::String => self.string(value.as_str().unwrap_or_default())?,
+            ValueKind::Seq | ValueKind::Iterable if value.len().is_some() && !is_no_list(value) => {
                 let items: Vec<Value> = value.try_iter()?.collect();
                 self.list(&items, depth)?;
             }
@@ -89,12 +89,12 @@ impl Writer<'_> {
             return Ok(());
         }
         if self.options.sort_keys {
-            keys.sort();
+            sort_keys(&mut keys)?;
         }
         self.out.push('{');
         for (index, key) in keys.iter().enumerate() {
             self.separate(index, depth + 1);
-            self.string(&key_text(key)?);
+            self.string(&key_text(key)?)?;
             self.out.push_str(self.key);
             self.value(&value.get_item(key)?, depth + 1)?;
         }
@@ -118,7 +118,8 @@ impl Writer<'_> {
         }
     }
 
-    fn string(&mut self, text: &str) {
+    fn string(&mut self, text: &str) -> Result<(), Error> {
+        check(self.out.len().saturating_add(text.len()))?;
         self.out.push('"');
         for c in text.chars() {
             match c {
@@ -129,7 +130,10 @@ impl Writer<'_> {
                 '\t' => self.out.push_str("\\t"),
                 '\u{8}' => self.out.push_str("\\b"),
                 '\u{C}' => self.out.push_str("\\f"),
-                '\0'..='\u{1F}' => self.escaped(c),
+                '\0'..='\u{1F}' => {
+                    self.escaped(c);
+                    check(self.out.len())?;
+                }
                 // What marks a user's special spelling has to be found again in the output.
                 _ if is_usual_mark(c) => self.out.push(c),
                 '\u{7F}'.. if self.options.ensure_ascii => self.escaped(c),
@@ -137,6 +141,7 @@ impl Writer<'_> {
             }
         }
         self.out.push('"');
+        Ok(())
     }
 
     /// `\uXXXX`, as a surrogate pair where one is needed.

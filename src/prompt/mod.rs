@@ -28,6 +28,8 @@ mod tokenizer;
 #[cfg(test)]
 mod answers_tests;
 #[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
 mod conversations_tests;
 #[cfg(test)]
 mod escaping_tests;

@@ -1,18 +1,16 @@
 //! A compiled chat template.
 
-use std::io;
-
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::template_source::{GIVEN, Source};
 use super::{jinja, pycompat, rewrite};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::panics;
 
-/// A conversation rendered to more than this many bytes is taken for a template gone wrong.
-const MAX_OUTPUT: usize = 256 << 20;
+/// What compiling has of a stack; expressions and statements are bounded so that it is enough.
+const STACK: usize = 8 << 20;
 
 /// The name under which the environment knows its only template.
 const NAME: &str = "chat";
@@ -32,19 +30,16 @@ pub(super) struct Template {
 impl Template {
     /// Compiles; a syntax error names the file and the line.
     pub fn compile(source: Source) -> Result<Self> {
-        let compile = || {
-            let mut env = jinja::environment()?;
-            // Jinja reads every kind of line end as a newline.
-            let text = source.text.replace("\r\n", "\n").replace('\r', "\n");
-            let text = rewrite::rewritten(&without_generation_tags(&text), NAME, jinja::syntax()?)?;
-            env.add_template_owned(NAME, text)?;
-            Ok(env)
-        };
-        match compile() {
-            Ok(env) => Ok(Self { env, source }),
-            Err(e) if source.file == GIVEN => Err(describe(&source.file, &e, Error::invalid_argument)),
-            Err(e) => Err(describe(&source.file, &e, Error::snapshot)),
-        }
+        // Parsers recurse, and the thread of a host may have a small stack.
+        let env = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("rmlx-template".into()).stack_size(STACK);
+            let compiling = thread.spawn_scoped(scope, || compiled(&source));
+            let compiling = compiling
+                .map_err(|e| Error::new(Code::OutOfMemory, format!("cannot start a thread: {e}")))?;
+            // A panic goes on in the thread that asked, and is caught where all are.
+            compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        Ok(Self { env, source })
     }
 
     pub fn source(&self) -> &Source {
@@ -55,7 +50,7 @@ impl Template {
     pub fn render(&self, variables: &Map<String, Value>) -> Result<String> {
         #[cfg(test)]
         RENDERS.with(|renders| renders.set(renders.get() + 1));
-        let mut out = Bounded::default();
+        let mut out = Vec::new();
         let messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
         let mut env = self.env.clone();
         env.set_fuel(Some(jinja::fuel(messages)));
@@ -73,9 +68,26 @@ impl Template {
         if let Err(e) = rendered {
             return Err(describe(&self.source.file, &e, Error::prompt));
         }
-        String::from_utf8(out.bytes)
+        String::from_utf8(out)
             .map_err(|_| Error::prompt(format!("{}: the output is not UTF-8", self.source.file)))
     }
+}
+
+/// An environment with the template.
+fn compiled(source: &Source) -> Result<Environment<'static>> {
+    // Jinja reads every kind of line end as a newline.
+    let text = source.text.replace("\r\n", "\n").replace('\r', "\n");
+    let make = if source.file == GIVEN { Error::invalid_argument } else { Error::snapshot };
+    let text = rewrite::rewritten(&text).map_err(|mistake| {
+        let line = Some(mistake.line as usize);
+        located(&source.file, line, &format!("syntax error: {}", mistake.what), make)
+    })?;
+    let compile = || {
+        let mut env = jinja::environment()?;
+        env.add_template_owned(NAME, text)?;
+        Ok(env)
+    };
+    compile().map_err(|e| describe(&source.file, &e, make))
 }
 
 impl Template {
@@ -97,29 +109,7 @@ fn size(value: &Value) -> usize {
         }
 }
 
-/// A buffer that refuses to grow without end.
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > MAX_OUTPUT {
-            return Err(io::Error::other(format!("the output exceeds {} MiB", MAX_OUTPUT >> 20)));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Error {
-    let line = innermost_line(e);
-    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
     let what = match (jinja::raised_message(e), e.kind()) {
         (Some(message), _) => format!("the template refused the conversation: {message}"),
         (None, ErrorKind::OutOfFuel) => "the template takes too many steps; it seems to loop".to_owned(),
@@ -128,12 +118,15 @@ fn describe(file: &str, e: &minijinja::Error, make: fn(String) -> Error) -> Erro
             None => kind.to_string(),
         },
     };
+    let error = located(file, innermost_line(e), &what, make);
+    if e.kind() == ErrorKind::OutOfFuel { error.with("looping", true) } else { error }
+}
+
+/// An error that says where in the template it is about.
+fn located(file: &str, line: Option<usize>, what: &str, make: fn(String) -> Error) -> Error {
+    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
     let error = make(format!("{place}: {what}"));
-    let mut error =
-        if file == GIVEN { error.with("option", "chat_template") } else { error.with("file", file) };
-    if e.kind() == ErrorKind::OutOfFuel {
-        error = error.with("looping", true);
-    }
+    let error = if file == GIVEN { error.with("option", "chat_template") } else { error.with("file", file) };
     match line {
         Some(line) => error.with("line", line),
         None => error,
@@ -149,28 +142,6 @@ fn innermost_line(e: &minijinja::Error) -> Option<usize> {
         source = inner.source();
     }
     line
-}
-
-/// transformers' templates may mark what the model wrote by `{% generation %} … {% endgeneration %}`, which changes
-/// nothing in the text. An empty `with` block scopes and trims whitespace in the same way.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(open) = rest.find("{%") {
-        let (before, tag) = rest.split_at(open);
-        out.push_str(before);
-        let len = tag.find("%}").map_or(tag.len(), |end| end + 2);
-        let (tag, after) = tag.split_at(len);
-        let inner = tag.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
-        match inner {
-            "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
-            "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
-            _ => out.push_str(tag),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Which of these spellings the template looks for in what it is given: `text.split('<x>')`, `'<x>' in text`.
@@ -204,7 +175,6 @@ pub(super) fn parsed_spellings(source: &str, spellings: &[String]) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
     use serde_json::json;
 
     fn compile(text: &str) -> Result<Template> {
@@ -252,6 +222,60 @@ mod tests {
         let thread = std::thread::Builder::new().stack_size(512 << 10);
         let result = thread.spawn(move || template.render(&Map::new())).unwrap().join().unwrap();
         assert!(result.is_err());
+    }
+
+    #[test]
+    fn templates_that_nest_too_deeply_are_refused_on_a_small_stack() {
+        let many = |text: &str| text.repeat(5000);
+        let templates = [
+            many("{{ (") + "1",
+            format!("{{{{ {}1 }}}}", many("(")),
+            format!("{{{{ {}1{} }}}}", many("("), many(")")),
+            format!("{{{{ {}1{} }}}}", many("["), many("]")),
+            format!("{{{{ {}1{} }}}}", many("{'a': "), many("}")),
+            format!("{{{{ {}1 }}}}", many("not ")),
+            format!("{{{{ {}1 }}}}", many("-")),
+            format!("{{{{ {}1 }}}}", many("1 if 1 else ")),
+            format!("{{{{ 1{} }}}}", many(" if 1")),
+            format!("{{{{ 1{} }}}}", many(" and 1")),
+            format!("{{{{ a{} }}}}", many(".b()")),
+            format!("{{% if 0 %}}{}{{% endif %}}", many("{% elif 0 %}")),
+            format!("{{% set x{} %}}{{% endset %}}", many("|upper")),
+            format!("{{{{ a{} }}}}", many("|upper")),
+            format!("{{{{ a{} }}}}", many("[0]")),
+            format!("{{{{ {}1{} }}}}", many("f("), many(")")),
+            format!("{{{{ {}1{} }}}}", many("a["), many("]")),
+            format!("{{{{ 1 is {}1 }}}}", many("eq (")),
+            many("{% if 1 %}") + &many("{% endif %}"),
+            many("{% for x in y %}") + &many("{% endfor %}"),
+            format!("{{% for {}x{} in y %}}{{% endfor %}}", many("("), many(",)")),
+        ];
+        for template in templates {
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            let refused = thread.spawn(move || compile(&template).err().map(|e| e.message().to_owned()));
+            assert!(refused.unwrap().join().unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn templates_as_deep_and_as_long_as_they_may_be_are_compiled() {
+        let nested = |open: &str, inner: &str, close: &str, count: usize| {
+            open.repeat(count) + inner + &close.repeat(count)
+        };
+        for template in [
+            format!("{{{{ {} }}}}", nested("(", "1", ")", 60)),
+            format!("{{{{ {} }}}}", nested("[", "1", "]", 35)),
+            nested("{% if 1 %}", "1", "{% endif %}", 140),
+            format!("{{{{ 1{} }}}}", " and 1".repeat(399)),
+            format!("{{{{ 'a'{} }}}}", " ~ 'a'".repeat(1000)),
+            format!("{{{{ 1{} }}}}", " + 1".repeat(1000)),
+            format!("{{{{ 1{} }}}}", " - 1".repeat(60)),
+            format!("{{{{ 'a'{} }}}}", "|upper".repeat(60)),
+            format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}a".repeat(150)),
+        ] {
+            let why = compile(&template).err().map(|e| e.message().to_owned());
+            assert_eq!(why, None, "{}", &template[..30]);
+        }
     }
 
     #[test]

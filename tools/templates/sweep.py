@@ -73,6 +73,16 @@ def sources(folder):
                 yield path.name, template
 
 
+def variables(r, messages):
+    given = {
+        "messages": messages, "bos_token": "<s>", "eos_token": "</s>", "documents": None,
+        "add_generation_prompt": r.random() < 0.5, "tools": tools(r) if r.random() < 0.5 else None,
+    }
+    if r.random() < 0.3:
+        given["enable_thinking"] = r.random() < 0.5
+    return given
+
+
 def main(folder, out):
     env = jinja.environment()
     count = 0
@@ -80,14 +90,9 @@ def main(folder, out):
         for (name, template), seed in itertools.product(sources(folder), range(6)):
             r = random.Random(f"{name} {seed}")
             for messages in conversations(r):
-                variables = {
-                    "messages": messages, "bos_token": "<s>", "eos_token": "</s>", "documents": None,
-                    "add_generation_prompt": r.random() < 0.5, "tools": tools(r) if r.random() < 0.5 else None,
-                }
-                if r.random() < 0.3:
-                    variables["enable_thinking"] = r.random() < 0.5
-                answer = jinja.render(env, template, variables)
-                f.write(json.dumps({"name": name, "template": template, "vars": variables, "answer": answer}) + "\n")
+                given = variables(r, messages)
+                answer = jinja.render(env, template, given)
+                f.write(json.dumps({"name": name, "template": template, "vars": given, "answer": answer}) + "\n")
                 count += 1
     print(f"{count} cases")
 

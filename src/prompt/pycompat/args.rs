@@ -18,7 +18,10 @@ impl Args {
             return Ok(Self { positional: values.to_vec(), named: Vec::new() });
         };
         let names = kwargs.try_iter()?;
-        let named = names.map(|name| Ok((name.to_string(), kwargs.get_item(&name)?)));
+        let named = names.map(|name| match name.as_str() {
+            Some(text) => Ok((text.to_owned(), kwargs.get_item(&name)?)),
+            None => Err(error("keywords must be strings")),
+        });
         Ok(Self { positional: positional.to_vec(), named: named.collect::<Result<_, Error>>()? })
     }
 

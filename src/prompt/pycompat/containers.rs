@@ -4,6 +4,7 @@ use minijinja::value::Value;
 use minijinja::{Error, ErrorKind};
 
 use super::args::Args;
+use super::lookup::in_dict;
 use super::objects::{View, ViewKind};
 use super::values::{as_float, as_int, error, to_index};
 
@@ -16,7 +17,7 @@ pub(super) fn dict_method(dict: &Value, name: &str, args: Args) -> Result<Value,
     let kind = match name {
         "get" => {
             let [key, default] = args.plain(name, 1)?;
-            let found = dict.as_object().and_then(|dict| dict.get_value(&key.unwrap_or_default()));
+            let found = in_dict(dict, &key.unwrap_or_default())?;
             return Ok(found.or(default).unwrap_or_else(|| Value::from(())));
         }
         "items" => ViewKind::Items,

@@ -6,6 +6,10 @@ mod budget;
 mod containers;
 mod digits;
 mod format;
+mod lookup;
+mod mapping_filters;
+mod markup;
+mod nesting;
 mod numbers;
 mod objects;
 mod operators;
@@ -22,14 +26,15 @@ use minijinja::value::{ArgType, ObjectRepr, Rest, Value, ValueKind, ValueOrKwarg
 use minijinja::{Environment, Error, ErrorKind, Output, State};
 
 use args::Args;
-use budget::{made, take};
+use budget::made;
 use values::error;
 
-pub(super) use budget::Budget;
+pub(super) use budget::{Budget, check, take};
+pub(super) use lookup::is_of_a_type;
 pub(super) use objects::is_no_list;
-pub(super) use printing::{float, str_of};
+pub(super) use printing::{escaped, float, str_of};
+pub(super) use sequence_filters::sort_keys;
 pub(super) use tojson::tojson;
-pub(super) use values::check_size;
 
 /// Python's whitespace: Unicode's, and the four ASCII separators.
 pub(super) fn is_space(c: char) -> bool {
@@ -42,13 +47,20 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.set_unknown_method_callback(method);
     add_filters(env);
     operators::install(env);
+    mapping_filters::install(env);
     env.add_test("sequence", |v: &Value| is_sequence(v));
     env.add_test("iterable", |v: &Value| is_sequence(v) || v.kind() == ValueKind::Iterable);
+    env.add_test("mapping", lookup::is_dict);
     env.add_test("callable", is_callable);
     add_function(env, "range", objects::range);
     add_function(env, "namespace", namespace);
     add_function(env, "cycler", objects::Cycler::of);
     add_function(env, "joiner", objects::Joiner::of);
+    // What jinja2 does not have, and what prints values in a way of its own.
+    for name in ["bool", "chain", "lines", "pprint", "split", "zip"] {
+        env.remove_filter(name);
+    }
+    env.remove_global("debug");
     env.add_global("dict", Value::from_object(objects::DictType));
 }
 
@@ -92,12 +104,19 @@ fn add_filters(env: &mut Environment<'static>) {
     add_filter(env, "unique", |_, value, args| sequence_filters::unique(value, args));
     add_filter(env, "groupby", |_, value, args| sequence_filters::groupby(value, args));
     add_filter(env, "dictsort", |_, value, args| sequence_filters::dictsort(value, args));
+    add_filter(env, "attr", |_, value, args| lookup::attr(value, args));
     add_filter(env, "items", |_, value, args| sequence_filters::items(value, args));
 }
 
 fn add_filter(env: &mut Environment<'static>, name: &'static str, filter: Filter) {
+    let keeps_safe =
+        matches!(name, "capitalize" | "center" | "indent" | "lower" | "reverse" | "trim" | "upper");
     env.add_filter(name, move |value: &Value, args: Rest<ValueOrKwargs>| {
-        filter(name, value, Args::of(&args.into_values())?).and_then(made)
+        let made_of = filter(name, value, Args::of(&args.into_values())?)?;
+        made(match made_of.as_str() {
+            Some(text) if keeps_safe && value.is_safe() => Value::from_safe_string(text.to_owned()),
+            _ => made_of,
+        })
     });
 }
 
@@ -148,8 +167,8 @@ fn namespace(args: Args) -> Result<Value, Error> {
 fn method(_: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Args::of(args)?;
     let result = match value.kind() {
-        ValueKind::String => strings::method(value.as_str().unwrap_or_default(), method, args),
-        ValueKind::Map => containers::dict_method(value, method, args),
+        ValueKind::String => markup::method(value, method, args),
+        _ if lookup::is_dict(value) => containers::dict_method(value, method, args),
         _ if objects::is_list(value) => containers::sequence_method(value, method, args),
         ValueKind::Number | ValueKind::Bool => containers::number_method(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),

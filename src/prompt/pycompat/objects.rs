@@ -31,6 +31,10 @@ pub(super) struct View {
 }
 
 impl View {
+    pub fn dict(&self) -> &DynObject {
+        &self.dict
+    }
+
     /// Of a value of the kind map; of any other, the value itself.
     pub fn of(dict: &Value, kind: ViewKind) -> Value {
         dict.as_object().map_or_else(|| dict.clone(), |d| Value::from_object(Self { dict: d.clone(), kind }))
@@ -63,6 +67,16 @@ pub(super) fn prefix(object: &DynObject) -> Option<&'static str> {
         ViewKind::Values => "dict_values([",
         ViewKind::Items => "dict_items([",
     })
+}
+
+/// Whether it shows keys or items of a dict, which Python compares as sets.
+pub(super) fn is_set_like(value: &Value) -> bool {
+    value.downcast_object_ref::<View>().is_some_and(|view| !matches!(view.kind, ViewKind::Values))
+}
+
+/// Whether it shows the keys of a dict.
+pub(super) fn is_of_keys(value: &Value) -> bool {
+    value.downcast_object_ref::<View>().is_some_and(|view| matches!(view.kind, ViewKind::Keys))
 }
 
 #[derive(Debug)]
@@ -163,6 +177,10 @@ pub(super) fn range(args: Args) -> Result<Value, Error> {
 pub(super) struct Group([Value; 2]);
 
 impl Group {
+    pub fn parts(&self) -> &[Value] {
+        &self.0
+    }
+
     pub fn of(grouper: Value, list: Value) -> Value {
         Value::from_object(Self([grouper, list]))
     }
@@ -215,7 +233,8 @@ impl Object for DictType {
         }
         let [keys, value] = Args::of(args)?.plain(method, 1)?;
         let value = value.unwrap_or_else(|| Value::from(()));
-        dict_of(keys.unwrap_or_default().try_iter()?.map(|key| (key, value.clone())))
+        let keys = keys.unwrap_or_default();
+        dict_of(items(&keys)?.into_iter().map(|key| (key, value.clone())))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,8 +247,11 @@ pub(super) fn dict(args: Args) -> Result<Value, Error> {
     let [given] = Args { positional: args.positional, named: Vec::new() }.plain("dict", 0)?;
     let mut pairs = Vec::new();
     if let Some(given) = given {
+        if given.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
         let is_map = given.kind() == ValueKind::Map;
-        for item in given.try_iter()? {
+        for item in items(&given)? {
             pairs.push(if is_map { (item.clone(), given.get_item(&item)?) } else { pair(&item)? });
         }
     }
@@ -237,14 +259,53 @@ pub(super) fn dict(args: Args) -> Result<Value, Error> {
     dict_of(pairs)
 }
 
+/// What a generator comes to where it fails: nothing, unless somebody goes so far.
+#[derive(Debug)]
+pub(super) struct Failure(ErrorKind, String);
+
+impl Failure {
+    pub fn of(e: &Error) -> Value {
+        Value::from_object(Self(e.kind(), e.detail().unwrap_or_default().to_owned()))
+    }
+}
+
+impl Object for Failure {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// An item that a generator gave, or what it failed at.
+pub(super) fn sound(item: Value) -> Result<Value, Error> {
+    match item.downcast_object_ref::<Failure>() {
+        Some(Failure(kind, what)) if what.is_empty() => Err(Error::from(*kind)),
+        Some(Failure(kind, what)) => Err(Error::new(*kind, what.clone())),
+        None => Ok(item),
+    }
+}
+
+/// All items of a value.
+pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
+    check_iterable(value)?;
+    value.try_iter()?.map(sound).collect()
+}
+
+/// Refuses what has no items; minijinja goes through `none` as if it had none of them.
+pub(super) fn check_iterable(value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::None | ValueKind::Bool | ValueKind::Number => {
+            Err(error(format!("'{}' object is not iterable", type_name(value))))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A dict of pairs. As in Python, `1`, `1.0` and `true` are one key, and lists and dicts are none.
 pub(super) fn dict_of(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
     let mut places: HashMap<Value, usize> = HashMap::new();
     let mut kept: Vec<(Value, Value)> = Vec::new();
     for (key, value) in pairs {
-        if key.kind() == ValueKind::Map || is_list(&key) && !key.is_tuple() && !is_no_list(&key) {
-            return Err(error(format!("unhashable type: '{}'", type_name(&key))));
-        }
+        check_hashable(&key)?;
         let whole =
             as_float(&key).filter(|x| x.fract() == 0.0 && x.abs() < 1e18).map(|x| Value::from(x as i64));
         let plain = whole.or_else(|| as_int(&key).map(Value::from)).unwrap_or_else(|| key.clone());
@@ -257,6 +318,17 @@ pub(super) fn dict_of(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result
         }
     }
     made(Value::from_pairs(kept))
+}
+
+/// Refuses what can be no key: lists and dicts, and tuples that hold some.
+pub(super) fn check_hashable(key: &Value) -> Result<(), Error> {
+    match key.kind() {
+        ValueKind::Seq if key.is_tuple() => key.try_iter()?.try_for_each(|item| check_hashable(&item)),
+        ValueKind::Map => Err(error(format!("unhashable type: '{}'", type_name(key)))),
+        _ if is_set_like(key) => Err(error("unhashable type: a view of a dict")),
+        _ if is_list(key) && !is_no_list(key) => Err(error(format!("unhashable type: '{}'", type_name(key)))),
+        _ => Ok(()),
+    }
 }
 
 fn pair(item: &Value) -> Result<(Value, Value), Error> {
@@ -275,10 +347,16 @@ pub(super) struct Cycler {
 }
 
 impl Cycler {
+    pub fn items(&self) -> &[Value] {
+        &self.items
+    }
+
     pub fn of(args: Args) -> Result<Value, Error> {
         if args.positional.is_empty() || !args.named.is_empty() {
             return Err(error("cycler takes items"));
         }
+        // As a list, so that it counts as one.
+        made(Value::from(args.positional.clone()))?;
         Ok(Value::from_object(Self { items: args.positional, at: AtomicUsize::new(0) }))
     }
 
@@ -330,9 +408,14 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
+    pub fn separator(&self) -> &Value {
+        &self.separator
+    }
+
     pub fn of(args: Args) -> Result<Value, Error> {
         let [separator] = args.bind("joiner", ["sep"], 0)?;
         let separator = separator.unwrap_or_else(|| Value::from(", "));
+        made(Value::from(vec![separator.clone()]))?;
         Ok(Value::from_object(Self { separator, used: AtomicBool::new(false) }))
     }
 }

@@ -5,13 +5,14 @@ use std::cmp::Ordering;
 use minijinja::value::{Rest, Tuple, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::budget::{check_items, made};
-use super::objects::{self, is_list};
+use super::budget::{check, check_items, made};
+use super::nesting::{self, Generator};
+use super::objects::{self, Failure, is_list};
 use super::printing::str_of;
 use super::sequence_filters::check_held;
-use super::text_filters::escaped;
-use super::values::{as_float, as_int, check_size, error, to_index, type_name};
-use super::{percent, strings};
+use super::text_filters::escaped_within;
+use super::values::{as_float, as_int, error, to_index, type_name};
+use super::{lookup, percent, strings};
 
 type Binary = fn(&Value, &Value) -> Result<Value, Error>;
 
@@ -34,15 +35,25 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.add_function("__gt", |a: &Value, b: &Value| ordered(a, b, ">", Ordering::is_gt));
     env.add_function("__ge", |a: &Value, b: &Value| ordered(a, b, ">=", Ordering::is_ge));
     env.add_function("__in", contains);
-    env.add_function("__neg", neg);
+    env.add_function("__neg", |value: &Value| signed(value, "-"));
     env.add_function("__slice", slice);
-    env.add_function("__item", item);
+    env.add_function("__item", lookup::item);
+    env.add_function("__attr", lookup::attribute);
+    env.add_function("__compare", |state: &mut State, terms: Rest<Value>| compare(state, &terms));
+    env.add_function("__pos", |value: &Value| signed(value, "+"));
+    env.add_function("__flag", || minijinja::functions::namespace(None));
+    env.add_function("__with_rest", lookup::with_rest);
     env.add_function("__iterable", iterable);
     env.add_function("__made", made);
+    env.add_function("__held", |value: Value, _: &Value| nesting::held(&value).map(|()| value));
     env.add_function("__dict", |parts: Rest<Value>| dict(&parts));
     env.add_function("__is_unset", |value: &Value| value.downcast_object_ref::<objects::Unset>().is_some());
     env.add_global("__unset", Value::from_object(objects::Unset));
-    env.add_filter("__filter", filter);
+    env.add_global("__undefined", Value::UNDEFINED);
+    env.add_filter("__filter", |state: &mut State, value: Value, name: &str, args: Rest<ValueOrKwargs>| {
+        filter(state, value, name, &args.into_values())
+    });
+    env.add_filter("__text", only_text);
     add_tests(env);
 }
 
@@ -66,6 +77,20 @@ fn add_tests(env: &mut Environment<'static>) {
         }
     }
     env.add_test("in", contains);
+    env.add_test("lower", |value: &Value| Ok::<_, Error>(strings::is_lower(&str_of(value)?)));
+    env.add_test("upper", |value: &Value| Ok::<_, Error>(strings::is_upper(&str_of(value)?)));
+    env.add_test("filter", |state: &State, name: &Value| {
+        known(name, |name| minijinja::tests::is_filter(state, name))
+    });
+    env.add_test("test", |state: &State, name: &Value| {
+        known(name, |name| minijinja::tests::is_test(state, name))
+    });
+}
+
+/// Whether a name is known; what cannot be a key cannot be asked for.
+fn known(name: &Value, is_known: impl Fn(&str) -> bool) -> Result<bool, Error> {
+    objects::check_hashable(name)?;
+    Ok(name.as_str().is_some_and(is_known))
 }
 
 fn folded(terms: &[Value], operator: Binary) -> Result<Value, Error> {
@@ -146,8 +171,8 @@ fn joined(a: &Value, b: &Value) -> Result<Value, Error> {
     let mut out = String::new();
     for text in [a, b] {
         let plain = text.as_str().unwrap_or_default();
-        check_size(out.len().saturating_add(plain.len()))?;
-        if is_safe && !text.is_safe() { out.push_str(&escaped(plain)) } else { out.push_str(plain) }
+        check(out.len().saturating_add(plain.len()))?;
+        if is_safe && !text.is_safe() { out.push_str(&escaped_within(plain)?) } else { out.push_str(plain) }
     }
     Ok(if is_safe { Value::from_safe_string(out) } else { Value::from(out) })
 }
@@ -157,7 +182,7 @@ fn concat(terms: &[Value]) -> Result<Value, Error> {
     let mut out = String::new();
     for term in terms {
         let text = str_of(term)?;
-        check_size(out.len().saturating_add(text.len()))?;
+        check(out.len().saturating_add(text.len()))?;
         out.push_str(&text);
     }
     made(Value::from(out))
@@ -183,7 +208,7 @@ fn repeated(value: &Value, count: i128) -> Option<Result<Value, Error>> {
     let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
     if value.kind() == ValueKind::String {
         let text = value.as_str()?;
-        let repeated = check_size(text.len().saturating_mul(count)).map(|()| text.repeat(count));
+        let repeated = check(text.len().saturating_mul(count)).map(|()| text.repeat(count));
         return Some(
             repeated.map(|text| if value.is_safe() { Value::from_safe_string(text) } else { text.into() }),
         );
@@ -284,12 +309,17 @@ fn pow(a: &Value, b: &Value) -> Result<Value, Error> {
     }
 }
 
-fn neg(value: &Value) -> Result<Value, Error> {
+/// `-value` and `+value`
+fn signed(value: &Value, sign: &str) -> Result<Value, Error> {
+    let is_minus = sign == "-";
     match Number::of(value) {
-        Some(Number::Int(n)) => Ok(Value::from(-n)),
-        Some(Number::Float(x)) => Ok(Value::from(-x)),
+        Some(Number::Int(n)) if is_minus => {
+            n.checked_neg().map(Value::from).ok_or_else(|| error("the integer is too large"))
+        }
+        Some(Number::Int(n)) => Ok(Value::from(n)),
+        Some(Number::Float(x)) => Ok(Value::from(if is_minus { -x } else { x })),
         None if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
-        None => Err(error(format!("bad operand type for unary -: '{}'", type_name(value)))),
+        None => Err(error(format!("bad operand type for unary {sign}: '{}'", type_name(value)))),
     }
 }
 
@@ -308,7 +338,7 @@ pub(super) fn order(a: &Value, b: &Value, operator: &str) -> Result<Option<Order
     if a.kind() == ValueKind::String && b.kind() == ValueKind::String {
         return Ok(Some(a.as_str().cmp(&b.as_str())));
     }
-    if is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple() {
+    if is_real_list(a) && is_real_list(b) && a.is_tuple() == b.is_tuple() {
         for (a, b) in a.try_iter()?.zip(b.try_iter()?) {
             if a != b {
                 return order(&a, &b, operator);
@@ -319,8 +349,23 @@ pub(super) fn order(a: &Value, b: &Value, operator: &str) -> Result<Option<Order
     if a.is_undefined() || b.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
+    if objects::is_set_like(a) && objects::is_set_like(b) {
+        return order_of_sets(&objects::items(a)?, &objects::items(b)?);
+    }
     let (a, b) = (type_name(a), type_name(b));
     Err(error(format!("'{operator}' not supported between instances of '{a}' and '{b}'")))
+}
+
+/// Of sets the smaller one is that which the other has all of.
+fn order_of_sets(a: &[Value], b: &[Value]) -> Result<Option<Ordering>, Error> {
+    check(a.len().saturating_mul(b.len()))?;
+    let is_in = |a: &[Value], b: &[Value]| a.iter().all(|item| b.contains(item));
+    Ok(match (is_in(a, b), is_in(b, a)) {
+        (true, true) => Some(Ordering::Equal),
+        (true, false) => Some(Ordering::Less),
+        (false, true) => Some(Ordering::Greater),
+        (false, false) => None,
+    })
 }
 
 /// `value in container`
@@ -334,42 +379,27 @@ fn contains(state: &mut State, value: &Value, container: &Value) -> Result<bool,
         ValueKind::String => {
             Ok(container.as_str().unwrap_or_default().contains(value.as_str().unwrap_or_default()))
         }
-        ValueKind::Map if value.kind() == ValueKind::Map || is_real_list(value) && !value.is_tuple() => {
-            Err(error(format!("unhashable type: '{}'", type_name(value))))
+        ValueKind::Map => Ok(lookup::in_dict(container, value)?.is_some()),
+        _ if objects::is_of_keys(container) => {
+            objects::check_hashable(value)?;
+            minijinja::tests::is_in(state, value, container)
         }
         ValueKind::None | ValueKind::Bool | ValueKind::Number => {
             let kind = type_name(container);
             Err(error(format!("argument of type '{kind}' is not iterable")))
         }
+        ValueKind::Iterable if container.len().is_none() => Ok(objects::items(container)?.contains(value)),
         _ => minijinja::tests::is_in(state, value, container),
     }
 }
 
 fn iterable(value: Value) -> Result<Value, Error> {
-    match value.kind() {
-        ValueKind::None | ValueKind::Bool | ValueKind::Number => {
-            Err(error(format!("'{}' object is not iterable", type_name(&value))))
-        }
-        // Loops tell their last round, for which they have to know how many there are.
-        ValueKind::Iterable if value.len().is_none() => {
-            made(Value::from(value.try_iter()?.collect::<Vec<_>>()))
-        }
-        _ => Ok(value),
+    objects::check_iterable(&value)?;
+    // Loops tell their last round, for which they have to know how many there are.
+    if value.kind() == ValueKind::Iterable && value.len().is_none() {
+        return made(Value::from(objects::items(&value)?));
     }
-}
-
-/// `value[key]`, where `true` is the place 1 of a list, and views and whole floats have no places.
-fn item(value: &Value, key: &Value) -> Result<Value, Error> {
-    if value.is_undefined() {
-        return Err(Error::from(ErrorKind::UndefinedError));
-    }
-    let is_view = value.kind() == ValueKind::Iterable && !is_list(value);
-    match key.kind() {
-        _ if value.kind() == ValueKind::Map => value.get_item(key),
-        ValueKind::Bool if !is_view => value.get_item(&Value::from(i32::from(key.is_true()))),
-        ValueKind::Number if is_view || !key.is_integer() => Ok(Value::UNDEFINED),
-        _ => value.get_item(key),
-    }
+    Ok(value)
 }
 
 /// A dict of keys and values in turn.
@@ -437,30 +467,60 @@ impl Bounds {
 }
 
 /// Any filter: what it makes counts.
-fn filter(state: &mut State, value: Value, name: &str, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    if matches!(
-        name,
-        "map" | "select" | "reject" | "selectattr" | "rejectattr" | "split" | "lines" | "zip" | "chain"
-    ) {
+pub(super) fn filter(state: &mut State, value: Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if matches!(name, "split" | "lines" | "zip" | "chain") {
         check_held(&value)?;
     }
     let mut values = vec![value];
-    values.extend(args.into_values());
+    values.extend(args.iter().cloned());
     let result = state.apply_filter(name, &values).map_err(|e| match e.kind() {
         ErrorKind::UnknownFilter => {
             Error::new(ErrorKind::UnknownFilter, format!("there is no filter {name}"))
         }
         _ => e,
-    })?;
-    // Python's generators: they are gone through once, and have no length.
-    let is_generator = match name {
-        "map" | "select" | "reject" | "selectattr" | "rejectattr" | "unique" | "batch" | "slice" => true,
-        "reverse" => result.kind() != ValueKind::String,
-        _ => false,
+    });
+    // Python's generators: they are gone through once, have no length, and fail only where somebody goes through them.
+    let items = match (name, result.and_then(made)) {
+        (
+            "map" | "select" | "reject" | "selectattr" | "rejectattr" | "unique" | "batch" | "slice"
+            | "items",
+            result,
+        ) => {
+            result.and_then(|items| Ok(items.try_iter()?.collect())).unwrap_or_else(|e| vec![Failure::of(&e)])
+        }
+        ("reverse", Ok(result)) if result.kind() != ValueKind::String => result.try_iter()?.collect(),
+        (_, result) => return result,
     };
-    let result = made(result)?;
-    if is_generator && !result.is_undefined() {
-        return Ok(Value::make_one_shot_iterator(result.try_iter()?.collect::<Vec<_>>().into_iter()));
+    Generator::of(items)
+}
+
+/// What the filters of a block have made of it, which Python then joins to the text around.
+fn only_text(value: Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::String => Ok(value),
+        _ => Err(error(format!("a filter of a block gives a text, not {}", type_name(&value)))),
     }
-    Ok(result)
+}
+
+/// `a < b <= c`: values with the names of operators between them, of which the first that fails ends it.
+fn compare(state: &mut State, terms: &[Value]) -> Result<Value, Error> {
+    let mut left = terms.first().cloned().unwrap_or_default();
+    for pair in terms.get(1..).unwrap_or_default().chunks_exact(2) {
+        let right = &pair[1];
+        let holds = match pair[0].as_str().unwrap_or_default() {
+            "==" => left == *right,
+            "!=" => left != *right,
+            "in" => contains(state, &left, right)?,
+            "not in" => !contains(state, &left, right)?,
+            operator @ "<" => ordered(&left, right, operator, Ordering::is_lt)?,
+            operator @ "<=" => ordered(&left, right, operator, Ordering::is_le)?,
+            operator @ ">" => ordered(&left, right, operator, Ordering::is_gt)?,
+            operator => ordered(&left, right, operator, Ordering::is_ge)?,
+        };
+        if !holds {
+            return Ok(Value::from(false));
+        }
+        left = right.clone();
+    }
+    Ok(Value::from(true))
 }

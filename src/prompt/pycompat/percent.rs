@@ -4,11 +4,14 @@ use minijinja::Error;
 use minijinja::value::{Tuple, Value, ValueKind};
 
 use super::args::Args;
+use super::budget::check;
 use super::digits::{fixed, general, integer, scientific};
+use super::markup;
 use super::objects::is_list;
 use super::printing::{repr, str_of};
 use super::spec::MOST_WIDTH;
-use super::values::{as_float, as_int, check_size, error, type_name};
+use super::text_filters::escaped_within;
+use super::values::{as_float, as_int, error, type_name};
 
 /// What stands between the percent sign and the letter.
 #[derive(Default)]
@@ -16,6 +19,8 @@ struct Field {
     alternate: bool,
     zero: bool,
     left: bool,
+    /// What is written is to be escaped, for the text is a safe one.
+    escapes: bool,
     space: bool,
     plus: bool,
     width: usize,
@@ -25,6 +30,7 @@ struct Field {
 /// The values that fields take in turn, or by names.
 struct Values<'a> {
     given: &'a Value,
+    escapes: bool,
     rest: std::vec::IntoIter<Value>,
 }
 
@@ -45,27 +51,27 @@ impl Values<'_> {
 /// `text % given`
 pub(super) fn format(text: &Value, given: &Value) -> Result<Value, Error> {
     let rest: Vec<Value> = if given.is_tuple() { given.try_iter()?.collect() } else { vec![given.clone()] };
-    let mut values = Values { given, rest: rest.into_iter() };
+    let mut values = Values { given, escapes: text.is_safe(), rest: rest.into_iter() };
     let mut out = String::new();
     let mut rest = text.as_str().unwrap_or_default();
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         rest = field(&mut out, &rest[at + 1..], &mut values)?;
-        check_size(out.len())?;
+        check(out.len())?;
     }
     out.push_str(rest);
     // Python takes whatever has items for a mapping, of which nothing has to be used.
-    let has_items = matches!(given.kind(), ValueKind::Map | ValueKind::Undefined | ValueKind::Iterable);
-    let is_mapping = has_items || is_list(given) && !given.is_tuple();
+    let has_items = matches!(given.kind(), ValueKind::Map | ValueKind::Undefined | ValueKind::Seq);
+    let is_mapping = (has_items || is_list(given)) && !given.is_tuple();
     if !is_mapping && values.rest.next().is_some() {
         return Err(error("not all arguments converted during string formatting"));
     }
-    Ok(Value::from(out))
+    Ok(markup::like(text, out))
 }
 
 /// The filter `format`: `text % arguments`.
 pub(super) fn filter(value: &Value, args: Args) -> Result<Value, Error> {
-    let text = Value::from(str_of(value)?);
+    let text = markup::like(value, str_of(value)?);
     match (args.positional.is_empty(), args.named.is_empty()) {
         (false, false) => Err(error("can't handle positional and keyword arguments at the same time")),
         (true, false) => {
@@ -77,6 +83,10 @@ pub(super) fn filter(value: &Value, args: Args) -> Result<Value, Error> {
 
 /// Writes one field; the text behind it.
 fn field<'t>(out: &mut String, text: &'t str, values: &mut Values) -> Result<&'t str, Error> {
+    if let Some(rest) = text.strip_prefix('%') {
+        out.push('%');
+        return Ok(rest);
+    }
     let mut rest = text;
     let mut named = None;
     if let Some(after) = rest.strip_prefix('(') {
@@ -84,7 +94,7 @@ fn field<'t>(out: &mut String, text: &'t str, values: &mut Values) -> Result<&'t
         named = Some(values.named(&after[..end])?);
         rest = &after[end + 1..];
     }
-    let mut field = Field::default();
+    let mut field = Field { escapes: values.escapes, ..Field::default() };
     while let Some(flag) = rest.chars().next().filter(|c| "#0- +".contains(*c)) {
         match flag {
             '#' => field.alternate = true,
@@ -106,10 +116,6 @@ fn field<'t>(out: &mut String, text: &'t str, values: &mut Values) -> Result<&'t
     rest = rest.strip_prefix(['h', 'l', 'L']).unwrap_or(rest);
     let kind = rest.chars().next().ok_or_else(|| error("incomplete format"))?;
     rest = &rest[kind.len_utf8()..];
-    if kind == '%' {
-        out.push('%');
-        return Ok(rest);
-    }
     let value = match named {
         Some(value) => value,
         None => values.next()?,
@@ -155,7 +161,9 @@ fn converted(field: &Field, kind: char, value: &Value) -> Result<String, Error> 
     match kind {
         's' | 'r' | 'a' => {
             let text = match kind {
+                's' if field.escapes => markup::escape(value)?,
                 's' => str_of(value)?,
+                _ if field.escapes => escaped_within(&repr(value)?)?,
                 _ => repr(value)?,
             };
             let text: String = text.chars().take(field.precision.unwrap_or(usize::MAX)).collect();

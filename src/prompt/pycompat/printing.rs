@@ -3,8 +3,9 @@
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
+use super::budget::{check, left};
 use super::objects;
-use super::values::{MAX_TEXT, as_float, check_size, error};
+use super::values::{as_float, error};
 
 /// Deeper values are refused: templates can build values that hold themselves many times over.
 const MAX_DEPTH: usize = 96;
@@ -26,13 +27,17 @@ pub(super) fn repr(value: &Value) -> Result<String, Error> {
 }
 
 fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
-    check_size(out.len())?;
+    check(out.len())?;
     if depth > MAX_DEPTH {
         return Err(error("the value is nested too deeply"));
     }
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
-        ValueKind::String => write_str(out, value.as_str().unwrap_or_default()),
+        ValueKind::String => {
+            out.push_str(if value.is_safe() { "Markup(" } else { "" });
+            write_str(out, value.as_str().unwrap_or_default())?;
+            out.push_str(if value.is_safe() { ")" } else { "" });
+        }
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => match first_char(value) {
             Some('{') => write_dict(out, value, depth)?,
             Some('(') => {
@@ -113,12 +118,18 @@ pub(super) fn begins_with(value: &Value, prefix: &str) -> bool {
 
 /// What minijinja prints of a value that Python has not.
 fn printed(value: &Value) -> Result<String, Error> {
-    let Head { text, .. } = Head::of(value, MAX_TEXT + 1);
-    check_size(text.len())?;
-    Ok(text)
+    let Head { text, .. } = Head::of(value, left().saturating_add(1));
+    check(text.len())?;
+    // Macros as jinja2 prints them.
+    Ok(match text.strip_prefix("<macro ").and_then(|rest| rest.strip_suffix('>')) {
+        Some("caller") => "<Macro anonymous>".to_owned(),
+        Some(name) => format!("<Macro '{}'>", name.strip_prefix("__macro_").unwrap_or(name)),
+        None => text,
+    })
 }
 
-fn write_str(out: &mut String, text: &str) {
+fn write_str(out: &mut String, text: &str) -> Result<(), Error> {
+    check(out.len().saturating_add(text.len()))?;
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
     for c in text.chars() {
@@ -129,14 +140,18 @@ fn write_str(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             _ if c == quote => out.extend(['\\', c]),
             _ if is_printable(c) => out.push(c),
-            _ => out.push_str(&escaped(c)),
+            _ => {
+                out.push_str(&escaped(c));
+                check(out.len())?;
+            }
         }
     }
     out.push(quote);
+    Ok(())
 }
 
 /// `\xhh`, `\uhhhh` or `\Uhhhhhhhh`.
-pub(super) fn escaped(c: char) -> String {
+pub(in crate::prompt) fn escaped(c: char) -> String {
     match u32::from(c) {
         code @ ..=0xFF => format!("\\x{code:02x}"),
         code @ ..=0xFFFF => format!("\\u{code:04x}"),

@@ -3,43 +3,44 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::args::Args;
-use super::budget::{check_items, made};
-use super::objects::{Group, View, ViewKind, is_list};
+use super::budget::{check, check_items, made};
+use super::lookup::Path;
+use super::objects::{self, Group, View, ViewKind, check_hashable, check_iterable, sound};
 use super::operators::{add, order};
 use super::printing::str_of;
-use super::values::{as_int, check_size, error, is_set, to_index, type_name};
+use super::values::{as_int, error, is_set, to_index, type_name};
 
 /// `join(d, attribute)`
 pub(super) fn join(value: &Value, args: Args) -> Result<Value, Error> {
     let [separator, attribute] = args.bind("join", ["d", "attribute"], 0)?;
     let separator = separator.map_or(Ok(String::new()), |separator| str_of(&separator))?;
+    let path = Path::of(attribute.as_ref(), None);
     let mut out = String::new();
     for (index, item) in items_of(value)?.enumerate() {
         if index > 0 {
             out.push_str(&separator);
         }
-        let item = attribute.as_ref().map_or(Ok(item.clone()), |path| attribute_of(&item, path))?;
+        let item = path.follow(&item?)?;
         out.push_str(&str_of(&item)?);
-        check_size(out.len())?;
+        check(out.len())?;
     }
     Ok(Value::from(out))
 }
 
-fn items_of(value: &Value) -> Result<impl Iterator<Item = Value> + use<>, Error> {
-    if value.is_none() {
-        return Err(error("'NoneType' object is not iterable"));
-    }
-    value.try_iter()
+/// The items of a value, of which a generator may fail.
+fn items_of(value: &Value) -> Result<impl Iterator<Item = Result<Value, Error>> + use<>, Error> {
+    check_iterable(value)?;
+    Ok(value.try_iter()?.map(sound))
 }
 
 /// The same where all of them will be held at once.
-fn held_items(value: &Value) -> Result<impl Iterator<Item = Value> + use<>, Error> {
+pub(super) fn held_items(value: &Value) -> Result<Vec<Value>, Error> {
     check_held(value)?;
-    items_of(value)
+    objects::items(value)
 }
 
 /// Refuses what has too many items, or characters, to hold each as a value.
@@ -48,24 +49,15 @@ pub(super) fn check_held(value: &Value) -> Result<(), Error> {
     check_items(text.map_or_else(|| value.len(), |text| Some(text.len())).unwrap_or(0))
 }
 
-/// `item.a.b`, or the item of an index.
-fn attribute_of(item: &Value, path: &Value) -> Result<Value, Error> {
-    let Some(path) = path.as_str() else { return item.get_item(path) };
-    path.split('.').try_fold(item.clone(), |value, part| match part.parse::<usize>() {
-        Ok(index) => value.get_item(&Value::from(index)),
-        Err(_) => value.get_attr(part),
-    })
-}
-
 /// By what an item is sorted or told from others.
 struct Key {
-    attribute: Option<Value>,
+    path: Path,
     folds: bool,
 }
 
 impl Key {
     fn of(&self, item: &Value) -> Result<Value, Error> {
-        let key = self.attribute.as_ref().map_or(Ok(item.clone()), |path| attribute_of(item, path))?;
+        let key = self.path.follow(item)?;
         Ok(match key.as_str() {
             Some(text) if self.folds => Value::from(text.to_lowercase()),
             _ => key,
@@ -76,10 +68,11 @@ impl Key {
 /// `min` and `max`; of equal items the first.
 pub(super) fn extreme(name: &str, value: &Value, args: Args) -> Result<Value, Error> {
     let [case_sensitive, attribute] = args.bind(name, ["case_sensitive", "attribute"], 0)?;
-    let key = Key { attribute, folds: !is_set(case_sensitive) };
+    let key = Key { path: Path::of(attribute.as_ref(), None), folds: !is_set(case_sensitive) };
     let wanted = if name == "min" { Ordering::Less } else { Ordering::Greater };
     let mut best: Option<(Value, Value)> = None;
     for item in items_of(value)? {
+        let item = item?;
         let key = key.of(&item)?;
         let better = match &best {
             Some((_, than)) => compared(&key, than)? == wanted,
@@ -97,33 +90,42 @@ pub(super) fn sort(value: &Value, args: Args) -> Result<Value, Error> {
     let [reverse, case_sensitive, attribute] =
         args.bind("sort", ["reverse", "case_sensitive", "attribute"], 0)?;
     let folds = !is_set(case_sensitive);
+    let key = |attribute: Option<&Value>| Key { path: Path::of(attribute, None), folds };
     let keys: Vec<Key> = match attribute.as_ref().and_then(Value::as_str) {
-        Some(paths) => paths.split(',').map(|p| Key { attribute: Some(Value::from(p)), folds }).collect(),
-        None => vec![Key { attribute: attribute.filter(|path| !path.is_none()), folds }],
+        Some(paths) => paths.split(',').map(|path| key(Some(&Value::from(path)))).collect(),
+        None => vec![key(attribute.as_ref())],
     };
     let of = |item: Value| {
         let keys = keys.iter().map(|key| Ok(plain(&key.of(&item)?))).collect::<Result<Vec<_>, Error>>()?;
         Ok((keys, item))
     };
-    let mut items = held_items(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
+    let mut items = held_items(value)?.into_iter().map(of).collect::<Result<Vec<_>, Error>>()?;
     let descends = is_set(reverse);
-    let mut failed = None;
-    items.sort_by(|(a, _), (b, _)| {
-        failed = failed.take().or(check_ordered(a, b).err());
-        if descends { b.cmp(a) } else { a.cmp(b) }
-    });
-    if let Some(e) = failed {
-        return Err(e);
-    }
+    let in_order = |a: &[Value], b: &[Value]| match a.iter().zip(b).find(|(a, b)| a != b) {
+        // What is equal needs no order.
+        None => Ok(Ordering::Equal),
+        Some((a, b)) => compared(a, b),
+    };
+    sort_by(&mut items, |(a, _), (b, _)| if descends { in_order(b, a) } else { in_order(a, b) })?;
     Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
-/// Refuses what Python cannot compare; what is equal needs no order.
-fn check_ordered(a: &[Value], b: &[Value]) -> Result<(), Error> {
-    match a.iter().zip(b).find(|(a, b)| a != b) {
-        Some((a, b)) => compared(a, b).map(drop),
-        None => Ok(()),
-    }
+/// Sorts by an order that not all values have.
+fn sort_by<T>(items: &mut [T], order: impl Fn(&T, &T) -> Result<Ordering, Error>) -> Result<(), Error> {
+    let mut failed = None;
+    items.sort_by(|a, b| match order(a, b) {
+        Ok(order) => order,
+        Err(e) => {
+            failed.get_or_insert(e);
+            Ordering::Equal
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+/// Sorts the keys of a dict as Python does.
+pub(in crate::prompt) fn sort_keys(keys: &mut [Value]) -> Result<(), Error> {
+    sort_by(keys, compared)
 }
 
 /// `groupby(attribute, default, case_sensitive)`: pairs of what a group has in common, as its first item has it, and
@@ -131,45 +133,33 @@ fn check_ordered(a: &[Value], b: &[Value]) -> Result<(), Error> {
 pub(super) fn groupby(value: &Value, args: Args) -> Result<Value, Error> {
     let [attribute, default, case_sensitive] =
         args.bind("groupby", ["attribute", "default", "case_sensitive"], 1)?;
-    let whole = Key { attribute, folds: false };
+    let whole = Path::of(attribute.as_ref(), default);
     let folds = !is_set(case_sensitive);
     let of = |item: Value| {
-        let own = whole.of(&item)?;
-        let own = default.clone().filter(|_| own.is_undefined()).unwrap_or(own);
-        Ok((
-            own.as_str().filter(|_| folds).map_or_else(|| plain(&own), |t| t.to_lowercase().into()),
-            own,
-            item,
-        ))
+        let own = whole.follow(&item)?;
+        let folded = own.as_str().filter(|_| folds).map(|text| Value::from(text.to_lowercase()));
+        Ok((folded.unwrap_or_else(|| plain(&own)), own, item))
     };
-    let mut items = held_items(value)?.map(of).collect::<Result<Vec<_>, Error>>()?;
-    let mut failed = None;
-    items.sort_by(|(a, ..), (b, ..)| {
-        failed = failed.take().or(check_ordered(std::slice::from_ref(a), std::slice::from_ref(b)).err());
-        a.cmp(b)
-    });
-    if let Some(e) = failed {
-        return Err(e);
-    }
+    let mut items = held_items(value)?.into_iter().map(of).collect::<Result<Vec<_>, Error>>()?;
+    sort_by(&mut items, |(a, ..), (b, ..)| compared(a, b))?;
     let groups = items.chunk_by(|(a, ..), (b, ..)| a == b);
     let group = |group: &[(Value, Value, Value)]| {
-        let list = group.iter().map(|(_, _, item)| item.clone()).collect();
-        Group::of(group.first().map(|(_, own, _)| own.clone()).unwrap_or_default(), list)
+        let list = made(group.iter().map(|(_, _, item)| item.clone()).collect())?;
+        Ok(Group::of(group.first().map(|(_, own, _)| own.clone()).unwrap_or_default(), list))
     };
-    Ok(groups.map(group).collect())
+    groups.map(group).collect()
 }
 
 /// `sum(attribute, start)`: by the operator `+`.
 pub(super) fn sum(value: &Value, args: Args) -> Result<Value, Error> {
     let [attribute, start] = args.bind("sum", ["attribute", "start"], 0)?;
-    let attribute = attribute.filter(|path| !path.is_none());
+    let path = Path::of(attribute.as_ref(), None);
     let mut sum = start.unwrap_or_else(|| Value::from(0));
     if sum.kind() == ValueKind::String {
         return Err(error("sum() can't sum strings [use ''.join(seq) instead]"));
     }
     for item in items_of(value)? {
-        let item = attribute.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute_of(&item, path))?;
-        sum = made(add(&sum, &item)?)?;
+        sum = made(add(&sum, &path.follow(&item?)?)?)?;
     }
     Ok(sum)
 }
@@ -177,7 +167,7 @@ pub(super) fn sum(value: &Value, args: Args) -> Result<Value, Error> {
 /// `list`: items, or a text's characters.
 pub(super) fn list(value: &Value, args: Args) -> Result<Value, Error> {
     let [] = args.plain("list", 0)?;
-    Ok(Value::from(held_items(value)?.collect::<Vec<_>>()))
+    Ok(Value::from(held_items(value)?))
 }
 
 /// `reverse`: a text is a text again.
@@ -186,10 +176,7 @@ pub(super) fn reverse(value: &Value, args: Args) -> Result<Value, Error> {
     if let Some(text) = value.as_str().filter(|_| value.kind() == ValueKind::String) {
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
-    if value.kind() == ValueKind::Iterable && value.len().is_none() {
-        return Err(error("argument must be iterable"));
-    }
-    let mut items: Vec<Value> = held_items(value)?.collect();
+    let mut items = held_items(value)?;
     items.reverse();
     Ok(Value::from(items))
 }
@@ -203,7 +190,7 @@ pub(super) fn batch(value: &Value, args: Args) -> Result<Value, Error> {
     let mut batch: Vec<Value> = Vec::new();
     for item in held_items(value)? {
         if i64::try_from(batch.len()).is_ok_and(|len| len == count) {
-            batches.push(Value::from(std::mem::take(&mut batch)));
+            batches.push(made(Value::from(std::mem::take(&mut batch)))?);
         }
         batch.push(item);
     }
@@ -213,7 +200,7 @@ pub(super) fn batch(value: &Value, args: Args) -> Result<Value, Error> {
             check_items(missing)?;
             batch.extend(std::iter::repeat_n(fill, missing));
         }
-        batches.push(Value::from(batch));
+        batches.push(made(Value::from(batch))?);
     }
     Ok(Value::from(batches))
 }
@@ -222,7 +209,7 @@ pub(super) fn batch(value: &Value, args: Args) -> Result<Value, Error> {
 pub(super) fn slice(value: &Value, args: Args) -> Result<Value, Error> {
     let [slices, fill] = args.bind("slice", ["slices", "fill_with"], 1)?;
     let slices = to_index(&slices.unwrap_or_default(), "slices")?;
-    let items: Vec<Value> = held_items(value)?.collect();
+    let items = held_items(value)?;
     let count = match usize::try_from(slices) {
         Ok(0) => return Err(error("integer division or modulo by zero")),
         // Python's `range` of a negative number is empty.
@@ -238,22 +225,20 @@ pub(super) fn slice(value: &Value, args: Args) -> Result<Value, Error> {
         if let Some(fill) = fill.clone().filter(|_| index >= longer) {
             slice.push(fill);
         }
-        Value::from(slice)
+        made(Value::from(slice))
     };
-    Ok(Value::from((0..count).map(slice).collect::<Vec<_>>()))
+    (0..count).map(slice).collect()
 }
 
 /// `unique(case_sensitive, attribute)`
 pub(super) fn unique(value: &Value, args: Args) -> Result<Value, Error> {
     let [case_sensitive, attribute] = args.bind("unique", ["case_sensitive", "attribute"], 0)?;
-    let key = Key { attribute, folds: !is_set(case_sensitive) };
+    let key = Key { path: Path::of(attribute.as_ref(), None), folds: !is_set(case_sensitive) };
     let mut seen = HashSet::new();
     let mut kept = Vec::new();
     for item in held_items(value)? {
         let key = key.of(&item)?;
-        if (key.kind() == ValueKind::Map || is_list(&key)) && !key.is_tuple() {
-            return Err(error(format!("unhashable type: '{}'", type_name(&key))));
-        }
+        check_hashable(&key)?;
         if seen.insert(plain(&key)) {
             kept.push(item);
         }
@@ -278,12 +263,19 @@ pub(super) fn dictsort(value: &Value, args: Args) -> Result<Value, Error> {
     if !matches!(by.as_str(), Some("key" | "value")) {
         return Err(error("You can only sort by either \"key\" or \"value\""));
     }
-    let options = [
-        ("case_sensitive", Value::from(is_set(case_sensitive))),
-        ("by", by),
-        ("reverse", Value::from(is_set(reverse))),
-    ];
-    minijinja::filters::dictsort(value, Kwargs::from_iter(options))
+    if value.kind() != ValueKind::Map {
+        return Err(error(format!("'{}' object has no attribute 'items'", type_name(value))));
+    }
+    let key = Key { path: Path::of(None, None), folds: !is_set(case_sensitive) };
+    let of = |name: Value| {
+        let item = value.get_item(&name)?;
+        Ok((key.of(if by.as_str() == Some("key") { &name } else { &item })?, name, item))
+    };
+    let mut items = held_items(value)?.into_iter().map(of).collect::<Result<Vec<_>, Error>>()?;
+    let descends = is_set(reverse);
+    sort_by(&mut items, |(a, ..), (b, ..)| if descends { compared(b, a) } else { compared(a, b) })?;
+    let pair = |(_, name, item): (Value, Value, Value)| Value::from(Tuple::from([name, item]));
+    Ok(items.into_iter().map(pair).collect())
 }
 
 /// `first` and `last`
@@ -293,7 +285,8 @@ pub(super) fn end(name: &str, value: &Value, args: Args) -> Result<Value, Error>
         return Err(error("'generator' object is not reversible"));
     }
     let mut items = items_of(value)?;
-    Ok(if name == "first" { items.next() } else { items.last() }.unwrap_or_default())
+    let found = if name == "first" { items.next() } else { items.last() };
+    Ok(found.transpose()?.unwrap_or_default())
 }
 
 /// The pairs of a dict.

@@ -30,7 +30,7 @@ pub(super) fn format_value(value: &Value, spec: &str) -> Result<String, Error> {
         let kind = type_name(value);
         error(format!("unsupported format string passed to {kind}.__format__"))
     };
-    if let Some(text) = value.as_str() {
+    if let Some(text) = value.as_str().filter(|_| !value.is_undefined()) {
         return text_in(text, &parse(spec)?);
     }
     match as_float(value) {

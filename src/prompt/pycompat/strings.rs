@@ -4,9 +4,11 @@ use minijinja::value::{Tuple, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::args::Args;
+use super::budget::check;
 use super::is_space;
+use super::objects::sound;
 use super::printing::is_printable;
-use super::values::{check_size, error, is_set, optional_text, to_index, type_name, want_text};
+use super::values::{error, is_set, optional_text, to_index, type_name, want_text};
 
 /// What a piece of a text takes as a value.
 const PIECE: usize = 64;
@@ -27,7 +29,7 @@ pub(super) fn method(text: &str, name: &str, args: Args) -> Result<Value, Error>
         }
         "splitlines" => {
             let [keep] = args.bind(name, ["keepends"], 0)?;
-            texts(lines(text, is_set(keep)))?
+            texts(lines(text, is_set(keep))?)?
         }
         "partition" | "rpartition" => partition(text, args, name == "rpartition")?,
         "startswith" | "endswith" => Value::from(affix(text, args, name)?),
@@ -56,7 +58,7 @@ pub(super) fn method(text: &str, name: &str, args: Args) -> Result<Value, Error>
             let [items] = args.plain(name, 1)?;
             join(text, &items.unwrap_or(Value::UNDEFINED))?
         }
-        "format" => Value::from(super::format::format(text, &args)?),
+        "format" => Value::from(super::format::format(text, &args, false)?),
         _ => {
             let value = simple(text, name).ok_or_else(|| Error::from(ErrorKind::UnknownMethod))?;
             let [] = args.plain(name, 0)?;
@@ -67,7 +69,6 @@ pub(super) fn method(text: &str, name: &str, args: Args) -> Result<Value, Error>
 
 /// Methods without arguments.
 fn simple(text: &str, name: &str) -> Option<Value> {
-    let cased = |c: char| c.is_uppercase() || c.is_lowercase();
     let all = |test: fn(char) -> bool| Value::from(!text.is_empty() && text.chars().all(test));
     Some(match name {
         "upper" => Value::from(text.to_uppercase()),
@@ -88,11 +89,23 @@ fn simple(text: &str, name: &str) -> Option<Value> {
             text.starts_with(|c: char| c == '_' || c.is_alphabetic())
                 && text.chars().all(|c| c == '_' || c.is_alphanumeric()),
         ),
-        "isupper" => Value::from(text.chars().any(cased) && !text.chars().any(char::is_lowercase)),
-        "islower" => Value::from(text.chars().any(cased) && !text.chars().any(char::is_uppercase)),
-        "istitle" => Value::from(text.chars().any(cased) && titled(text) == text),
+        "isupper" => Value::from(is_upper(text)),
+        "islower" => Value::from(is_lower(text)),
+        "istitle" => Value::from(text.chars().any(is_cased) && titled(text) == text),
         _ => return None,
     })
+}
+
+fn is_cased(c: char) -> bool {
+    c.is_uppercase() || c.is_lowercase()
+}
+
+pub(super) fn is_upper(text: &str) -> bool {
+    text.chars().any(is_cased) && !text.chars().any(char::is_lowercase)
+}
+
+pub(super) fn is_lower(text: &str) -> bool {
+    text.chars().any(is_cased) && !text.chars().any(char::is_uppercase)
 }
 
 /// Without the differences that are only between forms of one letter.
@@ -155,7 +168,7 @@ fn titled(text: &str) -> String {
         } else {
             out.push_str(&title_case(c));
         }
-        inside = c.is_uppercase() || c.is_lowercase();
+        inside = is_cased(c);
     }
     out
 }
@@ -181,7 +194,7 @@ pub(super) fn strip<'a>(text: &'a str, chars: Option<&str>, start: bool, end: bo
 fn split<'a>(text: &'a str, sep: Option<&str>, most: i64, from_right: bool) -> Result<Vec<&'a str>, Error> {
     let pieces = usize::try_from(most).map_or(usize::MAX, |most| most.saturating_add(1));
     // Each piece becomes a value.
-    check_size(sep.map_or(0, |sep| text.matches(sep).count().min(pieces)).saturating_mul(PIECE))?;
+    check(sep.map_or(0, |sep| text.matches(sep).count().min(pieces)).saturating_mul(PIECE))?;
     let mut parts: Vec<&str> = match sep {
         Some("") => return Err(error("empty separator")),
         Some(sep) if from_right => text.rsplitn(pieces, sep).collect(),
@@ -209,7 +222,7 @@ fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Result<Vec<&str>
             rest.split_at(rest.find(is_space).unwrap_or(rest.len()))
         };
         parts.push(part);
-        check_size(parts.len().saturating_mul(PIECE))?;
+        check(parts.len().saturating_mul(PIECE))?;
         rest = trim(after);
     }
     if !rest.is_empty() {
@@ -228,11 +241,10 @@ pub(super) fn sliced<I: Iterator<Item = usize>>(text: &str, places: impl FnOnce(
 }
 
 /// `str.splitlines`
-pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
-    const ENDS: [char; 11] = [
-        '\n', '\r', '\u{B}', '\u{C}', '\u{1C}', '\u{1D}', '\u{1E}', '\u{85}', '\u{2028}', '\u{2029}',
-        '\u{2029}',
-    ];
+pub(super) fn lines(text: &str, keep_ends: bool) -> Result<Vec<&str>, Error> {
+    const ENDS: [char; 10] =
+        ['\n', '\r', '\u{B}', '\u{C}', '\u{1C}', '\u{1D}', '\u{1E}', '\u{85}', '\u{2028}', '\u{2029}'];
+    check(text.matches(ENDS).count().saturating_mul(PIECE))?;
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -245,7 +257,7 @@ pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
         parts.push(&rest[..if keep_ends { len + end } else { len }]);
         rest = &rest[len + end..];
     }
-    parts
+    Ok(parts)
 }
 
 fn partition(text: &str, args: Args, from_right: bool) -> Result<Value, Error> {
@@ -337,7 +349,7 @@ fn search(text: &str, name: &str, args: Args) -> Result<Value, Error> {
 pub(super) fn replace(text: &str, old: &str, new: &str, most: i64) -> Result<String, Error> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let count = if old.is_empty() { text.chars().count() + 1 } else { text.matches(old).count() };
-    check_size(text.len().saturating_add(count.min(most).saturating_mul(new.len())))?;
+    check(text.len().saturating_add(count.min(most).saturating_mul(new.len())))?;
     Ok(text.replacen(old, new, most))
 }
 
@@ -360,7 +372,7 @@ fn padded(text: &str, name: &str, args: Args) -> Result<String, Error> {
         }
     };
     let space = usize::try_from(width).unwrap_or(0).saturating_sub(text.chars().count());
-    check_size(space.saturating_mul(4))?;
+    check(space.saturating_mul(4))?;
     let filled = |fill: char, count: usize| std::iter::repeat_n(fill, count).collect::<String>();
     Ok(match name {
         "ljust" => text.to_owned() + &filled(fill, space),
@@ -387,7 +399,7 @@ pub(super) fn center(text: &str, width: i64) -> Result<String, Error> {
 
 fn expanded(text: &str, size: i64) -> Result<String, Error> {
     let size = usize::try_from(size).unwrap_or(0);
-    check_size(text.matches('\t').count().saturating_mul(size))?;
+    check(text.matches('\t').count().saturating_mul(size))?;
     let mut out = String::new();
     let mut column = 0;
     for c in text.chars() {
@@ -409,16 +421,17 @@ fn expanded(text: &str, size: i64) -> Result<String, Error> {
 
 /// `separator.join(items)`
 fn join(separator: &str, items: &Value) -> Result<Value, Error> {
-    if items.is_undefined() || items.is_none() {
+    if items.is_none() {
         return Err(error(format!("can only join an iterable, not {}", type_name(items))));
     }
     let mut out = String::new();
-    for (index, item) in items.try_iter()?.enumerate() {
+    for (index, item) in items.try_iter()?.map(sound).enumerate() {
+        let item = item?;
         if index > 0 {
             out.push_str(separator);
         }
         out.push_str(want_text(&item, "an item to join")?);
-        check_size(out.len())?;
+        check(out.len())?;
     }
     Ok(Value::from(out))
 }

@@ -4,9 +4,10 @@ use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::args::Args;
+use super::budget::check;
 use super::printing::str_of;
-use super::values::{check_size, error, is_set, optional_text, to_index, type_name, want_text};
-use super::{is_space, strings};
+use super::values::{error, is_set, optional_text, to_index, type_name, want_text};
+use super::{is_space, markup, operators, strings};
 
 /// The filters without arguments.
 pub(super) fn plain(name: &str, value: &Value, args: Args) -> Result<Value, Error> {
@@ -19,13 +20,13 @@ pub(super) fn plain(name: &str, value: &Value, args: Args) -> Result<Value, Erro
         "title" => Value::from(title(&text)),
         "wordcount" => Value::from(words(&text)),
         "escape" | "e" if value.is_safe() => value.clone(),
-        "escape" | "e" | "forceescape" => Value::from_safe_string(escaped(&text)),
+        "escape" | "e" | "forceescape" => Value::from_safe_string(escaped_within(&text)?),
         _ if value.kind() == ValueKind::String => value.clone(),
         _ => Value::from(text),
     })
 }
 
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -38,6 +39,13 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// A text without what HTML reads as its own, where it is not too long for what is left.
+pub(super) fn escaped_within(text: &str) -> Result<String, Error> {
+    let specials = text.bytes().filter(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'')).count();
+    check(text.len().saturating_add(specials.saturating_mul(4)))?;
+    Ok(escaped(text))
 }
 
 fn words(text: &str) -> usize {
@@ -115,14 +123,14 @@ pub(super) fn indent(value: &Value, args: Args) -> Result<Value, Error> {
         width => {
             let width = width.map_or(Ok(4), |width| to_index(&width, "the width"))?;
             let width = usize::try_from(width).unwrap_or(0);
-            check_size(width)?;
+            check(width)?;
             " ".repeat(width)
         }
     };
     // So that a last newline stays.
     let text = format!("{text}\n");
-    let lines = strings::lines(&text, false);
-    check_size(text.len().saturating_add(lines.len().saturating_mul(indention.len())))?;
+    let lines = strings::lines(&text, false)?;
+    check(text.len().saturating_add(lines.len().saturating_mul(indention.len())))?;
     let mut out = if first { indention.clone() } else { String::new() };
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
@@ -152,11 +160,12 @@ pub(super) fn truncate(value: &Value, args: Args) -> Result<Value, Error> {
     if count(value)? as i64 <= most.saturating_add(leeway) {
         return Ok(value.clone());
     }
-    let (text, end) = (want_text(value, "what is truncated")?, want_text(&end, "the end")?);
+    let text = want_text(value, "what is truncated")?;
     let kept: String = text.chars().take((most - end_len) as usize).collect();
     let kept = match kept.rsplit_once(' ') {
         Some((before, _)) if !is_set(kill) => before,
         _ => &kept,
     };
-    Ok(Value::from(kept.to_owned() + end))
+    let kept = markup::like(value, kept.to_owned());
+    operators::add(&kept, &end)
 }

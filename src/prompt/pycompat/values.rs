@@ -5,19 +5,8 @@ use std::borrow::Cow;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-/// A text that one filter or method makes may have this many bytes.
-pub(super) const MAX_TEXT: usize = 64 << 20;
-
 pub(super) fn error(what: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
-}
-
-/// Refuses a text or a list of this many bytes before it is made.
-pub(in crate::prompt) fn check_size(bytes: usize) -> Result<(), Error> {
-    if bytes > MAX_TEXT {
-        return Err(error(format!("a text of the template exceeds {} MiB", MAX_TEXT >> 20)));
-    }
-    Ok(())
 }
 
 /// Python's name of the type.

@@ -1,260 +1,243 @@
 //! Expressions.
 
-use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
-use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind};
+use super::Writer;
+use super::ast::{Arg, Expr, Kind, Step};
+use crate::prompt::pycompat::is_of_a_type;
 
-use super::{Done, Writer};
-
-impl Writer {
-    pub(super) fn expression(&mut self, expression: &Expr) -> Done {
-        self.go_to(expression.span());
-        match expression {
-            Expr::Var(s) => {
-                self.text(s.id);
-                Ok(())
+impl Writer<'_> {
+    pub(super) fn expression(&mut self, e: &Expr) {
+        self.go_to(e.line);
+        match &e.kind {
+            Kind::Name(name) => self.text(name),
+            Kind::Bool(value) => self.text(if *value { "true" } else { "false" }),
+            Kind::None => self.text("none"),
+            Kind::Int(n) => self.text(&n.to_string()),
+            // Numbers that are too large for a float are written as such.
+            Kind::Float(x) => self.text(&if x.is_infinite() { "1e999".to_owned() } else { format!("{x:?}") }),
+            Kind::Text(text) => self.string(text),
+            Kind::List(items) => self.wrapped("__made([", items, "])"),
+            Kind::Tuple(items) => {
+                self.wrapped("__made((", items, if items.len() == 1 { ",))" } else { "))" })
             }
-            Expr::Const(s) => self.constant(s),
-            Expr::Slice(s) => {
-                let bounds = [&s.start, &s.stop, &s.step];
-                self.text("__slice(");
-                self.expression(&s.expr)?;
-                for bound in bounds {
-                    self.text(", ");
-                    match bound {
-                        Some(bound) => self.expression(bound)?,
-                        None => self.text("none"),
-                    }
+            Kind::Dict(items) => self.dict(items),
+            Kind::Unary(operator, value) => self.wrapped(
+                match *operator {
+                    "not" => "(not ",
+                    "-" => "__neg(",
+                    _ => "__pos(",
+                },
+                [&**value],
+                ")",
+            ),
+            Kind::Chain(first, rest) => self.chained(first, rest),
+            Kind::Compare(first, rest) => self.comparisons(first, rest),
+            Kind::Cond(parts, otherwise) => {
+                let [value, test] = &**parts;
+                self.wrapped("(", [value], " if ");
+                self.expression(test);
+                if let Some(otherwise) = otherwise {
+                    self.wrapped(" else ", [&**otherwise], "");
                 }
                 self.text(")");
-                Ok(())
             }
-            Expr::UnaryOp(s) => match s.op {
-                UnaryOpKind::Not => self.wrapped("(not ", &[&s.expr], ")"),
-                UnaryOpKind::Neg => self.wrapped("__neg(", &[&s.expr], ")"),
-            },
-            Expr::BinOp(s) => self.operation(s),
-            Expr::Compare(s) => self.comparisons(s),
-            Expr::IfExpr(s) => {
-                self.wrapped("(", &[&s.true_expr], " if ")?;
-                self.expression(&s.test_expr)?;
-                if let Some(otherwise) = &s.false_expr {
-                    self.wrapped(" else ", &[otherwise], "")?;
-                }
-                self.text(")");
-                Ok(())
-            }
-            Expr::Filter(s) => self.filter(s),
-            Expr::Test(s) => {
-                self.wrapped("(", &[&s.expr], " is ")?;
-                self.text(s.name);
-                if !s.args.is_empty() {
-                    self.text("(");
-                    self.arguments(&s.args)?;
-                    self.text(")");
-                }
-                self.text(")");
-                Ok(())
-            }
-            Expr::GetAttr(s) => {
-                self.owner(&s.expr)?;
-                self.text(".");
-                self.text(s.name);
-                Ok(())
-            }
-            Expr::GetItem(s) => self.item(s),
-            Expr::Call(s) => self.call(s),
-            Expr::List(s) => self.list(s.items.iter()),
-            Expr::Tuple(s) => {
-                let items: Vec<&Expr> = s.items.iter().collect();
-                self.wrapped("(", &items, if items.len() == 1 { ",)" } else { ")" })
-            }
-            Expr::Map(s) => self.map(s),
+            Kind::Postfix(value, steps) => self.postfix(value, steps),
         }
     }
 
     /// The expressions between these texts, with commas between them.
-    fn wrapped(&mut self, before: &str, expressions: &[&Expr], after: &str) -> Done {
+    fn wrapped<'e, 's: 'e>(
+        &mut self,
+        before: &str,
+        expressions: impl IntoIterator<Item = &'e Expr<'s>>,
+        after: &str,
+    ) {
         self.text(before);
-        for (index, expression) in expressions.iter().enumerate() {
+        for (index, expression) in expressions.into_iter().enumerate() {
             self.text(if index > 0 { ", " } else { "" });
-            self.expression(expression)?;
+            self.expression(expression);
         }
         self.text(after);
-        Ok(())
     }
 
-    fn operation(&mut self, s: &ast::BinOp) -> Done {
-        let (left, right) = (&s.left, &s.right);
-        let infix = match s.op {
-            BinOpKind::ScAnd => " and ",
-            BinOpKind::ScOr => " or ",
-            BinOpKind::Eq => " == ",
-            BinOpKind::Ne => " != ",
-            _ => return self.function(s),
-        };
-        self.wrapped("(", &[left], infix)?;
-        self.wrapped("", &[right], ")")
+    /// Operators as functions. Long sums are one call, as calls within calls would soon be nested too deeply.
+    fn chained(&mut self, first: &Expr, rest: &[(&'static str, Expr)]) {
+        if let Some((word @ ("and" | "or"), _)) = rest.first() {
+            self.wrapped("(", [first], "");
+            for (_, term) in rest {
+                self.wrapped(&format!(" {word} "), [term], "");
+            }
+            return self.text(")");
+        }
+        let is_sum = |(operator, _): &(&str, Expr)| matches!(*operator, "+" | "~");
+        let runs: Vec<_> = rest.chunk_by(|a, b| a.0 == b.0 && is_sum(a)).collect();
+        for run in runs.iter().rev() {
+            self.text(function_of(run[0].0));
+            self.text("(");
+        }
+        self.expression(first);
+        for run in runs {
+            run.iter().for_each(|(_, term)| self.wrapped(", ", [term], ""));
+            self.text(")");
+        }
     }
 
-    /// An operator as a function. Long sums are one call, as calls within calls would soon be nested too deeply.
-    fn function(&mut self, s: &ast::BinOp) -> Done {
-        let name = match s.op {
-            BinOpKind::Lt => "__lt(",
-            BinOpKind::Lte => "__le(",
-            BinOpKind::Gt => "__gt(",
-            BinOpKind::Gte => "__ge(",
-            BinOpKind::In => "__in(",
-            BinOpKind::Add => "__add(",
-            BinOpKind::Sub => "__sub(",
-            BinOpKind::Mul => "__mul(",
-            BinOpKind::Div => "__div(",
-            BinOpKind::FloorDiv => "__floordiv(",
-            BinOpKind::Rem => "__rem(",
-            BinOpKind::Pow => "__pow(",
-            _ => "__concat(",
+    fn comparisons(&mut self, first: &Expr, rest: &[(&'static str, Expr)]) {
+        let [(operator, second)] = rest else {
+            self.wrapped("__compare(", [first], "");
+            for (operator, term) in rest {
+                self.wrapped(&format!(", \"{operator}\", "), [term], "");
+            }
+            return self.text(")");
         };
-        let mut terms = vec![&s.right];
-        let mut left = &s.left;
-        if matches!(s.op, BinOpKind::Add | BinOpKind::Concat) {
-            while let Expr::BinOp(inner) = left
-                && std::mem::discriminant(&inner.op) == std::mem::discriminant(&s.op)
-            {
-                terms.push(&inner.right);
-                left = &inner.left;
+        match *operator {
+            "==" | "!=" => {
+                self.wrapped("(", [first], &format!(" {operator} "));
+                self.wrapped("", [second], ")");
+            }
+            "not in" => self.wrapped("(not __in(", [first, second], "))"),
+            _ => {
+                self.text(function_of(operator));
+                self.wrapped("(", [first, second], ")");
             }
         }
-        terms.push(left);
-        terms.reverse();
-        self.wrapped(name, &terms, ")")
     }
 
-    /// `a < b < c` is `a < b and b < c`.
-    fn comparisons(&mut self, s: &ast::Compare) -> Done {
-        let mut left = &s.expr;
-        self.text("(");
-        for (index, comparison) in s.ops.iter().enumerate() {
-            let right = &comparison.expr;
-            self.text(if index > 0 { " and " } else { "" });
-            let (name, after) = match comparison.op {
-                CompareOpKind::Eq | CompareOpKind::Ne => {
-                    let is_equal = matches!(comparison.op, CompareOpKind::Eq);
-                    self.wrapped("(", &[left], if is_equal { " == " } else { " != " })?;
-                    self.wrapped("", &[right], ")")?;
-                    left = right;
-                    continue;
+    /// What is done to a value in turn: functions around it are opened first.
+    fn postfix(&mut self, value: &Expr, steps: &[Step]) {
+        let is_called = |index: usize| matches!(steps.get(index + 1), Some(Step::Call(_)));
+        for (index, step) in steps.iter().enumerate().rev() {
+            self.text(match step {
+                Step::Attr(name) if is_of_a_type(name) && !is_called(index) => "__attr(",
+                Step::Item(key) if !matches!(key.kind, Kind::Text(_)) => "__item(",
+                Step::Slice(_) => "__slice(",
+                Step::Filter(..) => "(",
+                Step::Test(_, _, fails) => {
+                    if *fails {
+                        "(not ("
+                    } else {
+                        "("
+                    }
                 }
-                CompareOpKind::Lt => ("__lt(", ")"),
-                CompareOpKind::Lte => ("__le(", ")"),
-                CompareOpKind::Gt => ("__gt(", ")"),
-                CompareOpKind::Gte => ("__ge(", ")"),
-                CompareOpKind::In => ("__in(", ")"),
-                CompareOpKind::NotIn => ("(not __in(", "))"),
-            };
-            self.wrapped(name, &[left, right], after)?;
-            left = right;
+                Step::Attr(_) | Step::Item(_) | Step::Call(_) => "",
+            });
         }
-        self.text(")");
-        Ok(())
+        match value.kind {
+            Kind::Name(_) => self.expression(value),
+            _ => self.wrapped("(", [value], ")"),
+        }
+        for (index, step) in steps.iter().enumerate() {
+            self.step(step, is_called(index));
+        }
     }
 
-    /// A filter of a value, or within a chain that begins with what a block has printed.
-    fn filter(&mut self, s: &ast::Filter) -> Done {
-        let is_of_block = begins_with_a_block(s);
-        if let Some(value) = &s.expr {
-            self.wrapped(if is_of_block { "" } else { "(" }, &[value], "|")?;
+    fn step(&mut self, step: &Step, is_called: bool) {
+        match step {
+            Step::Attr(name) if is_of_a_type(name) && !is_called => {
+                self.text(&format!(", \"{name}\")"));
+            }
+            Step::Attr(name) => {
+                self.text(".");
+                self.text(name);
+            }
+            Step::Item(key) => match key.kind {
+                Kind::Text(_) => self.wrapped("[", [key], "]"),
+                _ => self.wrapped(", ", [key], ")"),
+            },
+            Step::Slice(bounds) => {
+                for bound in bounds {
+                    match bound {
+                        Some(bound) => self.wrapped(", ", [bound], ""),
+                        None => self.text(", none"),
+                    }
+                }
+                self.text(")");
+            }
+            Step::Call(arguments) => {
+                self.text("(");
+                self.arguments(arguments);
+                self.text(")");
+            }
+            Step::Filter(..) => {
+                self.text("|");
+                self.filter(step);
+                self.text(")");
+            }
+            Step::Test(name, arguments, fails) => {
+                self.text(" is ");
+                self.text(name);
+                if !arguments.is_empty() {
+                    self.text("(");
+                    self.arguments(arguments);
+                    self.text(")");
+                }
+                self.text(if *fails { "))" } else { ")" });
+            }
         }
+    }
+
+    /// Filters of what a block has printed.
+    pub(super) fn chain(&mut self, filters: &[Step]) {
+        for (index, filter) in filters.iter().enumerate() {
+            self.text(if index > 0 { "|" } else { "" });
+            self.filter(filter);
+        }
+    }
+
+    /// The same behind a value.
+    pub(super) fn filters(&mut self, filters: &[Step]) {
+        for filter in filters {
+            self.text("|");
+            self.filter(filter);
+        }
+    }
+
+    fn filter(&mut self, filter: &Step) {
+        let Step::Filter(name, arguments) = filter else { return };
         self.text("__filter(");
-        self.string(s.name);
-        if !s.args.is_empty() {
-            self.text(", ");
-            self.arguments(&s.args)?;
-        }
-        self.text(if is_of_block { ")" } else { "))" });
-        Ok(())
-    }
-
-    fn item(&mut self, s: &ast::GetItem) -> Done {
-        if !matches!(&s.subscript_expr, Expr::Const(key) if key.value.kind() == ValueKind::String) {
-            return self.wrapped("__item(", &[&s.expr, &s.subscript_expr], ")");
-        }
-        self.owner(&s.expr)?;
-        self.wrapped("[", &[&s.subscript_expr], "]")
-    }
-
-    pub(super) fn call(&mut self, s: &ast::Call) -> Done {
-        self.owner(&s.expr)?;
-        self.text("(");
-        self.arguments(&s.args)?;
+        self.string(name);
+        self.text(if arguments.is_empty() { "" } else { ", " });
+        self.arguments(arguments);
         self.text(")");
-        Ok(())
     }
 
-    fn arguments(&mut self, arguments: &[CallArg]) -> Done {
+    fn arguments(&mut self, arguments: &[Arg]) {
         for (index, argument) in arguments.iter().enumerate() {
             self.text(if index > 0 { ", " } else { "" });
             let value = match argument {
-                CallArg::Pos(value) => value,
-                CallArg::Kwarg(name, value) => {
+                Arg::Positional(value) => value,
+                // minijinja takes these for values.
+                Arg::Named(name, value) if is_reserved(name) => {
+                    self.wrapped(&format!("**{{\"{name}\": "), [value], "}");
+                    continue;
+                }
+                Arg::Named(name, value) => {
                     self.text(name);
                     self.text("=");
                     value
                 }
-                CallArg::PosSplat(value) => {
+                Arg::Splat(value) => {
                     self.text("*");
                     value
                 }
-                CallArg::KwargSplat(value) => {
+                Arg::NamedSplat(value) => {
                     self.text("**");
                     value
                 }
             };
-            self.expression(value)?;
-        }
-        Ok(())
-    }
-
-    /// What has an attribute, an item or arguments behind it.
-    fn owner(&mut self, expression: &Expr) -> Done {
-        match expression {
-            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) | Expr::Call(_) => self.expression(expression),
-            _ => self.wrapped("(", &[expression], ")"),
+            self.expression(value);
         }
     }
 
-    fn list<'a, 'b: 'a>(&mut self, items: impl Iterator<Item = &'a Expr<'b>>) -> Done {
-        let items: Vec<&Expr> = items.collect();
-        self.wrapped("__made([", &items, "])")
-    }
-
-    fn map(&mut self, s: &ast::Map) -> Done {
-        let is_name = |key: &Expr| matches!(key, Expr::Const(s) if s.value.kind() == ValueKind::String);
-        let is_plain = s.keys.iter().all(is_name);
+    fn dict(&mut self, items: &[(Expr, Expr)]) {
+        let is_plain = items.iter().all(|(key, _)| matches!(key.kind, Kind::Text(_)));
         self.text(if is_plain { "__made({" } else { "__dict(" });
-        for (index, (key, value)) in s.keys.iter().zip(&s.values).enumerate() {
+        for (index, (key, value)) in items.iter().enumerate() {
             self.text(if index > 0 { ", " } else { "" });
-            self.expression(key)?;
+            self.expression(key);
             self.text(if is_plain { ": " } else { ", " });
-            self.expression(value)?;
+            self.expression(value);
         }
         self.text(if is_plain { "})" } else { ")" });
-        Ok(())
-    }
-
-    pub(super) fn constant(&mut self, s: &ast::Const) -> Done {
-        let text = match s.value.kind() {
-            ValueKind::String => {
-                self.string(s.value.as_str().unwrap_or_default());
-                return Ok(());
-            }
-            ValueKind::None => "none".to_owned(),
-            ValueKind::Bool => s.value.is_true().to_string(),
-            ValueKind::Number if s.value.is_integer() => s.value.to_string(),
-            ValueKind::Number => float(&s.value)?,
-            _ => return Err(Error::new(ErrorKind::SyntaxError, "an unknown kind of constant")),
-        };
-        self.text(&text);
-        Ok(())
     }
 
     /// A text, spelled as JSON spells it, which Jinja reads too.
@@ -264,17 +247,24 @@ impl Writer {
     }
 }
 
-/// A number that is read again as the same one.
-fn float(value: &Value) -> Result<String, Error> {
-    let x = f64::try_from(value.clone())?;
-    // Numbers that are too large for a float are written as such.
-    Ok(if x.is_infinite() { "1e999".to_owned() } else { format!("{x:?}") })
+fn is_reserved(name: &str) -> bool {
+    matches!(name, "true" | "True" | "false" | "False" | "none" | "None" | "not")
 }
 
-fn begins_with_a_block(s: &ast::Filter) -> bool {
-    match &s.expr {
-        None => true,
-        Some(Expr::Filter(inner)) => begins_with_a_block(inner),
-        Some(_) => false,
+fn function_of(operator: &str) -> &'static str {
+    match operator {
+        "<" => "__lt",
+        "<=" => "__le",
+        ">" => "__gt",
+        ">=" => "__ge",
+        "in" => "__in",
+        "+" => "__add",
+        "-" => "__sub",
+        "*" => "__mul",
+        "/" => "__div",
+        "//" => "__floordiv",
+        "%" => "__rem",
+        "**" => "__pow",
+        _ => "__concat",
     }
 }

@@ -1,49 +1,73 @@
 //! A template's source, written again so that its operators and filters are functions of ours.
 //!
-//! minijinja has no hook for what `+`, `~`, `%`, `<` and their like do, nor for the bytes that they make. So the template
-//! is parsed by minijinja's own parser and written out as another template, which minijinja compiles and runs: `a ~ b`
-//! becomes `__concat(a, b)`, which [`super::pycompat`] has. Every part stays in its line, so errors name the right one.
+//! minijinja parses a few things in another way than jinja2 does, and has no hook for what `+`, `~`, `%`, `<` and their like
+//! do, nor for the bytes that they make. So templates are parsed here, as jinja2 parses them, and written out as another
+//! template, which minijinja compiles and runs: `a ~ b` becomes `__concat(a, b)`, which [`super::pycompat`] has. Every part
+//! stays in its line, so errors name the right one.
 
+mod ast;
+mod escapes;
 mod expression;
+mod expressions;
+mod leaving;
+mod lexer;
+mod macros;
+mod names;
+mod parser;
 
-use minijinja::machinery::{Span, ast, parse};
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Error, ErrorKind};
+use ast::{Expr, Loop, Step, Stmt, StmtKind, Target};
+use leaving::{leaves, mentions, sets};
+use names::{Scope, names_of};
 
-use ast::{Expr, Stmt};
+/// What is wrong with a template, and in which line.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    pub line: u32,
+    pub what: String,
+}
 
-/// The template in which the operators are functions.
-pub(super) fn rewritten(source: &str, name: &str, syntax: SyntaxConfig) -> Result<String, Error> {
-    let template = parse(source, name, syntax)?;
-    let mut writer = Writer { out: String::with_capacity(source.len() * 2), line: 1 };
-    writer.statement(&template)?;
+/// The template in which the operators are functions; line ends have to be newlines.
+pub(super) fn rewritten(source: &str) -> Result<String, Mistake> {
+    let statements = parser::parse(source)?;
+    let mut writer = Writer {
+        out: String::with_capacity(source.len() * 2),
+        line: 1,
+        flags: 0,
+        leaves_by: None,
+        scopes: Vec::new(),
+    };
+    writer.scope(&statements, &[]);
     Ok(writer.out)
 }
 
 /// Source that is being written, and in which line its end is.
-struct Writer {
+struct Writer<'s> {
     out: String,
-    line: u16,
+    line: u32,
+    /// How many names of flags are taken.
+    flags: usize,
+    /// The flag by which a loop is left where no `break` and no `continue` may stand.
+    leaves_by: Option<usize>,
+    /// The scopes that the end of the source is in.
+    scopes: Vec<Scope<'s>>,
 }
 
-type Done = Result<(), Error>;
-
-impl Writer {
+impl<'s> Writer<'s> {
     fn text(&mut self, text: &str) {
         self.out.push_str(text);
     }
 
-    /// Goes down to the line of what comes next; only within tags, where line ends are blanks.
-    fn go_to(&mut self, span: Span) {
-        while self.line < span.start_line {
+    /// Goes down to a line; only within tags, where line ends are blanks.
+    fn go_to(&mut self, line: u32) {
+        while self.line < line {
             self.out.push('\n');
             self.line += 1;
         }
     }
 
-    fn open(&mut self, span: Span, what: &str) {
+    fn open(&mut self, line: u32, what: &str) {
         self.text("{% ");
-        self.go_to(span);
+        self.go_to(line);
         self.text(what);
     }
 
@@ -57,274 +81,318 @@ impl Writer {
         self.close();
     }
 
-    fn statements(&mut self, statements: &[Stmt]) -> Done {
-        statements.iter().try_for_each(|statement| self.statement(statement))
+    /// The number of a flag that nothing else has.
+    fn flag(&mut self) -> usize {
+        self.flags += 1;
+        self.flags
     }
 
-    fn statement(&mut self, statement: &Stmt) -> Done {
-        match statement {
-            Stmt::Template(s) => self.statements(&s.children),
-            Stmt::EmitExpr(s) => self.emit(s.span(), |w| w.expression(&s.expr)),
+    /// After what may leave the loop by a flag, the rest is only done where it has not.
+    fn statements(&mut self, statements: &[Stmt<'s>]) {
+        let mut guards = 0;
+        for statement in statements {
+            self.statement(statement);
+            if let Some(flag) = self.leaves_by.filter(|_| leaves(statement)) {
+                self.text(&format!("{{% if not __flag{flag}.up %}}"));
+                guards += 1;
+            }
+        }
+        (0..guards).for_each(|_| self.end("if"));
+    }
+
+    /// Statements of a scope of their own, with these parameters.
+    fn scope(&mut self, body: &[Stmt<'s>], parameters: &[&'s str]) {
+        let scope = Scope::of(body, parameters, &self.scopes);
+        for name in scope.read_too_early(body) {
+            self.text(&format!("{{% set {name} = __undefined %}}"));
+        }
+        self.scopes.push(scope);
+        self.statements(body);
+        self.scopes.pop();
+    }
+
+    fn statement(&mut self, statement: &Stmt<'s>) {
+        let line = statement.line;
+        match &statement.kind {
             // Printed like any value, so that its bytes count.
-            Stmt::EmitRaw(s) => self.emit(s.span(), |w| {
-                w.string(s.raw);
-                Ok(())
-            }),
-            Stmt::ForLoop(s) => self.for_loop(s, s.span()),
-            Stmt::IfCond(s) => self.condition(s, s.span()),
-            Stmt::WithBlock(s) => self.with(s, s.span()),
-            Stmt::Set(s) => {
-                self.open(s.span(), "set ");
-                self.target(&s.target);
-                self.text(" = ");
-                self.expression(&s.expr)?;
-                self.close();
-                Ok(())
-            }
-            Stmt::SetBlock(s) => {
-                self.open(s.span(), "set ");
-                self.target(&s.target);
-                if let Some(filter) = &s.filter {
-                    self.text(" | ");
-                    self.expression(filter)?;
+            StmtKind::Data(text) => self.emit(line, |w| w.string(text)),
+            StmtKind::Print(value) => self.emit(line, |w| w.expression(value)),
+            StmtKind::For(s) => self.for_loop(s, line),
+            StmtKind::If(branches, otherwise) => self.condition(branches, otherwise, line),
+            StmtKind::With(values, body) => self.with(values, body, line),
+            StmtKind::Set(target, value) => {
+                self.open(line, "set ");
+                self.target(target);
+                // A macro sees what is outside of it only where it reads it.
+                let namespace = if let Target::Attr(name, _) = target { Some(name) } else { None };
+                self.text(if namespace.is_some() { " = __held(" } else { " = " });
+                self.expression(value);
+                if let Some(name) = namespace {
+                    self.text(&format!(", {name})"));
                 }
-                self.block("set", &s.body)
-            }
-            Stmt::AutoEscape(s) => {
-                self.open(s.span(), "autoescape ");
-                self.expression(&s.enabled)?;
-                self.block("autoescape", &s.body)
-            }
-            Stmt::FilterBlock(s) => {
-                self.open(s.span(), "filter ");
-                self.expression(&s.filter)?;
-                self.block("filter", &s.body)
-            }
-            Stmt::Macro(s) => self.macro_declaration(s, s.span()),
-            Stmt::CallBlock(s) => {
-                self.open(s.span(), "call");
-                self.parameters(&s.macro_decl)?;
-                self.text(" ");
-                self.call(&s.call)?;
                 self.close();
-                self.defaults(&s.macro_decl)?;
-                self.statements(&s.macro_decl.body)?;
-                self.end("call");
-                Ok(())
             }
-            Stmt::Continue(s) => self.alone(s.span(), "continue"),
-            Stmt::Break(s) => self.alone(s.span(), "break"),
-            Stmt::Do(s) => {
-                self.open(s.span(), "do ");
-                self.call(&s.call)?;
+            StmtKind::SetBlock(target, filters, body) => self.set_block(target, filters, body, line),
+            StmtKind::Filter(filters, body) => self.filter_block(filters, body, line),
+            StmtKind::AutoEscape(enabled, body) => {
+                self.open(line, "autoescape ");
+                self.expression(enabled);
+                self.block("autoescape", body);
+            }
+            StmtKind::Macro(name, signature, body) => self.macro_declaration(name, signature, body, line),
+            StmtKind::Call(call, signature, body) => self.call_block(call, signature, body, line),
+            StmtKind::Break => self.leave("break", line),
+            StmtKind::Continue => self.leave("continue", line),
+            StmtKind::Block(name, required, body) => {
+                self.open(line, "block ");
+                self.text(name);
+                self.text(if *required { " required" } else { "" });
+                self.block("block", body);
+            }
+            StmtKind::Extends(name) => {
+                self.open(line, "extends ");
+                self.expression(name);
                 self.close();
-                Ok(())
             }
-            other => self.of_several_templates(other),
+            StmtKind::Include(name, ignores) => {
+                self.open(line, "include ");
+                self.expression(name);
+                self.text(if *ignores { " ignore missing" } else { "" });
+                self.close();
+            }
         }
     }
 
-    /// What is about other templates, of which there are none.
-    fn of_several_templates(&mut self, statement: &Stmt) -> Done {
-        match statement {
-            Stmt::Block(s) => {
-                self.open(s.span(), "block ");
-                self.text(s.name);
-                self.text(if s.required { " required" } else { "" });
-                self.block("block", &s.body)
-            }
-            Stmt::Extends(s) => {
-                self.open(s.span(), "extends ");
-                self.expression(&s.name)?;
-                self.close();
-                Ok(())
-            }
-            Stmt::Include(s) => {
-                self.open(s.span(), "include ");
-                self.expression(&s.name)?;
-                self.text(if s.ignore_missing { " ignore missing" } else { "" });
-                self.close();
-                Ok(())
-            }
-            _ => Err(Error::new(ErrorKind::SyntaxError, "a chat template cannot import other templates")),
-        }
-    }
-
-    fn emit(&mut self, span: Span, what: impl FnOnce(&mut Self) -> Done) -> Done {
+    fn emit(&mut self, line: u32, what: impl FnOnce(&mut Self)) {
         self.text("{{ ");
-        self.go_to(span);
-        what(self)?;
+        self.go_to(line);
+        what(self);
         self.text(" }}");
-        Ok(())
-    }
-
-    fn alone(&mut self, span: Span, what: &str) -> Done {
-        self.open(span, what);
-        self.close();
-        Ok(())
     }
 
     /// The rest of a tag, its body, and the tag that ends it.
-    fn block(&mut self, name: &str, body: &[Stmt]) -> Done {
+    fn block(&mut self, name: &str, body: &[Stmt<'s>]) {
         self.close();
-        self.statements(body)?;
+        self.statements(body);
         self.end(name);
-        Ok(())
     }
 
-    fn for_loop(&mut self, s: &ast::ForLoop, span: Span) -> Done {
-        self.open(span, "for ");
+    fn set_block(&mut self, target: &Target<'s>, filters: &[Step<'s>], body: &[Stmt<'s>], line: u32) {
+        self.leaving(body, |w, flag| {
+            w.open(line, "set ");
+            if let Some(flag) = flag {
+                w.capture(body, flag);
+                w.open(line, "set ");
+                w.target(target);
+                w.text(" = __captured");
+                w.filters(filters);
+                w.close();
+                return w.end("if");
+            }
+            w.target(target);
+            w.text(if filters.is_empty() { "" } else { " | " });
+            w.chain(filters);
+            w.close();
+            w.scoped(body);
+            w.end("set");
+        });
+    }
+
+    /// Filters see the names that the body sets, and what they make is printed within.
+    fn filter_block(&mut self, filters: &[Step<'s>], body: &[Stmt<'s>], line: u32) {
+        self.leaving(body, |w, flag| {
+            if flag.is_none() && !sets(body) {
+                w.open(line, "filter ");
+                w.chain(filters);
+                w.text("|__text");
+                w.close();
+                w.scope(body, &[]);
+                return w.end("filter");
+            }
+            w.text("{% with %}");
+            w.open(line, "set __captured");
+            w.close();
+            w.scope(body, &[]);
+            w.end("set");
+            if let Some(flag) = flag {
+                w.text(&format!("{{% if not __flag{flag}.up %}}"));
+            }
+            w.text("{{ __captured");
+            w.filters(filters);
+            w.text("|__text }}");
+            w.text(if flag.is_some() { "{% endif %}" } else { "" });
+            w.end("with");
+        });
+    }
+
+    /// What a body prints becomes a value, and what follows is only for where the loop was not left within.
+    fn capture(&mut self, body: &[Stmt<'s>], flag: usize) {
+        self.text("__captured");
+        self.close();
+        self.scoped(body);
+        self.end("set");
+        self.text(&format!("{{% if not __flag{flag}.up %}}"));
+    }
+
+    /// A body, whose names are its own.
+    fn scoped(&mut self, body: &[Stmt<'s>]) {
+        match sets(body) {
+            true => self.with(&[], body, self.line),
+            false => self.scope(body, &[]),
+        }
+    }
+
+    /// minijinja goes through a loop's filter before it, and has an `else` for what has no items. In Python an item is tested
+    /// when its turn comes, and the `else` is for loops no round of which came to its end.
+    fn for_loop(&mut self, s: &Loop<'s>, line: u32) {
+        let tested = s.filter.as_ref().filter(|_| !s.recursive && !mentions(&s.body, "loop"));
+        let flagged =
+            !s.otherwise.is_empty() && !s.recursive && (tested.is_some() || s.body.iter().any(leaves));
+        let flag = flagged.then(|| self.flag());
+        if let Some(flag) = flag {
+            self.text(&format!("{{% set __flag{flag} = __flag() %}}"));
+        }
+        self.open(line, "for ");
         self.target(&s.target);
         self.text(" in __iterable(");
-        self.expression(&s.iter)?;
+        self.expression(&s.items);
         self.text(")");
-        if let Some(filter) = &s.filter_expr {
+        if let Some(filter) = s.filter.as_ref().filter(|_| tested.is_none()) {
             self.text(" if ");
-            self.expression(filter)?;
+            self.expression(filter);
         }
         self.text(if s.recursive { " recursive" } else { "" });
         self.close();
-        self.statements(&s.body)?;
-        if !s.else_body.is_empty() {
+        if let Some(test) = tested {
+            self.text("{% if ");
+            self.expression(test);
+            self.close();
+        }
+        let outer = self.leaves_by.take();
+        let mut names = names_of(&s.target);
+        names.push("loop");
+        self.scope(&s.body, &names);
+        self.leaves_by = outer;
+        if let Some(flag) = flag {
+            self.text(&format!("{{% set __flag{flag}.up = true %}}"));
+        }
+        if tested.is_some() {
+            self.end("if");
+        }
+        if !s.otherwise.is_empty() && flag.is_none() {
             self.text("{% else %}");
-            self.statements(&s.else_body)?;
+            self.scope(&s.otherwise, &[]);
         }
         self.end("for");
-        Ok(())
+        if let Some(flag) = flag {
+            self.text(&format!("{{% if not __flag{flag}.up %}}"));
+            self.statements(&s.otherwise);
+            self.end("if");
+        }
     }
 
-    fn condition(&mut self, s: &ast::IfCond, span: Span) -> Done {
-        self.open(span, "if ");
-        self.expression(&s.expr)?;
-        self.close();
-        self.statements(&s.true_body)?;
-        if !s.false_body.is_empty() {
+    fn condition(&mut self, branches: &[(Expr<'s>, Vec<Stmt<'s>>)], otherwise: &[Stmt<'s>], line: u32) {
+        for (index, (test, body)) in branches.iter().enumerate() {
+            match index {
+                0 => self.open(line, "if "),
+                _ => self.text("{% elif "),
+            }
+            self.expression(test);
+            self.close();
+            self.statements(body);
+        }
+        if !otherwise.is_empty() {
             self.text("{% else %}");
-            self.statements(&s.false_body)?;
+            self.statements(otherwise);
         }
         self.end("if");
-        Ok(())
+    }
+
+    fn with(&mut self, values: &[(Target<'s>, Expr<'s>)], body: &[Stmt<'s>], line: u32) {
+        self.leaving(body, |w, _| w.whole_with(values, body, line));
+    }
+
+    /// minijinja cannot leave a loop from within `with`, nor from what is captured: it is left behind that, by a flag.
+    fn leaving(&mut self, body: &[Stmt<'s>], write: impl FnOnce(&mut Self, Option<usize>)) {
+        let leaves = body.iter().any(leaves);
+        if !leaves || self.leaves_by.is_some() {
+            return write(self, self.leaves_by.filter(|_| leaves));
+        }
+        let flag = self.flag();
+        self.text(&format!("{{% set __flag{flag} = __flag() %}}"));
+        self.leaves_by = Some(flag);
+        write(self, Some(flag));
+        self.leaves_by = None;
+        for word in ["break", "continue"] {
+            self.text(&format!("{{% if __flag{flag}.up == \"{word}\" %}}{{% {word} %}}{{% endif %}}"));
+        }
     }
 
     /// The values of several names are those from before all of them.
-    fn with(&mut self, s: &ast::WithBlock, span: Span) -> Done {
-        let several = s.assignments.len() > 1;
-        self.open(span, "with ");
-        for (index, (target, value)) in s.assignments.iter().enumerate() {
+    fn whole_with(&mut self, values: &[(Target<'s>, Expr<'s>)], body: &[Stmt<'s>], line: u32) {
+        let several = values.len() > 1;
+        self.open(line, "with ");
+        for (index, (target, value)) in values.iter().enumerate() {
             self.text(if index > 0 { ", " } else { "" });
             if several {
                 self.text(&format!("__with{index}"));
             } else {
-                self.target(target);
+                self.bracketed_target(target);
             }
             self.text(" = ");
-            self.expression(value)?;
+            self.expression(value);
         }
+        let names: Vec<&str> = values.iter().flat_map(|(target, _)| names_of(target)).collect();
         if !several {
-            return self.block("with", &s.body);
+            self.close();
+            self.scope(body, &names);
+            return self.end("with");
         }
         self.text(" %}{% with ");
-        for (index, (target, _)) in s.assignments.iter().enumerate() {
+        for (index, (target, _)) in values.iter().enumerate() {
             self.text(if index > 0 { ", " } else { "" });
-            self.target(target);
+            self.bracketed_target(target);
             self.text(&format!(" = __with{index}"));
         }
-        self.block("with", &s.body)?;
-        self.end("with");
-        Ok(())
-    }
-
-    fn macro_declaration(&mut self, s: &ast::Macro, span: Span) -> Done {
-        self.open(span, "macro ");
-        self.text(s.name);
-        self.parameters(s)?;
         self.close();
-        self.defaults(s)?;
-        self.statements(&s.body)?;
-        self.end("macro");
-        Ok(())
+        self.scope(body, &names);
+        self.end("with");
+        self.end("with");
     }
 
-    /// The parameters, whose defaults are left to the body where they are more than a constant.
-    fn parameters(&mut self, s: &ast::Macro) -> Done {
-        let mut seen = Vec::new();
-        let first_default = s.args.len() - s.defaults.len();
-        self.text("(");
-        for (index, parameter) in s.args.iter().enumerate() {
-            let name = name_of(parameter);
-            if seen.contains(&name) {
-                let message = format!("duplicate argument '{name}' in a macro's declaration");
-                return Err(Error::new(ErrorKind::SyntaxError, message));
+    fn leave(&mut self, word: &str, line: u32) {
+        match self.leaves_by {
+            Some(flag) => {
+                self.open(line, &format!("set __flag{flag}.up = \"{word}\""));
             }
-            seen.push(name);
-            self.text(if index > 0 { ", " } else { "" });
-            self.text(name);
-            match index.checked_sub(first_default).map(|at| &s.defaults[at]) {
-                None => {}
-                Some(Expr::Const(value)) => {
-                    self.text("=");
-                    self.constant(value)?;
-                }
-                Some(_) => self.text("=__unset"),
-            }
+            None => self.open(line, word),
         }
-        self.text(")");
-        Ok(())
+        self.close();
     }
 
-    /// Gives parameters their defaults, in which those before are seen, and those after are not defined yet.
-    fn defaults(&mut self, s: &ast::Macro) -> Done {
-        let first_default = s.args.len() - s.defaults.len();
-        let computed = || {
-            let parameters = s.args[first_default..].iter().map(name_of).zip(&s.defaults);
-            parameters.filter(|(_, default)| !matches!(default, Expr::Const(_)))
-        };
-        for (name, _) in computed() {
-            self.text(&format!("{{% set __no_{name} = __is_unset({name}) %}}"));
-            self.text(&format!("{{% set {name} = ({name} if not __no_{name}) %}}"));
-        }
-        for (name, default) in computed() {
-            self.text(&format!("{{% set {name} = ("));
-            self.expression(default)?;
-            self.text(&format!(" if __no_{name} else {name}) %}}"));
-        }
-        Ok(())
-    }
-
-    /// What is assigned to: a name, an attribute of a namespace, or a list of these.
-    fn target(&mut self, target: &Expr) {
+    fn target(&mut self, target: &Target) {
         match target {
-            Expr::Var(s) => self.text(s.id),
-            Expr::GetAttr(s) => {
-                self.target(&s.expr);
+            Target::Name(name) => self.text(name),
+            Target::Attr(name, attribute) => {
+                self.text(name);
                 self.text(".");
-                self.text(s.name);
+                self.text(attribute);
             }
-            Expr::List(s) => self.targets(&s.items),
-            Expr::Tuple(s) => self.targets(&s.items),
-            // The parser makes nothing else.
-            _ => {}
+            Target::Several(targets) => {
+                for (index, target) in targets.iter().enumerate() {
+                    self.text(if index > 0 { ", " } else { "" });
+                    self.bracketed_target(target);
+                }
+                self.text(if targets.len() == 1 { "," } else { "" });
+            }
         }
     }
 
-    fn targets(&mut self, targets: &[Expr]) {
-        for (index, target) in targets.iter().enumerate() {
-            self.text(if index > 0 { ", " } else { "" });
-            let is_nested = matches!(target, Expr::List(_) | Expr::Tuple(_));
-            self.text(if is_nested { "(" } else { "" });
-            self.target(target);
-            self.text(if is_nested { ")" } else { "" });
-        }
-        if targets.len() == 1 {
-            self.text(",");
-        }
-    }
-}
-
-/// The name of a parameter; the parser lets nothing else be one.
-fn name_of<'a>(parameter: &Expr<'a>) -> &'a str {
-    match parameter {
-        Expr::Var(s) => s.id,
-        _ => "",
+    /// The same where several targets want brackets.
+    fn bracketed_target(&mut self, target: &Target) {
+        let is_several = matches!(target, Target::Several(_));
+        self.text(if is_several { "(" } else { "" });
+        self.target(target);
+        self.text(if is_several { ")" } else { "" });
     }
 }

@@ -6,6 +6,7 @@
 mod disjoint;
 mod grammar;
 mod nesting;
+mod numbers;
 mod place;
 mod schema;
 mod vocabulary;
@@ -19,6 +20,7 @@ use llguidance::{Matcher, ParserFactory, TokenParser};
 
 use crate::error::{Error, Result};
 pub use grammar::{Grammar, GrammarKind};
+use numbers::{Digits, Numbers};
 pub(crate) use schema::{Fault, prepared};
 pub(crate) use vocabulary::{TokenForm, Vocabulary};
 
@@ -28,6 +30,7 @@ const KEPT: usize = 16;
 /// Compiles grammars for one vocabulary.
 pub(crate) struct Compiler {
     factory: ParserFactory,
+    digits: Digits,
     vocab_size: usize,
     /// The last used one at the back.
     kept: Mutex<VecDeque<(Grammar, Matcher)>>,
@@ -45,11 +48,25 @@ impl Compiler {
             factory.map_err(|e| Error::unsupported(format!("constraints with this tokenizer: {e}")))?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
-        Ok(Self { factory, vocab_size, kept: Mutex::default() })
+        Ok(Self { factory, digits: Digits::of(&tokens), vocab_size, kept: Mutex::default() })
     }
 
     /// `INVALID_ARGUMENT` that says what is wrong with the grammar, and where.
     pub fn compile(&self, grammar: &Grammar) -> Result<Constraint> {
+        match grammar.kind {
+            GrammarKind::JsonSchema => self.compile_json(grammar, None),
+            _ => self.compiled(grammar),
+        }
+    }
+
+    /// The same of a grammar of JSON, or of what is like it but for a token that stands around texts: its numbers are
+    /// those that a double holds.
+    pub fn compile_json(&self, grammar: &Grammar, quote: Option<u32>) -> Result<Constraint> {
+        let constraint = self.compiled(grammar)?;
+        Ok(Constraint { numbers: Some(Numbers::new(&self.digits, quote)), ..constraint })
+    }
+
+    fn compiled(&self, grammar: &Grammar) -> Result<Constraint> {
         let known = self.known(grammar);
         let matcher = match known {
             Some(matcher) => matcher,
@@ -57,14 +74,14 @@ impl Compiler {
                 let parser = self.parser(grammar.top_level()?);
                 let refused = |why: String| grammar.refused(&why, |other| self.parser(other).map(|_| ()));
                 let matcher = Matcher::new(Ok(parser.map_err(refused)?));
-                let mut text = Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size };
+                let mut text = self.constraint(&matcher);
                 if !text.may_end() && text.mask().map_or(true, |mask| mask.is_empty()) {
                     return Err(grammar.unsatisfiable());
                 }
                 matcher
             }
         };
-        let constraint = Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size };
+        let constraint = self.constraint(&matcher);
         let mut kept = self.kept();
         // Another thread may have compiled it, too.
         kept.retain(|(known, _)| known != grammar);
@@ -73,6 +90,10 @@ impl Compiler {
             kept.pop_front();
         }
         Ok(constraint)
+    }
+
+    fn constraint(&self, matcher: &Matcher) -> Constraint {
+        Constraint { matcher: matcher.deep_clone(), vocab_size: self.vocab_size, numbers: None }
     }
 
     fn parser(&self, grammar: TopLevelGrammar) -> std::result::Result<TokenParser, String> {
@@ -95,24 +116,33 @@ impl Compiler {
 pub(crate) struct Constraint {
     matcher: Matcher,
     vocab_size: usize,
+    /// Where numbers are held to those of JSON.
+    numbers: Option<Numbers>,
 }
 
 impl Constraint {
     /// The tokens that may come next; the model's end tokens exactly where the text may end.
     pub fn mask(&mut self) -> Result<Mask> {
-        let allowed = self.matcher.compute_mask_or_eos().map_err(stuck)?;
+        let mut allowed = self.matcher.compute_mask_or_eos().map_err(stuck)?;
+        if let Some(numbers) = &self.numbers {
+            numbers.restrict(&mut allowed);
+        }
         Ok(Mask { allowed, vocab_size: self.vocab_size })
     }
 
     /// Takes the next tokens of the text.
     pub fn accept(&mut self, ids: &[u32]) -> Result<()> {
-        self.matcher.consume_tokens(ids).map_err(stuck)
+        self.matcher.consume_tokens(ids).map_err(stuck)?;
+        self.numbers.iter_mut().for_each(|numbers| numbers.accept(ids));
+        Ok(())
     }
 
     /// Takes back the last tokens.
     #[cfg_attr(not(test), expect(dead_code, reason = "for tokens that are guessed ahead"))]
     pub fn rollback(&mut self, count: usize) -> Result<()> {
-        self.matcher.rollback(count).map_err(stuck)
+        self.matcher.rollback(count).map_err(stuck)?;
+        self.numbers.iter_mut().for_each(|numbers| numbers.rollback(count));
+        Ok(())
     }
 
     /// The tokens that have to come next whatever the model says, as the tokenizer writes them.
@@ -132,7 +162,11 @@ impl Constraint {
 
     /// Another text that begins as this one.
     pub fn fork(&self) -> Constraint {
-        Constraint { matcher: self.matcher.deep_clone(), vocab_size: self.vocab_size }
+        Constraint {
+            matcher: self.matcher.deep_clone(),
+            vocab_size: self.vocab_size,
+            numbers: self.numbers.clone(),
+        }
     }
 }
 
