@@ -17,11 +17,13 @@ pub(super) struct Sink<'a> {
     interleaved: Vec<f32>,
     /// Samples of all channels that were decoded.
     decoded: u64,
-    /// Frames still to be left out, and to be taken, as the container's edit says.
+    /// Frames still to be left out, and to be taken, as the container's edit says, at `cut_rate`.
     skip: u64,
     most: u64,
+    cut_rate: u32,
     taken_seconds: f64,
     lost_seconds: f64,
+    has_refused: bool,
 }
 
 struct Part {
@@ -41,21 +43,40 @@ impl<'a> Sink<'a> {
             decoded: 0,
             skip: 0,
             most: u64::MAX,
+            cut_rate: 0,
             taken_seconds: 0.0,
             lost_seconds: 0.0,
+            has_refused: false,
         }
     }
 
-    /// Leaves out the first `skip` frames, and what comes after the next `most`.
-    pub(super) fn cut(&mut self, skip: u64, most: u64) {
-        (self.skip, self.most) = (skip, most);
+    /// Leaves out the next `skip` frames of `rate`, and what comes after `most` more.
+    pub(super) fn cut(&mut self, skip: u64, most: u64, rate: u32) {
+        (self.skip, self.most, self.cut_rate) = (skip, most, rate);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut_rate > 0
+    }
+
+    /// Counts what is still to be left out and taken in frames of another rate.
+    fn cut_at(&mut self, rate: u32) {
+        let turned = |frames: u64| match frames {
+            u64::MAX => u64::MAX,
+            _ => (u128::from(frames) * u128::from(rate) / u128::from(self.cut_rate)) as u64,
+        };
+        if self.is_cut() && rate != self.cut_rate {
+            (self.skip, self.most, self.cut_rate) = (turned(self.skip), turned(self.most), rate);
+        }
     }
 
     /// Refuses a sound of so many frames before anything is decoded.
-    pub(super) fn expect(&self, frames: u64, channels: usize, rate: u32) -> Result<()> {
-        check_sample_rate(rate)?;
-        check_duration(frames, rate, self.options.max_seconds)?;
-        self.options.check_samples(frames.saturating_mul(channels as u64), self.encoded)
+    pub(super) fn expect(&mut self, frames: u64, channels: usize, rate: u32) -> Result<()> {
+        let fits = check_sample_rate(rate)
+            .and_then(|()| check_duration(frames, rate, self.options.max_seconds))
+            .and_then(|()| self.options.check_samples(frames.saturating_mul(channels as u64), self.encoded));
+        self.has_refused |= fits.is_err();
+        fits
     }
 
     pub(super) fn take(&mut self, decoded: GenericAudioBufferRef) -> Result<()> {
@@ -69,12 +90,24 @@ impl<'a> Sink<'a> {
 
     /// Takes whole frames of `channels` samples.
     pub(super) fn push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
+        let pushed = self.try_push(interleaved, channels, rate);
+        self.has_refused |= pushed.is_err();
+        pushed
+    }
+
+    /// Whether it was given what ends the decoding of a whole file.
+    pub(super) fn has_refused(&self) -> bool {
+        self.has_refused
+    }
+
+    fn try_push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
         (self.options.check)()?;
         if channels == 0 || interleaved.is_empty() {
             return Ok(());
         }
         self.decoded += interleaved.len() as u64;
         self.options.check_samples(self.decoded, self.encoded)?;
+        self.cut_at(rate);
         let frames = (interleaved.len() / channels) as u64;
         let skipped = self.skip.min(frames);
         self.skip -= skipped;
@@ -113,6 +146,11 @@ impl<'a> Sink<'a> {
     /// Seconds that were taken so far.
     pub(super) fn taken_seconds(&self) -> f64 {
         self.taken_seconds
+    }
+
+    /// Seconds that were lost so far.
+    pub(super) fn lost_seconds(&self) -> f64 {
+        self.lost_seconds
     }
 
     /// `frames` frames were there once and cannot be had.

@@ -180,14 +180,76 @@ fn empty_and_poisoned_and_endless_sounds_are_errors() {
     assert!(error.message().contains("900 Hz"), "{error}");
 }
 
-#[test]
-fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
-    for line in String::from_utf8(testdata("movies.txt")).unwrap().lines() {
+/// Compares the files in a folder with what its list says of their samples.
+fn compare_with(list: &str, folder: &str) {
+    for line in String::from_utf8(testdata(list)).unwrap().lines() {
         let [name, frames, hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let samples = decode(&testdata(&format!("movies/{name}"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let samples =
+            decode(&testdata(&format!("{folder}/{name}"))).unwrap_or_else(|e| panic!("{name}: {e}"));
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         assert_eq!((samples.len().to_string().as_str(), fnv(&bytes).as_str()), (frames, hash), "{name}");
     }
+}
+
+#[test]
+fn alac_in_caf_gives_the_samples_that_libsndfile_gives() {
+    compare_with("sounds.txt", "sounds");
+    let file = testdata("sounds/alac-16.caf");
+    let whole = decode(&file).unwrap();
+    // Without the second of its two packets.
+    let (part, lost) = decode_damaged(&file[..file.len() - 100]);
+    assert_eq!(part, whole[..4096]);
+    assert!((lost - 4096.0 / 16_000.0).abs() < 1e-9, "{lost}");
+    let spoilt = |from: &[u8], to: &[u8]| {
+        let mut file = file.clone();
+        let at = file.windows(4).position(|window| window == from).unwrap();
+        file[at..at + to.len()].copy_from_slice(to);
+        decode(&file).unwrap_err().message().to_string()
+    };
+    assert!(spoilt(b"kuki", b"free").contains("ALAC has no description (kuki)"));
+    assert!(spoilt(b"pakt", b"free").contains("no table of its packets (pakt)"));
+    assert!(spoilt(b"alac", b"QDM2").contains("QDesign (\"QDM2\", 1 channels)"));
+    for at in 0..200 {
+        let mut spoilt = file.clone();
+        spoilt[at] ^= 0x81;
+        drop((decode(&spoilt), decode(&file[..at])));
+    }
+}
+
+/// Tags as they stand between two files: ID3v1, and ID3v2 whose picture looks like frames.
+fn tags() -> Vec<u8> {
+    let picture = [0xff, 0xfb, 0x90, 0x64].repeat(100);
+    [&b"TAG"[..], &[b'x'; 125], b"ID3\x04\0\0\0\0\x03\x10", &picture].concat()
+}
+
+#[test]
+fn files_one_behind_another_are_heard_in_full() {
+    for (first, second) in [
+        ("tone.mp3", "tone.mp3"),
+        ("tone.mp3", "tone-untagged.mp3"),
+        ("tone-untagged.mp3", "tone.mp3"),
+        ("tone.flac", "tone.flac"),
+    ] {
+        let (one, two) = (decode(&testdata(first)).unwrap(), decode(&testdata(second)).unwrap());
+        for between in [&[][..], &tags()] {
+            let (both, lost) = decode_damaged(&[&testdata(first)[..], between, &testdata(second)].concat());
+            assert_eq!((both.len(), lost), (one.len() + two.len(), 0.0), "{first} {second}");
+            let off = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Where they meet, they are resampled together, and the second may begin between two samples.
+            let (meet, two) = (one.len() - 100, &two[100..]);
+            let found = (off(&both[..meet], &one), off(&both[one.len() + 100..], two));
+            assert!(found.0 < 1e-4 && found.1 < 0.05, "{first} {second}: {found:?}");
+        }
+    }
+    // Of the second file nothing is left but its head.
+    let flac = testdata("tone.flac");
+    let (both, lost) = decode_damaged(&[&flac[..], &flac[..100]].concat());
+    assert!(both.len() == 8000 && (lost - 0.5).abs() < 0.01, "{} {lost}", both.len());
+}
+
+#[test]
+fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
+    compare_with("movies.txt", "movies");
     let short = decode(&testdata("short.wav")).unwrap();
     // At 96 kHz, and coded.
     for (name, frames, off) in [("version-2.mov", 320, 0.02), ("aac.mov", 1600, 0.08)] {

@@ -221,7 +221,7 @@ fn opus_head(found: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The object type of an elementary stream, and its decoder's own description.
-fn stream_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
+pub(in super::super) fn stream_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
     let stream = descriptor(descriptors, 3)?;
     let flags = *stream.get(2)?;
     let mut start = 3;

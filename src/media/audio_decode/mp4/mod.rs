@@ -10,18 +10,17 @@ use std::borrow::Cow;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
-use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, Timestamp};
 
 use super::blocks::{self, Blocks, Codec};
 use super::container::{Container, READABLE};
-use super::packets::PacketDecoder;
+use super::packets::{Indexed, Piece, decode_indexed};
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use boxes::{big, boxes as boxes_in, child, descend, time_scale};
+pub(super) use description::stream_config;
 use description::{Coding, Description};
 use edit::Edit;
-use samples::{Samples, Sizes};
+use samples::{Chunk, Samples, Sizes};
 
 pub(super) fn decode(file: &[u8], sink: &mut Sink) -> Result<()> {
     let movie = child(file, b"moov").ok_or_else(|| {
@@ -35,13 +34,13 @@ pub(super) fn decode(file: &[u8], sink: &mut Sink) -> Result<()> {
     let edit = edit::edit(movie, track, description.rate);
     match description.coding {
         Coding::Blocks(codec) => {
-            cut(edit, sink);
+            cut(edit, description.rate, sink);
             decode_blocks(file, &samples, codec, &description, sink)
         }
         Coding::Packets(params) => {
             let scale = descend(track, &[b"mdia", b"mdhd"]).and_then(time_scale).unwrap_or(description.rate);
             let seconds = samples.duration as f64 / samples.count.max(1) as f64 / f64::from(scale.max(1));
-            decode_packets(file, &samples, params, edit, seconds, sink)
+            decode_packets(file, &samples, params, (edit, description.rate), seconds, sink)
         }
     }
 }
@@ -136,7 +135,7 @@ fn decode_packets(
     file: &[u8],
     samples: &Samples,
     mut params: AudioCodecParameters,
-    edit: Option<Edit>,
+    (edit, rate): (Option<Edit>, u32),
     seconds: f64,
     sink: &mut Sink,
 ) -> Result<()> {
@@ -144,41 +143,29 @@ fn decode_packets(
         let first = samples.chunks.first().and_then(|chunk| usize::try_from(chunk.offset).ok());
         params.codec = layer(first.and_then(|first| file.get(first..)).unwrap_or_default());
     }
-    let mut decoder = PacketDecoder::new(Some(&params), Container::Mp4)?;
-    // Where there is an edit, it takes the coder's delay off, too.
-    decoder.skip_start(sink);
-    cut(edit, sink);
-    let mut missing = 0u64;
-    'chunks: for chunk in &samples.chunks {
-        let mut at = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
-        for index in 0..chunk.count {
-            let size = chunk.sizes.get(index).map(|size| size as usize);
-            let Some(bytes) = size.and_then(|size| file.get(at..at.checked_add(size)?)) else {
-                // What follows in the chunk lies behind the end, too.
-                missing += chunk.count - index;
-                break;
-            };
-            if bytes.is_empty() {
-                break;
-            }
-            at += bytes.len();
-            let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, bytes);
-            decoder.take(&packet, seconds, sink)?;
-            if decoder.is_hopeless() {
-                break 'chunks;
-            }
-        }
-    }
-    if missing > 0 {
-        sink.lose_seconds(missing as f64 * seconds);
-        decoder.note(Error::media("the MP4 audio is truncated: its samples lie behind the end of the file"));
-    }
-    decoder.finish(sink)
+    cut(edit, rate, sink);
+    let pieces = samples.chunks.iter().flat_map(|chunk| chunk_pieces(file, chunk));
+    decode_indexed(Indexed { params: &params, container: Container::Mp4, seconds }, pieces, sink)
 }
 
-fn cut(edit: Option<Edit>, sink: &mut Sink) {
+/// The packets of a chunk. Where one of them lies behind the end, those that follow do, too.
+fn chunk_pieces<'a>(file: &'a [u8], chunk: &Chunk<'a>) -> impl Iterator<Item = Piece<'a>> {
+    let mut at = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+    let (mut index, count, sizes) = (0, chunk.count, chunk.sizes);
+    std::iter::from_fn(move || {
+        (index < count).then_some(())?;
+        let size = sizes.get(index).map(|size| size as usize);
+        let Some(bytes) = size.and_then(|size| file.get(at..at.checked_add(size)?)) else {
+            return Some(Piece::Missing(count - std::mem::replace(&mut index, count)));
+        };
+        (index, at) = (index + 1, at + bytes.len());
+        (!bytes.is_empty()).then_some(Piece::Packet(bytes))
+    })
+}
+
+fn cut(edit: Option<Edit>, rate: u32, sink: &mut Sink) {
     if let Some(edit) = edit {
-        sink.cut(edit.skip, edit.most);
+        sink.cut(edit.skip, edit.most, rate);
     }
 }
 
