@@ -22,6 +22,7 @@ import subprocess
 import sys
 
 import jpeg_sweep as jpeg
+import movie_files
 import numpy as np
 import soundfile
 import tiff_files
@@ -145,6 +146,23 @@ def movie_lines():
         yield f"{name} {len(samples) // 4} {fnv(samples)}"
     run("-i", OUT / "short.wav", "-ar", "96000", "-t", "0.02", "-c:a", "pcm_s24le", *exact, OUT / "movies" / "version-2.mov")
     run("-i", OUT / "short.wav", "-c:a", "aac", *exact, OUT / "movies" / "aac.mov")
+
+
+    for name, source in (("alac.m4a", "alac.m4a"), ("pcm.mov", "pcm-s16le.mov")):
+        for kind, file in movie_files.rewritten((OUT / "movies" / source).read_bytes()):
+            if kind in ("sizes of 16 bits", "compressed", "udta first", "64-bit sizes"):
+                anew = f"{kind.replace(' ', '-')}-{name}"
+                (OUT / "movies" / anew).write_bytes(file)
+                samples = run("-i", OUT / "movies" / anew, "-f", "f32le", "-").stdout
+                yield f"{anew} {len(samples) // 4} {fnv(samples)}"
+    # Parts in another order with silence between them; and a second half in a coding that nobody reads.
+    boxes = movie_files.parse((OUT / "movies" / "pcm-s16le.mov").read_bytes())
+    movie_files.edited(boxes, [(0.01, None), (0.02, 0.03), (0.01, None), (0.02, 0)])
+    (OUT / "movies" / "edits.mov").write_bytes(movie_files.packed(boxes))
+    boxes = movie_files.parse((OUT / "movies" / "pcm-s16le.mov").read_bytes())
+    movie_files.halved(boxes, 2)
+    movie_files.described(boxes, movie_files.description(boxes).replace(b"sowt", b"QDM2"), 2)
+    (OUT / "movies" / "two-codings.mov").write_bytes(movie_files.packed(boxes))
 
 
 def sound_lines():

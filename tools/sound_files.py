@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile as sf
 
+import movie_files
+
 # What a file is compared by: every sample the same, the same sound with the same length, or only most of its windows.
 EXACT, CLOSE, DAMAGED = "exact", "close", "damaged"
 
@@ -277,6 +279,18 @@ def quicktime():
                     if file is not None:
                         how = EXACT if codec.startswith(LOSSLESS) else CLOSE
                         yield File(f"{codec} .{extension} {channels} x {rate} {flags}", file, how, CODED)
+
+
+def movies():
+    """MP4 and QuickTime files with edit lists, several descriptions, small sizes, a compressed index, and others of `movie_files.py`."""
+    for codec, extension in (("pcm_s16le", "mov"), ("alac", "m4a"), ("aac", "m4a"), ("adpcm_ima_qt", "mov"), ("libmp3lame", "mp4"),
+                             ("libopus", "mp4")):  # fmt: skip
+        rate = 48000 if codec == "libopus" else 44100
+        file = made(f"-c:a {codec} -chunk_duration 100000 -strict -2", extension, rate)
+        for name, made_anew in movie_files.rewritten(file):
+            # ffmpeg cuts edits by whole packets where a coder has no delay.
+            how = DAMAGED if "edit" in name else EXACT if codec.startswith(LOSSLESS) else CLOSE
+            yield File(f"{codec} .{extension}: {name}", made_anew, how, CODED)
 
 
 LOSSLESS = ("alac", "flac", "pcm_", "adpcm_")

@@ -128,7 +128,7 @@ pub(super) enum Piece<'a> {
     Missing(u64),
 }
 
-/// Decodes packets of an index. An edit in `sink` stands for the coder's own delay.
+/// Decodes packets of an index.
 pub(super) fn decode_indexed<'a>(
     track: Indexed,
     pieces: impl Iterator<Item = Piece<'a>>,
@@ -136,8 +136,8 @@ pub(super) fn decode_indexed<'a>(
 ) -> Result<()> {
     let name = track.container.name();
     let mut decoder = PacketDecoder::new(Some(track.params), track.container, sink)?;
-    if !sink.is_cut() {
-        decoder.skip_start(sink);
+    if let Decoder::Opus(opus) = &decoder.decoder {
+        sink.begin_at(opus.pre_skip(), super::opus::RATE);
     }
     for piece in pieces {
         match piece {
@@ -151,7 +151,7 @@ pub(super) fn decode_indexed<'a>(
                 decoder.note(Error::media(format!("the {name} audio is truncated: {what}")));
             }
         }
-        if decoder.is_hopeless() {
+        if decoder.is_hopeless() || sink.is_done() {
             break;
         }
     }

@@ -1,10 +1,12 @@
 //! Where decoded frames go: mixed to mono and resampled as they come, so that no more than one channel is ever held.
 
+use std::collections::VecDeque;
+
 use symphonia::core::audio::GenericAudioBufferRef;
 
 use super::super::MediaOptions;
 use super::super::audio::{Audio, Mono16k};
-use super::super::limits::{check_duration, check_sample_rate, reserve};
+use super::super::limits::{check_duration, check_sample_rate, reserve, zeroed};
 use crate::error::{Error, Result};
 
 pub(super) struct Sink<'a> {
@@ -17,13 +19,20 @@ pub(super) struct Sink<'a> {
     interleaved: Vec<f32>,
     /// Samples of all channels that were decoded.
     decoded: u64,
-    /// Frames still to be left out, and to be taken, as the container's edit says, at `cut_rate`.
-    skip: u64,
-    most: u64,
+    /// What is still to be heard, as the container's edits say, in frames of `cut_rate`; all where that is 0.
+    ranges: VecDeque<Range>,
     cut_rate: u32,
     taken_seconds: f64,
     lost_seconds: f64,
     has_refused: bool,
+}
+
+/// Frames of a stream that are heard: the next `most`, `skip` of them left out before, and `silence` put there instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub silence: u64,
+    pub skip: u64,
+    pub most: u64,
 }
 
 struct Part {
@@ -41,8 +50,7 @@ impl<'a> Sink<'a> {
             current: None,
             interleaved: Vec::new(),
             decoded: 0,
-            skip: 0,
-            most: u64::MAX,
+            ranges: VecDeque::new(),
             cut_rate: 0,
             taken_seconds: 0.0,
             lost_seconds: 0.0,
@@ -52,22 +60,45 @@ impl<'a> Sink<'a> {
 
     /// Leaves out the next `skip` frames of `rate`, and what comes after `most` more.
     pub(super) fn cut(&mut self, skip: u64, most: u64, rate: u32) {
-        (self.skip, self.most, self.cut_rate) = (skip, most, rate);
+        self.cut_ranges([Range { silence: 0, skip, most }], rate);
     }
 
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut_rate > 0
+    /// Takes nothing but these ranges of what follows.
+    pub(super) fn cut_ranges(&mut self, ranges: impl IntoIterator<Item = Range>, rate: u32) {
+        (self.ranges, self.cut_rate) = (ranges.into_iter().collect(), rate);
     }
 
-    /// Counts what is still to be left out and taken in frames of another rate.
-    fn cut_at(&mut self, rate: u32) {
-        let turned = |frames: u64| match frames {
-            u64::MAX => u64::MAX,
-            _ => (u128::from(frames) * u128::from(rate) / u128::from(self.cut_rate)) as u64,
-        };
-        if self.is_cut() && rate != self.cut_rate {
-            (self.skip, self.most, self.cut_rate) = (turned(self.skip), turned(self.most), rate);
+    /// Leaves out the next `delay` frames, whatever an edit says of them.
+    pub(super) fn begin_at(&mut self, delay: u64, rate: u32) {
+        if self.cut_rate == 0 {
+            return self.cut(delay, u64::MAX, rate);
         }
+        self.cut_at(rate);
+        if let Some(first) = self.ranges.front_mut() {
+            first.most = first.most.saturating_sub(delay.saturating_sub(first.skip));
+            first.skip = first.skip.max(delay);
+        }
+    }
+
+    /// Whether all ranges were taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.cut_rate > 0 && self.ranges.is_empty()
+    }
+
+    /// Counts what is still to be heard in frames of another rate.
+    fn cut_at(&mut self, rate: u32) {
+        if self.cut_rate == 0 || self.cut_rate == rate {
+            return;
+        }
+        let turned = |frames: &mut u64| {
+            if *frames < u64::MAX {
+                *frames = (u128::from(*frames) * u128::from(rate) / u128::from(self.cut_rate)) as u64;
+            }
+        };
+        for range in &mut self.ranges {
+            [&mut range.silence, &mut range.skip, &mut range.most].into_iter().for_each(turned);
+        }
+        self.cut_rate = rate;
     }
 
     /// Refuses a sound of so many frames before anything is decoded.
@@ -107,15 +138,45 @@ impl<'a> Sink<'a> {
         }
         self.decoded += interleaved.len() as u64;
         self.options.check_samples(self.decoded, self.encoded)?;
+        if self.cut_rate == 0 {
+            return self.keep(interleaved, channels, rate);
+        }
         self.cut_at(rate);
-        let frames = (interleaved.len() / channels) as u64;
-        let skipped = self.skip.min(frames);
-        self.skip -= skipped;
-        let taken = (frames - skipped).min(self.most);
-        self.most -= taken;
-        self.taken_seconds += taken as f64 / f64::from(rate.max(1));
-        let part = self.part(channels, rate)?;
-        part.mono.push(&interleaved[skipped as usize * channels..][..taken as usize * channels])
+        // The rate is checked even where nothing is kept.
+        self.part(channels, rate)?;
+        let mut left = (interleaved.len() / channels) as u64;
+        while let Some(range) = self.ranges.front_mut().filter(|_| left > 0) {
+            let skipped = range.skip.min(left);
+            left -= skipped;
+            range.skip -= skipped;
+            let taken = range.most.min(left);
+            range.most -= taken;
+            let silence = if taken > 0 { std::mem::take(&mut range.silence) } else { 0 };
+            if range.skip == 0 && range.most == 0 {
+                self.ranges.pop_front();
+            }
+            self.keep_silence(silence, channels, rate)?;
+            let start = interleaved.len() / channels - left as usize;
+            self.keep(&interleaved[start * channels..][..taken as usize * channels], channels, rate)?;
+            left -= taken;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
+        self.taken_seconds += (interleaved.len() / channels) as f64 / f64::from(rate.max(1));
+        self.part(channels, rate)?.mono.push(interleaved)
+    }
+
+    fn keep_silence(&mut self, mut frames: u64, channels: usize, rate: u32) -> Result<()> {
+        const AT_ONCE: usize = 4096;
+        let silence = zeroed::<f32>(if frames > 0 { AT_ONCE * channels } else { 0 })?;
+        while frames > 0 {
+            let count = frames.min(AT_ONCE as u64);
+            self.keep(&silence[..count as usize * channels], channels, rate)?;
+            frames -= count;
+        }
+        Ok(())
     }
 
     /// The part for frames of this kind: a file may change it midway, as radio recordings do.

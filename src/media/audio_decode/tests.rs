@@ -262,6 +262,23 @@ fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
 }
 
 #[test]
+fn edits_are_heard_in_their_order_with_the_silence_between_them() {
+    let whole = decode(&testdata("movies/pcm-s16le.mov")).unwrap();
+    let (edited, lost) = decode_damaged(&testdata("movies/edits.mov"));
+    assert_eq!(edited, [&whole[480..], &[0.0; 160], &whole[..320]].concat());
+    assert_eq!(lost, 0.0);
+}
+
+#[test]
+fn what_a_track_holds_in_a_coding_that_is_not_read_is_told_as_lost() {
+    let whole = decode(&testdata("movies/pcm-s16le.mov")).unwrap();
+    let (part, lost) = decode_damaged(&testdata("movies/two-codings.mov"));
+    assert_eq!(part, whole[..part.len()]);
+    let missing = (whole.len() - part.len()) as f64 / 16_000.0;
+    assert!(!part.is_empty() && missing > 0.0 && (lost - missing).abs() < 1e-9, "{} {lost}", part.len());
+}
+
+#[test]
 fn an_mp4_that_is_cut_off_gives_what_is_there_and_says_so() {
     // Its index comes first.
     let file = testdata("movies/alac-fragments.mp4");
