@@ -21,6 +21,7 @@ import pathlib
 import subprocess
 import sys
 
+import gif_files
 import jpeg_sweep as jpeg
 import movie_files
 import numpy as np
@@ -60,6 +61,10 @@ def image_lines():
     ]  # fmt: skip
     for name, image, options in files:
         image.save(OUT / name, **options)
+        with Image.open(OUT / name) as saved:
+            yield f"{name} {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
+    for name, file in gif_files.fixtures():
+        (OUT / name).write_bytes(file)
         with Image.open(OUT / name) as saved:
             yield f"{name} {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
     plain.save(OUT / "progressive.jpg", quality=90, progressive=True)
