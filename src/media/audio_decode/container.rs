@@ -128,6 +128,7 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
         [b'.', b'R', b'M', b'F', ..] | [b'.', b'r', b'a', 0xfd, ..] => "RealAudio",
         [b'F', b'L', b'V', 1, ..] => "FLV",
         [0x0b, 0x77, ..] => "AC-3",
+        [0x56, second, ..] if second & 0xe0 == 0xe0 => "AAC in LATM",
         [_, _, _, _, 0xf8, 0x72, 0x6f, 0xba | 0xbb, ..] => "TrueHD or MLP",
         [b'O', b'g', b'g', b'S', ..] if bytes.get(28..36) == Some(b"Speex   ") => "Speex",
         [0x7f, 0xfe, 0x80, 0x01, ..] | [0xfe, 0x7f, 0x01, 0x80, ..] => "DTS",

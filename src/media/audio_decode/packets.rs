@@ -313,7 +313,14 @@ fn decoder_for(params: Option<&AudioCodecParameters>, container: Container) -> R
     get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map(Decoder::Symphonia)
-        .map_err(|e| describe(e, container))
+        .map_err(|e| match e {
+            Fault::Unsupported(what) if params.codec == CODEC_ID_AAC => Error::unsupported(format!(
+                "the {} audio is AAC of a kind or with channels that are not read ({what}): AAC-LC with 1 and 2 channels is; \
+                 convert it, or hand over its samples",
+                container.name()
+            )),
+            e => describe(e, container),
+        })
 }
 
 /// `Some` with what was wrong if the packet is damaged.

@@ -167,6 +167,22 @@ fn what_is_not_readable_audio_is_named() {
 }
 
 #[test]
+fn what_is_not_read_is_refused_by_its_name() {
+    // The head of an ADTS frame with six channels, and frames of LATM.
+    let mut adts = vec![0xff, 0xf1, 0x4d, 0x80, 0x10, 0x1f, 0xfc];
+    adts.resize(128, 0);
+    let latm = [&[0x56u8, 0xe0, 0x40][..], &[0; 64]].concat();
+    for (file, says) in [(adts.repeat(4), "AAC-LC with 1 and 2 channels"), (latm, "AAC in LATM")] {
+        let error = Audio::decode(&file).unwrap_err();
+        assert_eq!(error.code(), crate::error::Code::Unsupported, "{error}");
+        assert!(
+            error.message().contains(says) && error.message().contains("hand over its samples"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn empty_and_poisoned_and_endless_sounds_are_errors() {
     let error = decode(&wav(PCM, 1, 16_000, 16, b"")).unwrap_err();
     assert!(error.message().contains("no samples"), "{error}");
