@@ -286,6 +286,28 @@ fn edits_are_heard_in_their_order_with_the_silence_between_them() {
 }
 
 #[test]
+fn an_edit_list_that_goes_back_without_end_is_refused() {
+    let mut file = testdata("movies/edits.mov");
+    let at = file.windows(4).position(|window| window == b"edts").unwrap() - 4;
+    let old = u32::from_be_bytes(*file[at..].first_chunk().unwrap()) as usize;
+    let entry = [&20u32.to_be_bytes()[..], &[0; 4], &[0, 1, 0, 0]].concat();
+    let body = [&[0; 4][..], &65u32.to_be_bytes(), &entry.repeat(65)].concat();
+    let boxed =
+        |kind: &[u8; 4], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat();
+    let edits = boxed(b"edts", &boxed(b"elst", &body));
+    // Its parents, which come last in the file, grow with it.
+    for parent in [b"moov", b"trak"] {
+        let start = file.windows(4).position(|window| window == parent).unwrap() - 4;
+        let size = u32::from_be_bytes(*file[start..].first_chunk().unwrap()) as usize + edits.len() - old;
+        file[start..start + 4].copy_from_slice(&(size as u32).to_be_bytes());
+    }
+    file.splice(at..at + old, edits);
+    let error = decode(&file).unwrap_err();
+    assert_eq!(error.code(), crate::error::Code::Unsupported);
+    assert!(error.message().contains("goes back 65 times"), "{error}");
+}
+
+#[test]
 fn what_a_track_holds_in_a_coding_that_is_not_read_is_told_as_lost() {
     let whole = decode(&testdata("movies/pcm-s16le.mov")).unwrap();
     let (part, lost) = decode_damaged(&testdata("movies/two-codings.mov"));

@@ -22,6 +22,12 @@ pub(super) use description::stream_config;
 use description::{Coding, Description};
 use samples::{Chunk, Samples, Sizes};
 
+/// Bytes of a compressed index beyond the file's own.
+const MOST_INDEX: usize = 1 << 24;
+
+/// How often an edit list may go back, as the track is decoded anew then.
+const MOST_WALKS: usize = 64;
+
 pub(super) fn decode(file: &[u8], sink: &mut Sink) -> Result<()> {
     let movie = movie(file)?;
     let track = Track::find(file, &movie)?;
@@ -29,6 +35,12 @@ pub(super) fn decode(file: &[u8], sink: &mut Sink) -> Result<()> {
     let walks = edit::walks(&movie, track.body, track.rate);
     if walks.is_empty() {
         return track.decode(file, &samples, sink);
+    }
+    if walks.len() > MOST_WALKS {
+        return Err(Error::unsupported(format!(
+            "the MP4 audio's edit list goes back {} times, and up to {MOST_WALKS} are read: export it anew, or hand over its samples",
+            walks.len()
+        )));
     }
     let mut first_fault = None;
     for ranges in walks {
@@ -53,8 +65,8 @@ fn movie(file: &[u8]) -> Result<Cow<'_, [u8]>> {
     let Some(packed) = descend(movie, &[b"cmov", b"cmvd"]) else { return Ok(Cow::Borrowed(movie)) };
     let fault = || Error::media("the MP4 file is damaged: its compressed index (cmov) cannot be read");
     let size = big(packed).u32(0).ok_or_else(fault)? as usize;
-    // Deflate makes no more of a byte.
-    let most = packed.len().saturating_mul(1032).min(size);
+    // The index of an hour takes less than a megabyte.
+    let most = size.min(file.len().saturating_add(MOST_INDEX));
     let unpacked = inflate::decompress_to_vec_zlib_with_limit(&packed[4..], most).map_err(|_| fault())?;
     child(&unpacked, b"moov").map(|movie| Cow::Owned(movie.to_vec())).ok_or_else(fault)
 }
