@@ -2,12 +2,13 @@
 """Makes src/media/testdata: what the reference implementations give for small generated inputs.
 
     pip install pillow==13.0.0 numpy soundfile lameenc
-    python tools/media_vectors.py                 # or some of: images jpegs tones tiffs movies
+    python tools/media_vectors.py                 # or some of: images jpegs tones tiffs movies sounds
 
 - images.txt and the image files in it: `file width height hash` (FNV-1a 64) of Pillow's RGB pixels.
 - jpeg.txt and the files in jpeg/: the same of JPEGs in all of their kinds; no hash for what is refused. Needs libjpeg-turbo's jpegtran.
 - tiff.txt and the files in tiff/: the same of TIFFs, of tiff_files.py.
 - movies.txt and the files in movies/: `file frames hash` of the samples (16 bits) that ffmpeg decodes.
+- sounds.txt and the files in sounds/: `file samples hash` of the mean of the channels that libsndfile decodes.
 - tone.flac, tone.mp3, tone.ogg: half a second of 440 Hz at 0.5, 44.1 kHz; stereo, the right channel silent.
 - tone.mka, tone-aac.m4a, tone.webm, tone.opus: tone.flac through ffmpeg; pages.opus in pages of 0.1 s; short.*: its first 0.1 s at 16 kHz in mono.
 
@@ -20,7 +21,9 @@ import pathlib
 import subprocess
 import sys
 
+import gif_files
 import jpeg_sweep as jpeg
+import movie_files
 import numpy as np
 import soundfile
 import tiff_files
@@ -58,6 +61,10 @@ def image_lines():
     ]  # fmt: skip
     for name, image, options in files:
         image.save(OUT / name, **options)
+        with Image.open(OUT / name) as saved:
+            yield f"{name} {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
+    for name, file in gif_files.fixtures():
+        (OUT / name).write_bytes(file)
         with Image.open(OUT / name) as saved:
             yield f"{name} {saved.width} {saved.height} {fnv(saved.convert('RGB').tobytes())}"
     plain.save(OUT / "progressive.jpg", quality=90, progressive=True)
@@ -146,6 +153,35 @@ def movie_lines():
     run("-i", OUT / "short.wav", "-c:a", "aac", *exact, OUT / "movies" / "aac.mov")
 
 
+    for name, source in (("alac.m4a", "alac.m4a"), ("pcm.mov", "pcm-s16le.mov")):
+        for kind, file in movie_files.rewritten((OUT / "movies" / source).read_bytes()):
+            if kind in ("sizes of 16 bits", "compressed", "udta first", "64-bit sizes"):
+                anew = f"{kind.replace(' ', '-')}-{name}"
+                (OUT / "movies" / anew).write_bytes(file)
+                samples = run("-i", OUT / "movies" / anew, "-f", "f32le", "-").stdout
+                yield f"{anew} {len(samples) // 4} {fnv(samples)}"
+    # Parts in another order with silence between them; and a second half in a coding that nobody reads.
+    boxes = movie_files.parse((OUT / "movies" / "pcm-s16le.mov").read_bytes())
+    movie_files.edited(boxes, [(0.01, None), (0.02, 0.03), (0.01, None), (0.02, 0)])
+    (OUT / "movies" / "edits.mov").write_bytes(movie_files.packed(boxes))
+    boxes = movie_files.parse((OUT / "movies" / "pcm-s16le.mov").read_bytes())
+    movie_files.halved(boxes, 2)
+    movie_files.described(boxes, movie_files.description(boxes).replace(b"sowt", b"QDM2"), 2)
+    (OUT / "movies" / "two-codings.mov").write_bytes(movie_files.packed(boxes))
+
+
+def sound_lines():
+    """ALAC in CAF as libsndfile writes it."""
+    (OUT / "sounds").mkdir(exist_ok=True)
+    for bits, channels, frames in ((16, 1, 4500), (20, 1, 200), (24, 3, 200), (32, 8, 200)):
+        dice = np.random.default_rng(bits)
+        samples = np.cumsum(dice.normal(0, 0.01, (frames, channels)), 0).clip(-1, 1)
+        name = f"alac-{bits}.caf"
+        soundfile.write(OUT / "sounds" / name, samples, 16000, f"ALAC_{bits}", format="CAF")
+        read, _ = soundfile.read(OUT / "sounds" / name, dtype="float32", always_2d=True)
+        yield f"{name} {frames} {fnv(read.astype(float).mean(1).astype('<f4').tobytes())}"
+
+
 def write_tones():
     import lameenc
 
@@ -169,7 +205,8 @@ def lines(name, made):
 
 WRITERS = {
     "images": lambda: lines("images.txt", image_lines()), "jpegs": lambda: lines("jpeg.txt", jpeg_lines()),
-    "tiffs": lambda: lines("tiff.txt", tiff_lines()), "movies": lambda: lines("movies.txt", movie_lines()), "tones": write_tones,
+    "tiffs": lambda: lines("tiff.txt", tiff_lines()), "movies": lambda: lines("movies.txt", movie_lines()),
+    "sounds": lambda: lines("sounds.txt", sound_lines()), "tones": write_tones,
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
     cargo build --example pixels && python tools/picture_sweep.py [--pixels target/debug/examples/pixels]
 
 Writes JPEG, PNG, WebP and TIFF files with EXIF in all types of the orientation's tag, malformed EXIF, XMP, raw profiles,
-several of them at once, files of palettes, gray, alpha, 16 bits and CMYK, and those of `tiff_files.py`; lets rmlx decode them, and compares with
+several of them at once, files of palettes, gray, alpha, 16 bits and CMYK, and those of `tiff_files.py` and `gif_files.py`; lets rmlx decode them, and compares with
 Pillow's `ImageOps.exif_transpose(image).convert("RGB")`. Fails where a file that Pillow reads has other pixels (by more
 than LEVELS), or is refused by anything but UNSUPPORTED. 16-bit gray is left out: Pillow saturates it at 255.
 
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+import gif_files
 import tiff_files
 
 # JPEG inside of TIFF, and CMYK's rounding.
@@ -248,7 +249,7 @@ def main():
     outcomes, wrong = Counter(), []
     with tempfile.TemporaryDirectory() as folder:
         names = []
-        for name, file in [*oriented(), *kinds(), *tiff_files.tiffs()]:
+        for name, file in [*oriented(), *kinds(), *tiff_files.tiffs(), *gif_files.gifs()]:
             Path(folder, f"{len(names):05}").write_bytes(file)
             names.append(name)
         subprocess.run([arguments.pixels, folder], check=True)

@@ -167,7 +167,7 @@ def decode(arguments, folder):
 
 
 def sweep(arguments):
-    groups = "uncompressed wavs headers whole quicktime tagged damages lacking".split() if not arguments.group else [arguments.group]
+    groups = "uncompressed wavs headers whole quicktime movies tagged joined damages lacking".split() if not arguments.group else [arguments.group]
     files = [file for group in groups for file in getattr(sound_files, group)() if arguments.only in file.name]
     files = files[:: arguments.step]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:

@@ -83,6 +83,16 @@ VIDEO = [(529, 5, [(2126, 10000), (7152, 10000), (722, 10000)]),
          (532, 5, [(n, 1) for n in (16, 235, 128, 240, 128, 240)])]  # fmt: skip
 
 
+def tiled_planes(size=(37, 23), tile=16, **options):
+    """RGB in planes of their own, in tiles."""
+    (width, height), dice = size, np.random.default_rng(5)
+    planes = dice.integers(0, 256, (3, height, width), np.uint8)
+    pieces = [filled(piece, tile, tile).tobytes() for plane in planes for piece in cut(plane, tile, tile)]
+    entries = [(256, 3, [width]), (257, 3, [height]), (258, 3, [8] * 3), (262, 3, [2]), (277, 3, [3]), (284, 3, [2]),
+               (322, 3, [tile]), (323, 3, [tile])]  # fmt: skip
+    return tiff(entries, pieces, tiled=True, **options)
+
+
 def saved(image, **options):
     out = io.BytesIO()
     image.save(out, "TIFF", **options)
@@ -113,6 +123,8 @@ def tiffs():
                     yield f"{kind} strips", ycbcr(across, down, order, rows=8, more=more, compression=DEFLATE)
                     yield f"{kind} tiles", ycbcr(across, down, order, tile=16, more=more, compression=DEFLATE)
     yield "YCbCr plain", ycbcr(1, 1)
+    for compression in (1, DEFLATE):
+        yield f"tiled planes {compression}", tiled_planes(compression=compression)
     for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         for mode in ("RGB", "RGBA", "L", "CMYK", "LA", "P", "1", "YCbCr"):
             if compression == "jpeg" and mode in ("P", "1"):
@@ -141,4 +153,5 @@ def fixtures():
     yield "jpeg-gray", saved(small.convert("L"), **jpeg)
     yield "gray-alpha", saved(small.convert("LA"), compression="tiff_lzw")
     yield "big", saved(small, big_tiff=True, compression="packbits")
+    yield "tiled-planes", tiled_planes((21, 17), compression=DEFLATE)
     yield "predictor-unused", saved(small, compression="packbits", tiffinfo={317: 2})

@@ -178,7 +178,8 @@ impl Mono16k {
         for frame in interleaved.chunks_exact(self.channels) {
             let value = match frame {
                 [mono] => *mono,
-                _ => frame.iter().sum::<f32>() / self.channels as f32,
+                // In 64 bits, where the order of the channels makes no difference.
+                _ => (frame.iter().copied().map(f64::from).sum::<f64>() / self.channels as f64) as f32,
             };
             if value.is_nan() || value.abs() > MAX_LEVEL {
                 return Err(unusable(frame, self.frames));

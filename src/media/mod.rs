@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 mod audio;
 mod audio_decode;
 mod file;
+mod gif;
 mod image;
 mod image_check;
 mod image_decode;

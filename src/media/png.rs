@@ -1,6 +1,6 @@
 //! PNG, row by row.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Info, Limits, Reader, Transformations};
 
@@ -26,8 +26,11 @@ pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<(u32, u32
         let mut reader = open(encoded, options)?;
         let before = metadata(reader.info()).orientation();
         let canvas = draw(&mut reader, Canvas::new(before), encoded.len(), options)?;
-        // Metadata may stand behind the pixels.
-        reader.finish().map_err(describe)?;
+        // Metadata may stand behind the pixels, which are all there even if the file ends with them.
+        match reader.finish() {
+            Err(DecodingError::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => {}
+            finished => finished.map_err(describe)?,
+        }
         match metadata(reader.info()).orientation() {
             found if found == before => return canvas.finish(),
             found => found,
@@ -134,7 +137,7 @@ fn truncated() -> Error {
 
 fn describe(error: DecodingError) -> Error {
     match error {
-        DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => truncated(),
+        DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => truncated(),
         DecodingError::LimitsExceeded => Error::media("the PNG image is too large to decode"),
         other => Error::media(format!("the PNG image is corrupt: {other}")),
     }

@@ -69,6 +69,8 @@ pub(super) fn decode(tiff: &[u8], options: &MediaOptions) -> Result<Option<Pictu
     let (bits, samples) = (number(tag::BITS, 1), number(tag::SAMPLES, 1));
     let (photometric, compression) = (number(tag::PHOTOMETRIC, 0), number(tag::COMPRESSION, 1));
     let is_one_plane = number(tag::PLANAR, 1) == 1;
+    let is_tiled = number(tag::TILE_WIDTH, 0) > 0;
+    let is_tiled_planes = is_tiled && !is_one_plane && samples > 1;
     let is_jpeg = compression == JPEG && is_one_plane && bits == 8;
     let (width, height) = (number(tag::WIDTH, 0), number(tag::HEIGHT, 0));
     let size = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
@@ -80,6 +82,23 @@ pub(super) fn decode(tiff: &[u8], options: &MediaOptions) -> Result<Option<Pictu
             if bits == 8 && is_one_plane && compression != JPEG && number(tag::EXTRA_SAMPLES, 0) != 1 =>
         {
             Kind::GrayAlpha
+        }
+        (RGB, 3 | 4) if is_tiled_planes && bits == 8 && number(tag::EXTRA_SAMPLES, 0) != 1 => {
+            Kind::TiledPlanes
+        }
+        // The other decoder gives wrong pixels at the picture's edges.
+        (_, 5..) if is_tiled => {
+            return Err(Error::unsupported(format!(
+                "the TIFF image has tiles of {samples} samples a pixel: up to 4 are read; save it as JPEG or PNG, or hand over its \
+                 pixels"
+            )));
+        }
+        // It would fail within.
+        _ if is_tiled_planes => {
+            return Err(Error::unsupported(
+                "the TIFF image has tiles of one channel each, which are read of RGB with 8 bits: save it as JPEG or PNG, or \
+                 hand over its pixels",
+            ));
         }
         _ => return Ok(None),
     };
@@ -93,6 +112,7 @@ pub(super) fn decode(tiff: &[u8], options: &MediaOptions) -> Result<Option<Pictu
         Kind::Palette => palette(tiff, &layout, (bits as usize, samples as usize), options)?,
         // Pillow reads these by itself, and asks for no coefficients.
         Kind::YCbCr => YCbCr::new(&layout, compression == NOT_COMPRESSED)?.decode(tiff, &layout, options)?,
+        Kind::TiledPlanes => tiled_planes(tiff, &layout, samples as u32, options)?,
         Kind::GrayAlpha => {
             let samples = read(tiff, &[], options)?;
             samples.as_chunks::<2>().0.iter().flat_map(|&[gray, _]| [gray; 3]).collect()
@@ -110,6 +130,7 @@ enum Kind {
     Palette,
     YCbCr,
     GrayAlpha,
+    TiledPlanes,
 }
 
 impl<'a> Layout<'a> {
@@ -199,6 +220,29 @@ fn palette(
             let at = x * samples * bits;
             let index = usize::from(row[at / 8]) >> (8 - bits - at % 8) & ((1 << bits) - 1);
             *pixel = colors[index];
+        }
+    }
+    Ok(rgb)
+}
+
+/// Of a gray picture that is as high as the planes are together, with what their last tiles are filled up with.
+fn tiled_planes(tiff: &[u8], layout: &Layout, samples: u32, options: &MediaOptions) -> Result<Vec<u8>> {
+    let high = layout.height.div_ceil(layout.chunk_height) * layout.chunk_height;
+    let height = u32::try_from(high).ok().and_then(|high| high.checked_mul(samples));
+    let height = height.ok_or_else(|| corrupt("it is higher than a TIFF can say"))?;
+    let changes = [
+        (tag::HEIGHT, height),
+        (tag::BITS, 8),
+        (tag::SAMPLES, 1),
+        (tag::PHOTOMETRIC, GRAY as u32),
+        (tag::PLANAR, 1),
+    ];
+    let planes = read(tiff, &changes, options)?;
+    let plane = |channel: usize| planes.chunks_exact(high * layout.width).nth(channel).unwrap_or_default();
+    let mut rgb = zeroed::<u8>(layout.width * layout.height * 3)?;
+    for channel in 0..3 {
+        for (pixel, level) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(plane(channel)) {
+            pixel[channel] = *level;
         }
     }
     Ok(rgb)

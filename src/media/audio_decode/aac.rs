@@ -16,7 +16,7 @@ const SHORTEST: usize = 16;
 /// Bits of the longest fill element: its head, and 269 bytes.
 const MOST_BITS: usize = 15 + 269 * 8;
 
-const RATES: [u32; 13] =
+pub(super) const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// What an `AudioSpecificConfig` says (ISO/IEC 14496-3, 1.6.2.1).

@@ -129,8 +129,8 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         Container::Aiff => aiff::read(encoded)?,
         Container::Au => au::read(encoded)?,
         Container::Caf => match caf::read(encoded)? {
-            Some(blocks) => wav::Found::Blocks(blocks),
-            None => return Ok(None),
+            caf::Found::Blocks(blocks) => wav::Found::Blocks(blocks),
+            caf::Found::Packets(packets) => return packets.decode(sink).map(Some),
         },
         _ => return Ok(None),
     };

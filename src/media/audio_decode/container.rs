@@ -82,6 +82,10 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<(Container, usize)> {
     )))
 }
 
+/// Boxes that may stand before the index and the samples of an MP4 or QuickTime file.
+const BOXES: [&[u8; 4]; 9] =
+    [b"wide", b"free", b"skip", b"udta", b"uuid", b"junk", b"pnot", b"PICT", b"styp"];
+
 fn by_magic(bytes: &[u8]) -> Option<Container> {
     Some(match bytes {
         [b'R', b'I', b'F', b'F' | b'X', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Container::Wav,
@@ -97,8 +101,8 @@ fn by_magic(bytes: &[u8]) -> Option<Container> {
         // Files of QuickTime before there was an ftyp.
         [_, _, _, _, b'm', b'o', b'o', b'v' | b'f', ..] => Container::Mp4,
         [_, _, _, _, b'm', b'd', b'a', b't', ..] => Container::Mp4,
-        [0, 0, _, _, b'w', b'i', b'd', b'e', ..] => Container::Mp4,
-        [0, 0, _, _, b'f', b'r', b'e', b'e', ..] | [0, 0, _, _, b's', b'k', b'i', b'p', ..] => Container::Mp4,
+        // What else a file may begin with.
+        [0, _, _, _, a, b, c, d, ..] if BOXES.contains(&&[*a, *b, *c, *d]) => Container::Mp4,
         [0x1a, 0x45, 0xdf, 0xa3, ..] => Container::Matroska,
         _ => return None,
     })
@@ -124,6 +128,7 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
         [b'.', b'R', b'M', b'F', ..] | [b'.', b'r', b'a', 0xfd, ..] => "RealAudio",
         [b'F', b'L', b'V', 1, ..] => "FLV",
         [0x0b, 0x77, ..] => "AC-3",
+        [0x56, second, ..] if second & 0xe0 == 0xe0 => "AAC in LATM",
         [_, _, _, _, 0xf8, 0x72, 0x6f, 0xba | 0xbb, ..] => "TrueHD or MLP",
         [b'O', b'g', b'g', b'S', ..] if bytes.get(28..36) == Some(b"Speex   ") => "Speex",
         [0x7f, 0xfe, 0x80, 0x01, ..] | [0xfe, 0x7f, 0x01, 0x80, ..] => "DTS",

@@ -8,6 +8,7 @@ mod bytes;
 mod caf;
 mod container;
 mod ima4;
+mod joined;
 mod mp4;
 mod mpeg;
 mod ogg;
@@ -41,6 +42,7 @@ pub(super) fn decode(encoded: &[u8], options: &MediaOptions) -> Result<Decoded> 
     let mut sink = Sink::new(options, encoded.len());
     let decoded = match container {
         Container::Mp4 => mp4::decode(sound, &mut sink),
+        Container::Flac | Container::Mpeg | Container::Adts => joined::decode(sound, container, &mut sink),
         _ => blocks::decode(sound, container, &mut sink)
             .and_then(|done| done.map_or_else(|| packets::decode(sound, container, &mut sink), Ok)),
     }

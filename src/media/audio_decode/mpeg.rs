@@ -68,59 +68,111 @@ pub(super) fn first_frame(bytes: &[u8]) -> Option<(Container, usize)> {
 fn frames_from(mut bytes: &[u8], container: Container, most: usize) -> usize {
     let mut count = 0;
     while count < most {
-        let length = match container {
-            Container::Adts => adts_frame(bytes),
-            _ => mpeg_frame(bytes),
-        };
-        let Some(length) = length else { break };
+        let Some(frame) = Frame::read(bytes, container) else { break };
         count += 1;
-        let Some(rest) = bytes.get(length.max(1)..) else { break };
+        let Some(rest) = bytes.get(frame.length.max(1)..) else { break };
         bytes = rest;
     }
     count
 }
 
-/// The length of an ADTS frame (ISO/IEC 14496-3, 1.A.2.2).
-fn adts_frame(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.first_chunk::<7>()?;
-    let rate = head[2] >> 2 & 15;
-    let length = usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
-    (head[0] == 0xff && head[1] & 0xf6 == 0xf0 && rate < 13 && length >= 7).then_some(length)
+/// What the head of a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// In bytes; 0 where its bit rate is free, and only the next head tells.
+    pub length: usize,
+    pub samples: u32,
+    pub rate: u32,
+    /// What a decoder is made for: the kind of coding, the rate and the channels.
+    pub kind: u32,
 }
 
-/// The length of a frame of MPEG audio (ISO/IEC 11172-3, 2.4.1.3); 0 where its bit rate is free.
-fn mpeg_frame(bytes: &[u8]) -> Option<usize> {
-    const RATES: [usize; 3] = [44_100, 48_000, 32_000];
-    const FIRST: [[usize; 15]; 3] = [
-        [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
-        [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
-        [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
-    ];
-    const SECOND: [[usize; 15]; 2] = [
-        [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
-        [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-    ];
-    let [0xff, second, third, fourth] = *bytes.first_chunk::<4>()? else { return None };
-    if second & 0xe0 != 0xe0 || fourth & 3 == 2 {
-        return None;
+impl Frame {
+    pub(super) fn read(bytes: &[u8], container: Container) -> Option<Frame> {
+        match container {
+            Container::Adts => Frame::of_adts(bytes),
+            _ => Frame::of_mpeg(bytes),
+        }
     }
-    let (version, layer) = (second >> 3 & 3, 4 - usize::from(second >> 1 & 3));
-    let (rate, bits) = (usize::from(third >> 2 & 3), usize::from(third >> 4));
-    if version == 1 || layer == 4 || rate == 3 || bits == 15 {
-        return None;
+
+    /// ISO/IEC 14496-3, 1.A.2.2.
+    fn of_adts(bytes: &[u8]) -> Option<Frame> {
+        let head = bytes.first_chunk::<7>()?;
+        let rate = *super::aac::RATES.get(usize::from(head[2] >> 2 & 15))?;
+        let length = usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
+        let is_frame = head[0] == 0xff && head[1] & 0xf6 == 0xf0 && length >= 7;
+        let kind = u32::from(head[2] & 0xfd) << 8 | u32::from(head[3] & 0xc0);
+        let samples = 1024 * (1 + u32::from(head[6] & 3));
+        is_frame.then_some(Frame { length, samples, rate, kind })
     }
-    // Versions 2 and 2.5 have half and a quarter of the rates.
-    let rate = RATES[rate] >> [2, 0, 1, 0][usize::from(version)];
-    let kilobits = if version == 3 { FIRST[layer - 1][bits] } else { SECOND[usize::from(layer > 1)][bits] };
-    if kilobits == 0 {
-        return Some(0);
+
+    /// ISO/IEC 11172-3, 2.4.1.3.
+    fn of_mpeg(bytes: &[u8]) -> Option<Frame> {
+        const RATES: [usize; 3] = [44_100, 48_000, 32_000];
+        const FIRST: [[usize; 15]; 3] = [
+            [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+            [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+            [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+        ];
+        const SECOND: [[usize; 15]; 2] = [
+            [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+            [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+        ];
+        let [0xff, second, third, fourth] = *bytes.first_chunk::<4>()? else { return None };
+        if second & 0xe0 != 0xe0 || fourth & 3 == 2 {
+            return None;
+        }
+        let (version, layer) = (second >> 3 & 3, 4 - usize::from(second >> 1 & 3));
+        let (rate, bits) = (usize::from(third >> 2 & 3), usize::from(third >> 4));
+        if version == 1 || layer == 4 || rate == 3 || bits == 15 {
+            return None;
+        }
+        // Versions 2 and 2.5 have half and a quarter of the rates.
+        let rate = RATES[rate] >> [2, 0, 1, 0][usize::from(version)];
+        let kilobits =
+            if version == 3 { FIRST[layer - 1][bits] } else { SECOND[usize::from(layer > 1)][bits] };
+        let padding = usize::from(third >> 1 & 1);
+        let (samples, length) = match layer {
+            1 => (384, (12_000 * kilobits / rate + padding) * 4),
+            3 if version != 3 => (576, 72_000 * kilobits / rate + padding),
+            _ => (1152, 144_000 * kilobits / rate + padding),
+        };
+        let length = if kilobits == 0 { 0 } else { length };
+        let is_mono = fourth >> 6 == 3;
+        let kind = u32::from(second & 0x1e) << 16 | u32::from(third & 0x0c) << 8 | u32::from(is_mono);
+        Some(Frame { length, samples, rate: rate as u32, kind })
     }
-    let padding = usize::from(third >> 1 & 1);
-    Some(match layer {
-        1 => (12_000 * kilobits / rate + padding) * 4,
-        3 if version != 3 => 72_000 * kilobits / rate + padding,
-        _ => 144_000 * kilobits / rate + padding,
-    })
+}
+
+/// The number of frames behind a head of Xing or VBRI, which an encoder writes as a file's first frame; 0 where it does not
+/// say. `None` where a frame is none.
+pub(super) fn stated_frames(frame: &[u8]) -> Option<u32> {
+    let number = |at: usize| frame.get(at..)?.first_chunk().map(|&bytes| u32::from_be_bytes(bytes));
+    if frame.get(36..40) == Some(b"VBRI") {
+        return number(50);
+    }
+    let &[_, second, _, fourth, ..] = frame else { return None };
+    // Behind what a frame of silence begins with, which has the size of its version and channels.
+    let (is_first, is_mono) = (second >> 3 & 3 == 3, fourth >> 6 == 3);
+    let start = match (is_first, is_mono) {
+        (true, false) => 36,
+        (true, true) | (false, false) => 21,
+        (false, true) => 13,
+    };
+    matches!(frame.get(start..start + 4), Some(b"Xing" | b"Info")).then_some(())?;
+    Some(if number(start + 4)? & 1 == 1 { number(start + 8)? } else { 0 })
+}
+
+/// Bytes of a tag at the start, of any kind: ID3v2, ID3v1 or APE.
+pub(super) fn tag_here(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(b"TAG") {
+        return Some(bytes.len().min(128));
+    }
+    if let Some(rest) = bytes.strip_prefix(b"APETAGEX") {
+        let size = rest.get(4..)?.first_chunk().map(|&word| u32::from_le_bytes(word) as usize)?;
+        return size.checked_add(32).filter(|&size| size <= bytes.len());
+    }
+    Some(leading_tags(bytes)).filter(|&size| size > 0)
 }
 
 #[cfg(test)]

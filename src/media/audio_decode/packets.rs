@@ -11,6 +11,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::{get_codecs, get_probe};
 
 use super::aac;
@@ -40,16 +41,29 @@ pub(super) struct PacketDecoder {
     first_fault: Option<Error>,
     /// Of AAC: until it is known whether it has an upper band.
     watch: Option<aac::Watch>,
+    /// Seconds that the sink had before.
+    taken_before: f64,
 }
 
 impl PacketDecoder {
-    pub(super) fn new(params: Option<&AudioCodecParameters>, container: Container) -> Result<Self> {
+    pub(super) fn new(
+        params: Option<&AudioCodecParameters>,
+        container: Container,
+        sink: &Sink,
+    ) -> Result<Self> {
         let decoder = decoder_for(params, container)?;
         let of_aac = params.filter(|params| params.codec == CODEC_ID_AAC);
         let watch = of_aac.and_then(|params| {
             aac::Watch::new(params.extra_data.as_deref(), params.sample_rate.unwrap_or(0), container)
         });
-        Ok(PacketDecoder { decoder, container, faults: 0, first_fault: None, watch })
+        Ok(PacketDecoder {
+            decoder,
+            container,
+            faults: 0,
+            first_fault: None,
+            watch,
+            taken_before: sink.taken_seconds(),
+        })
     }
 
     /// Goes on with another stream.
@@ -74,7 +88,7 @@ impl PacketDecoder {
     /// Leaves out the frames at a stream's beginning that its coder says are not to be heard.
     pub(super) fn skip_start(&self, sink: &mut Sink) {
         if let Decoder::Opus(opus) = &self.decoder {
-            sink.cut(opus.pre_skip(), u64::MAX);
+            sink.cut(opus.pre_skip(), u64::MAX, super::opus::RATE);
         }
     }
 
@@ -91,12 +105,57 @@ impl PacketDecoder {
 
     /// An error where nothing was decoded.
     pub(super) fn finish(self, sink: &Sink) -> Result<()> {
-        if sink.taken_seconds() > 0.0 {
+        if sink.taken_seconds() > self.taken_before {
             return Ok(());
         }
         let none = || Error::media(format!("the {} audio has no samples", self.container.name()));
         Err(self.first_fault.unwrap_or_else(none))
     }
+}
+
+/// A track whose packets its container's own index names.
+pub(super) struct Indexed<'a> {
+    pub params: &'a AudioCodecParameters,
+    pub container: Container,
+    /// Of one packet.
+    pub seconds: f64,
+}
+
+/// What an index names.
+pub(super) enum Piece<'a> {
+    Packet(&'a [u8]),
+    /// So many packets, which lie behind the end of the file.
+    Missing(u64),
+}
+
+/// Decodes packets of an index.
+pub(super) fn decode_indexed<'a>(
+    track: Indexed,
+    pieces: impl Iterator<Item = Piece<'a>>,
+    sink: &mut Sink,
+) -> Result<()> {
+    let name = track.container.name();
+    let mut decoder = PacketDecoder::new(Some(track.params), track.container, sink)?;
+    if let Decoder::Opus(opus) = &decoder.decoder {
+        sink.begin_at(opus.pre_skip(), super::opus::RATE);
+    }
+    for piece in pieces {
+        match piece {
+            Piece::Packet(bytes) => {
+                let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, bytes);
+                decoder.take(&packet, track.seconds, sink)?;
+            }
+            Piece::Missing(count) => {
+                sink.lose_seconds(count as f64 * track.seconds);
+                let what = "its samples lie behind the end of the file";
+                decoder.note(Error::media(format!("the {name} audio is truncated: {what}")));
+            }
+        }
+        if decoder.is_hopeless() || sink.is_done() {
+            break;
+        }
+    }
+    decoder.finish(sink)
 }
 
 pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> Result<()> {
@@ -120,7 +179,8 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
         sink.expect(frames, channels, rate)?;
     }
-    let mut decoder = PacketDecoder::new(params(track), container)?;
+    let (taken_before, lost_before) = (sink.taken_seconds(), sink.lost_seconds());
+    let mut decoder = PacketDecoder::new(params(track), container, sink)?;
     decoder.skip_start(sink);
     while !decoder.is_hopeless() {
         match reader.next_packet() {
@@ -145,9 +205,9 @@ pub(super) fn decode(encoded: &[u8], container: Container, sink: &mut Sink) -> R
         }
     }
     decoder.finish(sink)?;
-    let taken = sink.taken_seconds();
+    let taken = sink.taken_seconds() - taken_before;
     if let Some(stated) = stated.filter(|stated| stated - taken > PADDING) {
-        sink.lost_at_least(stated - taken);
+        sink.lost_at_least(lost_before + stated - taken);
     }
     Ok(())
 }
@@ -167,8 +227,13 @@ fn lose_pages(pages: &Option<Pages>, track: &Track, sink: &mut Sink) {
 /// the start on.
 fn open(encoded: &[u8], container: Container) -> Result<Box<dyn FormatReader + '_>> {
     let bytes = || std::io::Cursor::new(encoded);
-    let in_order = |_| probe(Box::new(ReadOnlySource::new(bytes())), container);
-    probe(Box::new(bytes()), container).or_else(in_order).map_err(|e| match e {
+    let in_order = || probe(Box::new(ReadOnlySource::new(bytes())), container);
+    let opened = match container {
+        // It would guess a length by the end, and end there.
+        Container::Mpeg => in_order(),
+        _ => probe(Box::new(bytes()), container).or_else(|_| in_order()),
+    };
+    opened.map_err(|e| match e {
         // The first bytes are those of the container, so it is not unknown: the rest of its head is not there.
         Fault::Unsupported(what) if what.contains("probe") => {
             Error::media(format!("the {} audio is damaged or truncated in its head", container.name()))
@@ -248,7 +313,14 @@ fn decoder_for(params: Option<&AudioCodecParameters>, container: Container) -> R
     get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map(Decoder::Symphonia)
-        .map_err(|e| describe(e, container))
+        .map_err(|e| match e {
+            Fault::Unsupported(what) if params.codec == CODEC_ID_AAC => Error::unsupported(format!(
+                "the {} audio is AAC of a kind or with channels that are not read ({what}): AAC-LC with 1 and 2 channels is; \
+                 convert it, or hand over its samples",
+                container.name()
+            )),
+            e => describe(e, container),
+        })
 }
 
 /// `Some` with what was wrong if the packet is damaged.

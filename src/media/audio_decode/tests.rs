@@ -167,6 +167,22 @@ fn what_is_not_readable_audio_is_named() {
 }
 
 #[test]
+fn what_is_not_read_is_refused_by_its_name() {
+    // The head of an ADTS frame with six channels, and frames of LATM.
+    let mut adts = vec![0xff, 0xf1, 0x4d, 0x80, 0x10, 0x1f, 0xfc];
+    adts.resize(128, 0);
+    let latm = [&[0x56u8, 0xe0, 0x40][..], &[0; 64]].concat();
+    for (file, says) in [(adts.repeat(4), "AAC-LC with 1 and 2 channels"), (latm, "AAC in LATM")] {
+        let error = Audio::decode(&file).unwrap_err();
+        assert_eq!(error.code(), crate::error::Code::Unsupported, "{error}");
+        assert!(
+            error.message().contains(says) && error.message().contains("hand over its samples"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn empty_and_poisoned_and_endless_sounds_are_errors() {
     let error = decode(&wav(PCM, 1, 16_000, 16, b"")).unwrap_err();
     assert!(error.message().contains("no samples"), "{error}");
@@ -180,14 +196,76 @@ fn empty_and_poisoned_and_endless_sounds_are_errors() {
     assert!(error.message().contains("900 Hz"), "{error}");
 }
 
-#[test]
-fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
-    for line in String::from_utf8(testdata("movies.txt")).unwrap().lines() {
+/// Compares the files in a folder with what its list says of their samples.
+fn compare_with(list: &str, folder: &str) {
+    for line in String::from_utf8(testdata(list)).unwrap().lines() {
         let [name, frames, hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let samples = decode(&testdata(&format!("movies/{name}"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let samples =
+            decode(&testdata(&format!("{folder}/{name}"))).unwrap_or_else(|e| panic!("{name}: {e}"));
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         assert_eq!((samples.len().to_string().as_str(), fnv(&bytes).as_str()), (frames, hash), "{name}");
     }
+}
+
+#[test]
+fn alac_in_caf_gives_the_samples_that_libsndfile_gives() {
+    compare_with("sounds.txt", "sounds");
+    let file = testdata("sounds/alac-16.caf");
+    let whole = decode(&file).unwrap();
+    // Without the second of its two packets.
+    let (part, lost) = decode_damaged(&file[..file.len() - 100]);
+    assert_eq!(part, whole[..4096]);
+    assert!((lost - 4096.0 / 16_000.0).abs() < 1e-9, "{lost}");
+    let spoilt = |from: &[u8], to: &[u8]| {
+        let mut file = file.clone();
+        let at = file.windows(4).position(|window| window == from).unwrap();
+        file[at..at + to.len()].copy_from_slice(to);
+        decode(&file).unwrap_err().message().to_string()
+    };
+    assert!(spoilt(b"kuki", b"free").contains("ALAC has no description (kuki)"));
+    assert!(spoilt(b"pakt", b"free").contains("no table of its packets (pakt)"));
+    assert!(spoilt(b"alac", b"QDM2").contains("QDesign (\"QDM2\", 1 channels)"));
+    for at in 0..200 {
+        let mut spoilt = file.clone();
+        spoilt[at] ^= 0x81;
+        drop((decode(&spoilt), decode(&file[..at])));
+    }
+}
+
+/// Tags as they stand between two files: ID3v1, and ID3v2 whose picture looks like frames.
+fn tags() -> Vec<u8> {
+    let picture = [0xff, 0xfb, 0x90, 0x64].repeat(100);
+    [&b"TAG"[..], &[b'x'; 125], b"ID3\x04\0\0\0\0\x03\x10", &picture].concat()
+}
+
+#[test]
+fn files_one_behind_another_are_heard_in_full() {
+    for (first, second) in [
+        ("tone.mp3", "tone.mp3"),
+        ("tone.mp3", "tone-untagged.mp3"),
+        ("tone-untagged.mp3", "tone.mp3"),
+        ("tone.flac", "tone.flac"),
+    ] {
+        let (one, two) = (decode(&testdata(first)).unwrap(), decode(&testdata(second)).unwrap());
+        for between in [&[][..], &tags()] {
+            let (both, lost) = decode_damaged(&[&testdata(first)[..], between, &testdata(second)].concat());
+            assert_eq!((both.len(), lost), (one.len() + two.len(), 0.0), "{first} {second}");
+            let off = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Where they meet, they are resampled together, and the second may begin between two samples.
+            let (meet, two) = (one.len() - 100, &two[100..]);
+            let found = (off(&both[..meet], &one), off(&both[one.len() + 100..], two));
+            assert!(found.0 < 1e-4 && found.1 < 0.05, "{first} {second}: {found:?}");
+        }
+    }
+    // Of the second file nothing is left but its head.
+    let flac = testdata("tone.flac");
+    let (both, lost) = decode_damaged(&[&flac[..], &flac[..100]].concat());
+    assert!(both.len() == 8000 && (lost - 0.5).abs() < 0.01, "{} {lost}", both.len());
+}
+
+#[test]
+fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
+    compare_with("movies.txt", "movies");
     let short = decode(&testdata("short.wav")).unwrap();
     // At 96 kHz, and coded.
     for (name, frames, off) in [("version-2.mov", 320, 0.02), ("aac.mov", 1600, 0.08)] {
@@ -197,6 +275,45 @@ fn quicktime_and_mp4_files_give_the_samples_that_ffmpeg_gives() {
         let worst = middle.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < off, "{name}: {worst}");
     }
+}
+
+#[test]
+fn edits_are_heard_in_their_order_with_the_silence_between_them() {
+    let whole = decode(&testdata("movies/pcm-s16le.mov")).unwrap();
+    let (edited, lost) = decode_damaged(&testdata("movies/edits.mov"));
+    assert_eq!(edited, [&whole[480..], &[0.0; 160], &whole[..320]].concat());
+    assert_eq!(lost, 0.0);
+}
+
+#[test]
+fn an_edit_list_that_goes_back_without_end_is_refused() {
+    let mut file = testdata("movies/edits.mov");
+    let at = file.windows(4).position(|window| window == b"edts").unwrap() - 4;
+    let old = u32::from_be_bytes(*file[at..].first_chunk().unwrap()) as usize;
+    let entry = [&20u32.to_be_bytes()[..], &[0; 4], &[0, 1, 0, 0]].concat();
+    let body = [&[0; 4][..], &65u32.to_be_bytes(), &entry.repeat(65)].concat();
+    let boxed =
+        |kind: &[u8; 4], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat();
+    let edits = boxed(b"edts", &boxed(b"elst", &body));
+    // Its parents, which come last in the file, grow with it.
+    for parent in [b"moov", b"trak"] {
+        let start = file.windows(4).position(|window| window == parent).unwrap() - 4;
+        let size = u32::from_be_bytes(*file[start..].first_chunk().unwrap()) as usize + edits.len() - old;
+        file[start..start + 4].copy_from_slice(&(size as u32).to_be_bytes());
+    }
+    file.splice(at..at + old, edits);
+    let error = decode(&file).unwrap_err();
+    assert_eq!(error.code(), crate::error::Code::Unsupported);
+    assert!(error.message().contains("goes back 65 times"), "{error}");
+}
+
+#[test]
+fn what_a_track_holds_in_a_coding_that_is_not_read_is_told_as_lost() {
+    let whole = decode(&testdata("movies/pcm-s16le.mov")).unwrap();
+    let (part, lost) = decode_damaged(&testdata("movies/two-codings.mov"));
+    assert_eq!(part, whole[..part.len()]);
+    let missing = (whole.len() - part.len()) as f64 / 16_000.0;
+    assert!(!part.is_empty() && missing > 0.0 && (lost - missing).abs() < 1e-9, "{} {lost}", part.len());
 }
 
 #[test]

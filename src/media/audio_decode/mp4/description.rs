@@ -36,15 +36,20 @@ struct Entry<'a> {
     children: &'a [u8],
 }
 
-/// The first description in `stsd`. Only QuickTime's descriptions have versions: those of ISO files that call themselves of
-/// version 1 are of 0. Errors: `Unsupported` by the coding's name, `InvalidMedia`.
-pub(super) fn read(stsd: &[u8], is_quicktime: bool) -> Result<Description> {
-    let found = stsd.get(8..).and_then(|entries| boxes(entries).next());
-    let found = found.ok_or_else(|| fault("its sample description is cut short"))?;
+/// The descriptions in `stsd`, at least one. Only QuickTime's descriptions have versions: those of ISO files that call themselves
+/// of version 1 are of 0. Errors: `Unsupported` by the coding's name, `InvalidMedia`.
+pub(super) fn read(stsd: &[u8], is_quicktime: bool) -> Vec<Result<Description>> {
+    let cut_short = || fault("its sample description is cut short");
     let versioned = is_quicktime || stsd.first() == Some(&0);
-    let entry = Entry::read(found.kind, found.body, versioned)
-        .ok_or_else(|| fault("its sample description is cut short"))?;
-    entry.description()?.ok_or_else(|| entry.unsupported())
+    let entries = boxes(stsd.get(8..).unwrap_or_default()).map(|found| {
+        let entry = Entry::read(found.kind, found.body, versioned).ok_or_else(cut_short)?;
+        entry.description()?.ok_or_else(|| entry.unsupported())
+    });
+    let mut read: Vec<_> = entries.collect();
+    if read.is_empty() {
+        read.push(Err(cut_short()));
+    }
+    read
 }
 
 impl<'a> Entry<'a> {
@@ -221,7 +226,7 @@ fn opus_head(found: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The object type of an elementary stream, and its decoder's own description.
-fn stream_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
+pub(in super::super) fn stream_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
     let stream = descriptor(descriptors, 3)?;
     let flags = *stream.get(2)?;
     let mut start = 3;

@@ -8,6 +8,8 @@ pub(super) struct Chunk<'a> {
     pub offset: u64,
     pub count: u64,
     pub sizes: Sizes<'a>,
+    /// Which of the track's descriptions is theirs, counted from 0.
+    pub description: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -18,6 +20,12 @@ pub(super) enum Sizes<'a> {
         table: At<'a>,
         first: usize,
         stride: usize,
+    },
+    /// Numbers of 4, 8 or 16 bits, from the one with this index on.
+    Small {
+        table: At<'a>,
+        bits: u64,
+        first: u64,
     },
 }
 
@@ -30,6 +38,16 @@ impl Sizes<'_> {
                 let offset = usize::try_from(index).ok()?.checked_mul(stride)?;
                 table.u32(first.checked_add(offset)?)
             }
+            Sizes::Small { table, bits, first } => {
+                let at = first.checked_add(index)?.checked_mul(bits)?;
+                let bytes = table.bytes.get(12..)?.get(usize::try_from(at / 8).ok()?..)?;
+                Some(match bits {
+                    4 if at % 8 == 0 => u32::from(bytes.first()? >> 4),
+                    4 => u32::from(bytes.first()? & 15),
+                    8 => (*bytes.first()?).into(),
+                    _ => u16::from_be_bytes(*bytes.first_chunk()?).into(),
+                })
+            }
         }
     }
 
@@ -39,6 +57,9 @@ impl Sizes<'_> {
             Sizes::Table { table, first, stride } => {
                 let offset = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(stride);
                 Sizes::Table { table, first: first.saturating_add(offset), stride }
+            }
+            Sizes::Small { table, bits, first } => {
+                Sizes::Small { table, bits, first: first.saturating_add(count) }
             }
         }
     }
@@ -56,10 +77,7 @@ pub(super) struct Samples<'a> {
 impl<'a> Samples<'a> {
     /// By a track's sample table; nothing where a part of it is missing.
     pub(super) fn read_table(&mut self, table: &'a [u8]) -> Option<()> {
-        let sizes = big(child(table, b"stsz")?);
-        let (same, total) = (sizes.u32(4)?, u64::from(sizes.u32(8)?));
-        let sizes =
-            if same > 0 { Sizes::Same(same) } else { Sizes::Table { table: sizes, first: 12, stride: 4 } };
+        let (sizes, total) = sizes(table)?;
         let durations = big(child(table, b"stts")?);
         for index in 0..durations.u32(4)? as usize {
             let at = 8 + index.checked_mul(8)?;
@@ -74,20 +92,21 @@ impl<'a> Samples<'a> {
             if offset_bytes == 4 { offsets.u32(at).map(u64::from) } else { offsets.u64(at) }
         };
         let groups = big(child(table, b"stsc")?);
-        // The first chunk of a group, counted from 1, and the samples of each of its chunks.
+        // The first chunk of a group, counted from 1, the samples of each of its chunks, and their description.
         let group = |index: usize| {
             let at = 8 + index.checked_mul(12)?;
             (index < groups.u32(4)? as usize).then_some(())?;
-            Some((groups.u32(at)? as usize, u64::from(groups.u32(at + 4)?)))
+            let description = (groups.u32(at + 8).unwrap_or(1) as usize).saturating_sub(1);
+            Some((groups.u32(at)? as usize, u64::from(groups.u32(at + 4)?), description))
         };
-        let (mut next_group, mut per_chunk, mut done) = (0, 0, 0u64);
+        let (mut next_group, mut per_chunk, mut description, mut done) = (0, 0, 0, 0u64);
         for index in 0..offsets.u32(4)? as usize {
-            while let Some((_, count)) = group(next_group).filter(|&(first, _)| first <= index + 1) {
-                (next_group, per_chunk) = (next_group + 1, count);
+            while let Some((_, count, of)) = group(next_group).filter(|&(first, ..)| first <= index + 1) {
+                (next_group, per_chunk, description) = (next_group + 1, count, of);
             }
             let Some(offset) = offset(index).filter(|_| done < total) else { break };
             let count = per_chunk.min(total - done);
-            self.chunks.push(Chunk { offset, count, sizes: sizes.skip(done) });
+            self.chunks.push(Chunk { offset, count, sizes: sizes.skip(done), description });
             done += count;
         }
         Some(())
@@ -98,7 +117,10 @@ impl<'a> Samples<'a> {
         let extends = child(movie, b"mvex").unwrap_or_default();
         let defaults = boxes(extends)
             .filter(|found| found.kind == b"trex" && big(found.body).u32(4) == Some(track))
-            .find_map(|found| Some((big(found.body).u32(12)?, big(found.body).u32(16)?)))
+            .find_map(|found| {
+                let at = big(found.body);
+                Some(Defaults { base: 0, description: at.u32(8)?, duration: at.u32(12)?, size: at.u32(16)? })
+            })
             .unwrap_or_default();
         for fragment in boxes(file).filter(|found| found.kind == b"moof") {
             for part in boxes(fragment.body).filter(|found| found.kind == b"traf") {
@@ -140,22 +162,39 @@ impl<'a> Samples<'a> {
                 table => (0..count).map_while(|index| table.get(index)).map(u64::from).sum(),
             };
             self.duration = self.duration.saturating_add(total(durations));
-            self.chunks.push(Chunk { offset: behind, count, sizes });
+            let description = (defaults.description as usize).saturating_sub(1);
+            self.chunks.push(Chunk { offset: behind, count, sizes, description });
             behind = behind.saturating_add(total(sizes));
         }
     }
 }
 
-/// What a fragment's `tfhd` says of all its runs.
-#[derive(Clone, Copy)]
+/// The sizes of a track's samples, and how many there are.
+fn sizes(table: &[u8]) -> Option<(Sizes<'_>, u64)> {
+    if let Some(small) = child(table, b"stz2").map(big) {
+        let bits = u64::from(*small.bytes.get(7)?);
+        matches!(bits, 4 | 8 | 16).then_some(())?;
+        return Some((Sizes::Small { table: small, bits, first: 0 }, small.u32(8)?.into()));
+    }
+    let sizes = big(child(table, b"stsz")?);
+    let same = sizes.u32(4)?;
+    let total = sizes.u32(8)?.into();
+    let sizes =
+        if same > 0 { Sizes::Same(same) } else { Sizes::Table { table: sizes, first: 12, stride: 4 } };
+    Some((sizes, total))
+}
+
+/// What a fragment's `tfhd` says of all its runs, and the movie of all fragments.
+#[derive(Clone, Copy, Default)]
 struct Defaults {
     base: u64,
+    description: u32,
     duration: u32,
     size: u32,
 }
 
 impl Defaults {
-    fn read(head: &[u8], fragment: u64, (duration, size): (u32, u32)) -> Self {
+    fn read(head: &[u8], fragment: u64, movie: Defaults) -> Self {
         let at = big(head);
         let (flags, mut next) = (at.u32(0).unwrap_or(0), 8);
         let mut field = |flag: u32, bytes: usize| {
@@ -165,9 +204,11 @@ impl Defaults {
             is_there.then_some(here)
         };
         let base = field(1, 8).and_then(|at_base| at.u64(at_base)).unwrap_or(fragment);
-        field(2, 4);
-        let duration = field(8, 4).and_then(|here| at.u32(here)).unwrap_or(duration);
-        let size = field(0x10, 4).and_then(|here| at.u32(here)).unwrap_or(size);
-        Defaults { base, duration, size }
+        let mut number =
+            |flag: u32, default: u32| field(flag, 4).and_then(|here| at.u32(here)).unwrap_or(default);
+        let description = number(2, movie.description);
+        let duration = number(8, movie.duration);
+        let size = number(0x10, movie.size);
+        Defaults { base, description, duration, size }
     }
 }
