@@ -45,8 +45,13 @@ struct PartHeld {
 /// How much one row takes on its way through a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Widths {
-    /// Values that a row becomes in the widest layer: the outputs of all its matrices.
+    /// Values that a row becomes in the widest layer: the outputs of all its matrices but experts'.
     pub layer: u64,
+    /// Those that a row's experts make in the widest layer with experts, and the other feed-forward network there.
+    pub experts: u64,
+    pub beside_experts: u64,
+    /// Values of a row's queries, most of any layer.
+    pub queries: u64,
     /// Values of a row that stay through all layers.
     pub kept: u64,
     /// Attention heads, most of any layer.
@@ -103,13 +108,16 @@ pub struct Tally {
     pending: u64,
     sources: u64,
     width: u64,
+    /// Of those, a feed-forward network's; and besides, what experts make.
+    feeds: u64,
+    experts: u64,
 }
 
 impl Tally {
     /// For activations whose numbers have `item` bytes, and attention that `streams` over the keys or does not.
     pub fn new(item: usize, streams: bool) -> Tally {
         let held = Held { item: item as u64, streams, ..Held::default() };
-        Tally { held, part: Part::Text, pending: 0, sources: 0, width: 0 }
+        Tally { held, part: Part::Text, pending: 0, sources: 0, width: 0, feeds: 0, experts: 0 }
     }
 
     /// What follows belongs to this part.
@@ -148,14 +156,34 @@ impl Tally {
         self.width += width as u64;
     }
 
+    /// Some of those are a feed-forward network's.
+    pub fn feeds(&mut self, width: usize) {
+        self.feeds += width as u64;
+    }
+
+    /// Experts of the layer make `width` values of a row.
+    pub fn experts_make(&mut self, width: usize) {
+        self.experts += width as u64;
+    }
+
     /// Each row keeps `width` values until it has been through all layers.
     pub fn keeps(&mut self, width: usize) {
         self.held.part_mut(self.part).widths.kept += width as u64;
     }
 
-    pub fn attends(&mut self, heads: usize) {
+    pub fn attends(&mut self, heads: usize, head_dim: usize) {
         let widths = &mut self.held.part_mut(self.part).widths;
         widths.heads = widths.heads.max(heads as u64);
+        widths.queries = widths.queries.max((heads * head_dim) as u64);
+    }
+
+    /// The widths that have been counted of the layer that is being built, and what takes them back to that.
+    pub fn counted(&self) -> [u64; 3] {
+        [self.width, self.feeds, self.experts]
+    }
+
+    pub fn count_again(&mut self, counted: [u64; 3]) {
+        [self.width, self.feeds, self.experts] = counted;
     }
 
     /// Bytes that reading what was handed out since the last time takes.
@@ -177,7 +205,11 @@ impl Tally {
         self.held.load_peak = self.held.load_peak.max(peak);
         let widths = &mut self.held.part_mut(self.part).widths;
         widths.layer = widths.layer.max(self.width);
+        if self.experts > widths.experts {
+            (widths.experts, widths.beside_experts) = (self.experts, self.feeds);
+        }
         (self.pending, self.sources, self.width) = (0, 0, 0);
+        (self.feeds, self.experts) = (0, 0);
     }
 
     pub fn finish(mut self) -> Held {

@@ -23,7 +23,7 @@ pub struct Sizes {
 pub fn load(loader: &mut Loader, path: &str, sizes: Sizes, glu: Glu) -> Result<Experts> {
     let Sizes { experts, top_k, hidden_size: hidden, intermediate_size: inner } = sizes;
     let own = loader.inner(&format!("{path}.down_proj"), inner, hidden)?;
-    loader.makes_of_a_row(top_k * (2 * own.len() + hidden));
+    loader.experts_make(top_k * (2 * own.len() + hidden));
     let has = |loader: &Loader, name: &str| {
         loader.has(&format!("{path}.{name}.weight")) || loader.has(&format!("{path}.0.{name}.weight"))
     };

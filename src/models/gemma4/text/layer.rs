@@ -28,11 +28,22 @@ pub struct Layer {
 
 impl Layer {
     pub fn load(loader: &mut Loader, config: &TextConfig, index: usize, path: &str) -> Result<Layer> {
+        let owns_keys = index < config.owning_layers();
+        // Layers without keys of their own see the rows that are wanted: one of a prompt.
+        let layer = match owns_keys {
+            true => Self::parts(loader, config, index, path),
+            false => loader.aside(|loader| Self::parts(loader, config, index, path)),
+        }?;
+        loader.read()?;
+        Ok(layer)
+    }
+
+    fn parts(loader: &mut Loader, config: &TextConfig, index: usize, path: &str) -> Result<Layer> {
         let kind = config.layer_types[index];
         let owns_keys = index < config.owning_layers();
         let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
         let mut norm = |name: &str| loader.rms_norm(&format!("{path}.{name}"), hidden, eps);
-        let layer = Layer {
+        Ok(Layer {
             kind,
             index,
             input_norm: norm("input_layernorm")?,
@@ -40,11 +51,9 @@ impl Layer {
             post_feed_forward_norm: norm("post_feedforward_layernorm")?,
             attention: Attention::load(loader, config, &format!("{path}.self_attn"), kind, owns_keys)?,
             feed_forward: FeedForward::load(loader, config, index, path)?,
-            per_layer_input: PerLayerInput::load(loader, config, path)?,
+            per_layer_input: loader.aside(|loader| PerLayerInput::load(loader, config, path))?,
             layer_scalar: loader.float(&format!("{path}.layer_scalar"), &[1])?,
-        };
-        loader.read()?;
-        Ok(layer)
+        })
     }
 
     /// `[ΣT, H]` → `[ΣT, H]`, or the wanted rows of `wanted` where nobody needs the others; and the keys and values that
