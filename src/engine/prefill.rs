@@ -10,9 +10,8 @@ use super::pending::Next;
 use super::run::{Job, Phase, Run, SessionState, millis};
 use crate::error::{Code, Error, Result};
 use crate::models::{Batch, Run as Rows, chunks};
-use crate::nn::mlx::memory::Bounded;
 use crate::nn::mlx::{async_eval, eval};
-use crate::nn::{Device, has_cuda, state};
+use crate::nn::state;
 use crate::system::room;
 
 impl SessionState {
@@ -56,15 +55,6 @@ impl SessionState {
         places
     }
 
-    /// MLX starts a GPU's work far ahead, and writes out weights for all of it: many layers of them where nothing holds it back.
-    fn bounded(&self, needed: u64) -> Result<Option<Bounded>> {
-        const AHEAD: u64 = 2 << 30;
-        match self.loaded.device == Device::Gpu && has_cuda() {
-            true => Bounded::above(2 * needed + AHEAD),
-            false => Ok(None),
-        }
-    }
-
     /// Evaluates the next chunk; with the last one, the first token is issued, if there is to be one.
     pub(super) fn prefill(&mut self, run: &mut Run) -> Result<()> {
         let began = Instant::now();
@@ -76,7 +66,6 @@ impl SessionState {
         let (count, end, is_kept) = (chunk.len(), chunk.end, keeps.contains(&chunk.end));
         let growth = self.past.state.growth(count);
         room::require(self.loaded.budget.work(count, end) + growth, "the next positions of the prompt")?;
-        let _bounded = self.bounded(self.loaded.budget.work(count, end) + growth)?;
         let rows = Rows::of_prompt(&run.job.prompt, &run.job.positions, &run.soft, chunk.clone())?;
         let answers = is_last && !run.job.prefill_only;
         let batch = Batch { logits: answers, ..Batch::of(rows) };

@@ -144,31 +144,6 @@ unsafe extern "C" fn free(payload: *mut c_void) {
     drop(unsafe { Box::from_raw(payload.cast::<Pages>()) });
 }
 
-/// While it lives, MLX waits for what it has begun before it takes much more memory. The host's own limit stays below it.
-pub struct Bounded {
-    host: usize,
-}
-
-impl Bounded {
-    /// So many bytes above what is held. `None` where the host allows less.
-    pub fn above(bytes: u64) -> Result<Option<Bounded>> {
-        let (held, host) = (mlx_rs::memory::active_memory()?, mlx_rs::memory::memory_limit()?);
-        let limit = held.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
-        if limit >= host {
-            return Ok(None);
-        }
-        mlx_rs::memory::set_memory_limit(limit)?;
-        Ok(Some(Bounded { host }))
-    }
-}
-
-impl Drop for Bounded {
-    fn drop(&mut self) {
-        // It was set before.
-        let _ = mlx_rs::memory::set_memory_limit(self.host);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
