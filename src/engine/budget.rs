@@ -12,14 +12,13 @@ use crate::nn::state::Shape;
 const MASK: u64 = 6;
 /// Bytes of a row's mask where it is a range of keys.
 const RANGE: u64 = 8;
-/// How often what a row becomes is there at a time where attention streams, in hundredths: what the matrices of a layer make, with what
-/// norms, rotations and gates make of that; its queries once more; and what experts make. Fitted to MLX's peaks with ten models of
-/// other shapes, within a tenth or two of each.
-const LAYER: u64 = 235;
-const QUERIES: u64 = 104;
-const EXPERTS: u64 = 159;
-/// What is kept of a row through all layers.
-const KEPT: u64 = 110;
+/// How often values of a row are there at a time where attention streams, in hundredths: what the matrices of a layer make, the row and
+/// its queries with what norms and rotations make of them, and what is kept through all layers; or what experts make, if that is
+/// more. Fitted to MLX's peaks with eleven models of other shapes, within a tenth of each.
+const LAYER: u64 = 138;
+const QUERIES: u64 = 346;
+const KEPT: u64 = 75;
+const EXPERTS: u64 = 230;
 /// Rows of logits that a token takes, sampling included.
 const LOGITS_AT_A_TIME: u64 = 8;
 /// How often the values of a block of a packed matrix are there at a time: codes, numbers, scaled numbers.
@@ -154,11 +153,9 @@ impl Budget {
     }
 }
 
-/// Values of a row that are there at a time where attention streams, in hundredths. A layer's experts and its other feed-forward network
-/// are not there together.
+/// Values of a row that are there at a time where attention streams, in hundredths.
 fn streaming(widths: &Widths) -> u64 {
-    let experts = (EXPERTS * widths.experts).saturating_sub(LAYER * widths.beside_experts);
-    LAYER * widths.layer + QUERIES * widths.queries + experts + KEPT * widths.kept
+    (LAYER * widths.layer + QUERIES * widths.queries).max(EXPERTS * widths.experts) + KEPT * widths.kept
 }
 
 /// What packed matrices are unpacked with, for more than one row.

@@ -47,10 +47,9 @@ struct PartHeld {
 pub struct Widths {
     /// Values that a row becomes in the widest layer: the outputs of all its matrices but experts'.
     pub layer: u64,
-    /// Those that a row's experts make in the widest layer with experts, and the other feed-forward network there.
+    /// Those that a row's experts make, most of any layer.
     pub experts: u64,
-    pub beside_experts: u64,
-    /// Values of a row's queries, most of any layer.
+    /// Values of a row and of its queries, most of any layer.
     pub queries: u64,
     /// Values of a row that stay through all layers.
     pub kept: u64,
@@ -108,16 +107,13 @@ pub struct Tally {
     pending: u64,
     sources: u64,
     width: u64,
-    /// Of those, a feed-forward network's; and besides, what experts make.
-    feeds: u64,
-    experts: u64,
 }
 
 impl Tally {
     /// For activations whose numbers have `item` bytes, and attention that `streams` over the keys or does not.
     pub fn new(item: usize, streams: bool) -> Tally {
         let held = Held { item: item as u64, streams, ..Held::default() };
-        Tally { held, part: Part::Text, pending: 0, sources: 0, width: 0, feeds: 0, experts: 0 }
+        Tally { held, part: Part::Text, pending: 0, sources: 0, width: 0 }
     }
 
     /// What follows belongs to this part.
@@ -156,14 +152,10 @@ impl Tally {
         self.width += width as u64;
     }
 
-    /// Some of those are a feed-forward network's.
-    pub fn feeds(&mut self, width: usize) {
-        self.feeds += width as u64;
-    }
-
-    /// Experts of the layer make `width` values of a row.
+    /// Experts of a layer make `width` values of a row.
     pub fn experts_make(&mut self, width: usize) {
-        self.experts += width as u64;
+        let widths = &mut self.held.part_mut(self.part).widths;
+        widths.experts = widths.experts.max(width as u64);
     }
 
     /// Each row keeps `width` values until it has been through all layers.
@@ -171,19 +163,20 @@ impl Tally {
         self.held.part_mut(self.part).widths.kept += width as u64;
     }
 
-    pub fn attends(&mut self, heads: usize, head_dim: usize) {
+    /// A layer has so many heads for rows of `width` values, which become `queries` values.
+    pub fn attends(&mut self, heads: usize, width: usize, queries: usize) {
         let widths = &mut self.held.part_mut(self.part).widths;
         widths.heads = widths.heads.max(heads as u64);
-        widths.queries = widths.queries.max((heads * head_dim) as u64);
+        widths.queries = widths.queries.max((width + queries) as u64);
     }
 
-    /// The widths that have been counted of the layer that is being built, and what takes them back to that.
-    pub fn counted(&self) -> [u64; 3] {
-        [self.width, self.feeds, self.experts]
+    /// The width that has been counted of the layer that is being built.
+    pub fn width(&self) -> u64 {
+        self.width
     }
 
-    pub fn count_again(&mut self, counted: [u64; 3]) {
-        [self.width, self.feeds, self.experts] = counted;
+    pub fn set_width(&mut self, width: u64) {
+        self.width = width;
     }
 
     /// Bytes that reading what was handed out since the last time takes.
@@ -205,11 +198,7 @@ impl Tally {
         self.held.load_peak = self.held.load_peak.max(peak);
         let widths = &mut self.held.part_mut(self.part).widths;
         widths.layer = widths.layer.max(self.width);
-        if self.experts > widths.experts {
-            (widths.experts, widths.beside_experts) = (self.experts, self.feeds);
-        }
         (self.pending, self.sources, self.width) = (0, 0, 0);
-        (self.feeds, self.experts) = (0, 0);
     }
 
     pub fn finish(mut self) -> Held {

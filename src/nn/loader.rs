@@ -116,9 +116,9 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// A layer of this part has so many attention heads of this size.
-    pub fn attends(&mut self, heads: usize, head_dim: usize) {
-        self.tally.attends(heads, head_dim);
+    /// A layer of this part has so many attention heads for rows of `width` values, which become `queries` values.
+    pub fn attends(&mut self, heads: usize, width: usize, queries: usize) {
+        self.tally.attends(heads, width, queries);
     }
 
     /// Each row keeps `width` values until it has been through all layers.
@@ -128,20 +128,15 @@ impl<'a> Loader<'a> {
 
     /// Reads what is no part of how wide a layer is: few rows come there, or it begins when most of the layer's values are gone.
     pub fn aside<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
-        let counted = self.tally.counted();
+        let width = self.tally.width();
         let result = read(self);
-        self.tally.count_again(counted);
+        self.tally.set_width(width);
         result
     }
 
     /// A layer's experts make `width` values of a row.
     pub fn experts_make(&mut self, width: usize) {
         self.tally.experts_make(width);
-    }
-
-    /// A layer's feed-forward network makes `width` values of a row.
-    pub fn feeds(&mut self, width: usize) {
-        self.tally.feeds(width);
     }
 
     /// The matrix `path.weight`, `[out, in]` when unpacked, to make something else of.

@@ -44,7 +44,7 @@ impl Attention {
         let (queries, keys) = (heads.heads * dim, heads.kv_heads * dim);
         let share = loader.heads(heads.heads, heads.kv_heads)?;
         let heads = Heads { heads: share.queries.len(), kv_heads: share.keys.len(), ..heads };
-        loader.attends(heads.heads, dim);
+        loader.attends(heads.heads, hidden, heads.heads * dim);
         let mut rows = Vec::new();
         for (name, count) in [("q_norm", heads.heads), ("k_norm", heads.kv_heads)] {
             let name = format!("{path}.{name}.weight");

@@ -24,7 +24,6 @@ impl Mlp {
         let down = format!("{path}.down_proj");
         let own = loader.inner(&down, inner, hidden)?;
         let cut = Cut::rows_among(&own, inner);
-        loader.feeds(2 * own.len() + hidden);
         let ins = [("gate_proj", inner, cut.clone()), ("up_proj", inner, cut)];
         Ok(Mlp {
             gate_up: loader.rows_of(path, &ins, hidden)?,

@@ -53,7 +53,7 @@ impl Attention {
         let share = loader.heads(config.heads, heads.kv_heads)?;
         let (own_queries, own_keys) = (share.queries.len(), share.keys.len());
         let [query_rows, key_rows] = share.cuts(dim, loader.ranks.shard());
-        loader.attends(own_queries, dim);
+        loader.attends(own_queries, hidden, own_queries * dim);
         let mut parts = vec![("q_proj", queries, query_rows)];
         let mut head_weight = |name: &str| -> Result<Array> {
             let weight = loader.part(&format!("{path}.{name}.weight"), &[dim], loader.dtype)?;
