@@ -7,7 +7,10 @@ use super::container::Container;
 use super::mpeg::{self, Frame};
 use super::packets;
 use super::sink::Sink;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Files one behind another; each needs a decoder of its own.
+const MOST_PARTS: usize = 4096;
 
 /// One of the files.
 struct Part<'a> {
@@ -26,8 +29,12 @@ pub(super) fn decode(sound: &[u8], container: Container, sink: &mut Sink) -> Res
         let whole = parts.first().map_or(sound, |part| &part.bytes);
         return packets::decode(whole, container, sink);
     }
+    if parts.len() > MOST_PARTS {
+        return Err(Error::unsupported("the file is too many sounds one behind another: split it"));
+    }
     let mut first_fault = None;
     for part in parts {
+        sink.check()?;
         if let Err(fault) = packets::decode(&part.bytes, container, sink) {
             if sink.has_refused() {
                 return Err(fault);
@@ -149,12 +156,22 @@ fn flac_part(bytes: &[u8]) -> Part<'_> {
         bytes.get(18..26).and_then(|word| word.first_chunk()).map_or(0, |&word| u64::from_be_bytes(word));
     let (rate, frames) = (word >> 44, word & 0xf_ffff_ffff);
     // The next file's own tag, and then this one's.
-    let own = (0..bytes.len())
-        .filter(|&at| bytes[at..].starts_with(b"ID3"))
-        .find(|&at| mpeg::leading_tags(&bytes[at..]) == bytes.len() - at)
-        .map_or(bytes, |at| &bytes[..at]);
+    let own = before_tags(bytes);
     let own = &own[..own.len() - mpeg::trailing_tags(own)];
     Part { bytes: Cow::Borrowed(own), seconds: frames as f64 / rate.max(1) as f64 }
+}
+
+/// What is before the tags that the bytes end with. Each run of tags is gone through once.
+fn before_tags(bytes: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(3).position(|word| word == b"ID3") {
+        at += found;
+        match mpeg::leading_tags(&bytes[at..]) {
+            tags if tags == bytes.len() - at => return &bytes[..at],
+            tags => at += tags.max(1),
+        }
+    }
+    bytes
 }
 
 /// Where the frames of a FLAC file begin, behind its blocks.

@@ -163,16 +163,30 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    /// Whether the host goes on, where no samples come.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let checked = (self.options.check)();
+        self.has_refused |= checked.is_err();
+        checked
+    }
+
     fn keep(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
         self.taken_seconds += (interleaved.len() / channels) as f64 / f64::from(rate.max(1));
         self.part(channels, rate)?.mono.push(interleaved)
     }
 
     fn keep_silence(&mut self, mut frames: u64, channels: usize, rate: u32) -> Result<()> {
-        const AT_ONCE: usize = 4096;
-        let silence = zeroed::<f32>(if frames > 0 { AT_ONCE * channels } else { 0 })?;
+        const SAMPLES: usize = 4096;
+        if frames == 0 {
+            return Ok(());
+        }
+        self.decoded = self.decoded.saturating_add(frames.saturating_mul(channels as u64));
+        self.options.check_samples(self.decoded, self.encoded)?;
+        let at_once = (SAMPLES / channels.max(1)).max(1);
+        let silence = zeroed::<f32>(at_once * channels)?;
         while frames > 0 {
-            let count = frames.min(AT_ONCE as u64);
+            self.check()?;
+            let count = frames.min(at_once as u64);
             self.keep(&silence[..count as usize * channels], channels, rate)?;
             frames -= count;
         }

@@ -45,7 +45,7 @@ impl<'a> Chunks<'a> {
     fn read(file: &'a [u8]) -> Result<Self> {
         let at = At { bytes: file, order: Order::Big };
         let (mut chunks, mut position) = (Chunks::default(), 8usize);
-        while let (Some(tag), Some(size)) = (at.tag(position), at.u64(position + 4)) {
+        while let (Some(tag), Some(size)) = (at.tag(position), at.u64(position.saturating_add(4))) {
             let start = position + 12;
             let end = start.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
             let body = &file[start..end.min(file.len())];

@@ -11,7 +11,7 @@ pub(super) fn walks(movie: &[u8], track: &[u8], rate: u32) -> Vec<Vec<Range>> {
     let (mut silence, mut end) = (0, u64::MAX);
     for (duration, start) in entries(movie, track, rate).unwrap_or_default() {
         let Some(start) = start else {
-            silence += if walks.is_empty() { 0 } else { duration };
+            silence = u64::saturating_add(silence, if walks.is_empty() { 0 } else { duration });
             continue;
         };
         // Only fragments leave a duration away, as it is not known then: the rest is meant.

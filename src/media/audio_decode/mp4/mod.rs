@@ -109,6 +109,7 @@ impl<'a> Track<'a> {
         let seconds = samples.duration as f64 / samples.count.max(1) as f64 / f64::from(scale.max(1));
         let (mut first_fault, taken_before) = (None, sink.taken_seconds());
         for run in samples.chunks.chunk_by(|one, next| one.description == next.description) {
+            sink.check()?;
             let described = self.descriptions.get(run[0].description).or(self.descriptions.first());
             let decoded = match described {
                 Some(Ok(description)) => decode_run(file, run, description, seconds, sink),
@@ -146,7 +147,8 @@ fn samples<'a>(file: &'a [u8], movie: &'a [u8], track: &'a [u8]) -> Result<Sampl
     let mut samples = Samples::default();
     let table = descend(track, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
     samples.read_table(table);
-    let id = child(track, b"tkhd").and_then(|head| big(head).u32(if head[0] == 1 { 20 } else { 12 }));
+    let id =
+        child(track, b"tkhd").and_then(|head| big(head).u32(if head.first() == Some(&1) { 20 } else { 12 }));
     if let Some(id) = id.filter(|_| child(movie, b"mvex").is_some()) {
         samples.read_fragments(file, id, movie);
     }

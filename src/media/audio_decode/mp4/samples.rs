@@ -106,6 +106,9 @@ impl<'a> Samples<'a> {
             }
             let Some(offset) = offset(index).filter(|_| done < total) else { break };
             let count = per_chunk.min(total - done);
+            if count == 0 {
+                continue;
+            }
             self.chunks.push(Chunk { offset, count, sizes: sizes.skip(done), description });
             done += count;
         }
