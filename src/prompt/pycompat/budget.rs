@@ -10,7 +10,7 @@ use super::objects::is_no_list;
 use super::values::error;
 
 /// What a rendering may make of a conversation of any size; templates make kilobytes.
-const BYTES: usize = 64 << 20;
+const BYTES: usize = 256 << 20;
 /// How often it may go over the conversation's own bytes besides.
 const TIMES: usize = 16;
 /// What an item of a list or a dict takes, with its share of what lists reserve.

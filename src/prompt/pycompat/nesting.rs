@@ -46,6 +46,7 @@ impl Extent {
             let item = item?;
             whole.depth = whole.depth.max(item.depth);
             whole.size = whole.size.saturating_add(item.size);
+            fits_whole(whole.size)?;
         }
         whole.depth += 1;
         Ok(whole)

@@ -4,7 +4,7 @@ use minijinja::value::{Tuple, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::args::Args;
-use super::budget::check;
+use super::budget::{check, take};
 use super::is_space;
 use super::objects::sound;
 use super::printing::is_printable;
@@ -181,7 +181,8 @@ fn swapped(text: &str) -> String {
 }
 
 fn texts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Result<Value, Error> {
-    Ok(Value::from_iter(parts.into_iter().map(Value::from)))
+    let made = |part: &'a str| take(part.len()).map(|()| Value::from(part));
+    Ok(Value::from(parts.into_iter().map(made).collect::<Result<Vec<Value>, Error>>()?))
 }
 
 /// `str.strip` and its one-sided kin.
