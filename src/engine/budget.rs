@@ -53,8 +53,7 @@ impl Budget {
 
     /// What keys and values are kept as.
     pub fn cache_type(&self) -> String {
-        let dtypes = self.shapes.first().map(|(shape, _)| format!("{:?}", shape.dtype).to_lowercase());
-        dtypes.unwrap_or_default()
+        self.shapes.first().map(|(shape, _)| shape.type_name()).unwrap_or_default()
     }
 
     /// What a session holds once it has taken in `positions`, `chunk` at a time.

@@ -22,6 +22,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// What keys and values are kept as, in lower case.
+    pub fn type_name(&self) -> String {
+        format!("{:?}", self.dtype).to_lowercase()
+    }
+
     /// Bytes of the keys and values of one position.
     pub fn row_bytes(&self) -> usize {
         2 * self.kv_heads * self.head_dim * item_size(self.dtype)

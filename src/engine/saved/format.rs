@@ -83,8 +83,8 @@ pub fn grows(index: usize) -> bool {
 
 impl From<Shape> for Layer {
     fn from(shape: Shape) -> Layer {
-        let Shape { window, kv_heads, head_dim, dtype } = shape;
-        Layer { window, kv_heads, head_dim, dtype: format!("{dtype:?}").to_lowercase() }
+        let Shape { window, kv_heads, head_dim, .. } = shape;
+        Layer { window, kv_heads, head_dim, dtype: shape.type_name() }
     }
 }
 

@@ -106,8 +106,7 @@ impl<'a> Sink<'a> {
         let fits = check_sample_rate(rate)
             .and_then(|()| check_duration(frames, rate, self.options.max_seconds))
             .and_then(|()| self.options.check_samples(frames.saturating_mul(channels as u64), self.encoded));
-        self.has_refused |= fits.is_err();
-        fits
+        self.refusing(fits)
     }
 
     pub(super) fn take(&mut self, decoded: GenericAudioBufferRef) -> Result<()> {
@@ -122,8 +121,13 @@ impl<'a> Sink<'a> {
     /// Takes whole frames of `channels` samples.
     pub(super) fn push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
         let pushed = self.try_push(interleaved, channels, rate);
-        self.has_refused |= pushed.is_err();
-        pushed
+        self.refusing(pushed)
+    }
+
+    /// An error of the result ends the decoding of a whole file.
+    fn refusing(&mut self, result: Result<()>) -> Result<()> {
+        self.has_refused |= result.is_err();
+        result
     }
 
     /// Whether it was given what ends the decoding of a whole file.
@@ -166,8 +170,7 @@ impl<'a> Sink<'a> {
     /// Whether the host goes on, where no samples come.
     pub(super) fn check(&mut self) -> Result<()> {
         let checked = (self.options.check)();
-        self.has_refused |= checked.is_err();
-        checked
+        self.refusing(checked)
     }
 
     fn keep(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<()> {
@@ -182,7 +185,7 @@ impl<'a> Sink<'a> {
         }
         self.decoded = self.decoded.saturating_add(frames.saturating_mul(channels as u64));
         self.options.check_samples(self.decoded, self.encoded)?;
-        let at_once = (SAMPLES / channels.max(1)).max(1);
+        let at_once = (SAMPLES / channels).max(1);
         let silence = zeroed::<f32>(at_once * channels)?;
         while frames > 0 {
             self.check()?;

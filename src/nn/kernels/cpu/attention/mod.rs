@@ -49,18 +49,18 @@ impl Strided {
         at.wrapping_offset(numbers * (format::bits(self.format) / 8) as isize)
     }
 
-    /// A number of a row that is at `row`.
+    /// A number of a row that is at `row`, in format `F`.
     ///
     /// # Safety
     /// It is there.
     #[inline(always)]
-    unsafe fn number(&self, row: *const u8, column: usize) -> f32 {
-        let at = self.after(row, column as isize * self.column);
+    unsafe fn number<const F: u8>(&self, row: *const u8, column: usize) -> f32 {
+        let at = column as isize * self.column;
         // SAFETY: as the caller says.
         unsafe {
-            match self.format {
-                format::F32 => at.cast::<f32>().read(),
-                narrow => format::widened(narrow, at.cast::<u16>().read()),
+            match F {
+                format::F32 => row.cast::<f32>().offset(at).read(),
+                narrow => format::widened(narrow, row.cast::<u16>().offset(at).read()),
             }
         }
     }
@@ -76,11 +76,25 @@ impl Strided {
     /// The row is there and has `dim` numbers; `to` has room for them.
     #[inline(always)]
     unsafe fn copy(&self, head: usize, row: usize, dim: usize, scale: f32, to: &mut [f32]) {
+        // SAFETY: as the caller says.
+        unsafe {
+            match self.format {
+                format::BF16 => self.copy_of::<{ format::BF16 }>(head, row, dim, scale, to),
+                format::F16 => self.copy_of::<{ format::F16 }>(head, row, dim, scale, to),
+                _ => self.copy_of::<{ format::F32 }>(head, row, dim, scale, to),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`copy`](Self::copy), and the format is `F`.
+    #[inline(always)]
+    unsafe fn copy_of<const F: u8>(&self, head: usize, row: usize, dim: usize, scale: f32, to: &mut [f32]) {
         let from = self.row(head, row);
         let (to, rest) = to.split_at_mut(dim);
         for (i, to) in to.iter_mut().enumerate() {
             // SAFETY: as the caller says.
-            *to = unsafe { self.number(from, i) } * scale;
+            *to = unsafe { self.number::<F>(from, i) } * scale;
         }
         rest.fill(0.0);
     }

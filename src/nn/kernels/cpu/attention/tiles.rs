@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::{Attention, Block, KEYS, ROWS, Strided, TILE};
+use crate::nn::kernels::cpu::format;
 use crate::nn::kernels::cpu::rows::{exp, most};
 
 /// A block's numbers, on the stack, where they take no memory that may not be there.
@@ -76,6 +77,27 @@ pub unsafe fn take_turned(
     step: usize,
     to: &mut [f32],
 ) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match x.format {
+            format::BF16 => turned_of::<{ format::BF16 }>(x, head, rows, dim, step, to),
+            format::F16 => turned_of::<{ format::F16 }>(x, head, rows, dim, step, to),
+            _ => turned_of::<{ format::F32 }>(x, head, rows, dim, step, to),
+        }
+    }
+}
+
+/// # Safety
+/// As [`take_turned`], and the format is `F`.
+#[inline(always)]
+unsafe fn turned_of<const F: u8>(
+    x: &Strided,
+    head: usize,
+    rows: &Range<usize>,
+    dim: usize,
+    step: usize,
+    to: &mut [f32],
+) {
     const SIDE: usize = 8;
     let count = rows.len();
     for first in (0..count).step_by(SIDE) {
@@ -86,7 +108,7 @@ pub unsafe fn take_turned(
             let to = &mut to[column * step + first..][..some];
             for (from, to) in from.iter().zip(to) {
                 // SAFETY: as the caller says.
-                *to = unsafe { x.number(*from, column) };
+                *to = unsafe { x.number::<F>(*from, column) };
             }
         }
     }
